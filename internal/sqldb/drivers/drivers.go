@@ -1,0 +1,9 @@
+// Package drivers links the two database drivers. Whoever opens a database
+// imports it; a program that only speaks HTTP to a server does not, and stays
+// small.
+package drivers
+
+import (
+	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx"
+	_ "modernc.org/sqlite"             // registers "sqlite"
+)

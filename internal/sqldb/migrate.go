@@ -1,0 +1,51 @@
+package sqldb
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate brings the schema up to date. Several servers may call it at once on
+// one PostgreSQL: one works, the others wait for it. Each migration runs in a
+// transaction of its own, so that a broken one leaves the database as the one
+// before it did.
+func (db *DB) Migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return db.migrate(ctx, files)
+}
+
+func (db *DB) migrate(ctx context.Context, files fs.FS) error {
+	provider, err := db.provider(files)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) provider(files fs.FS) (*goose.Provider, error) {
+	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if db.dialect == SQLite {
+		return goose.NewProvider(goose.DialectSQLite3, db.writer, files, opts...)
+	}
+	// The probe asks each second for five minutes: longer than any migration
+	// that leaves the previous release working should take.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db.writer, files, append(opts, goose.WithSessionLocker(locker))...)
+}

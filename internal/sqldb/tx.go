@@ -1,0 +1,158 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// Tx is a running transaction. It belongs to the function it was given to and
+// to one goroutine, and is dead once that function has returned.
+type Tx struct {
+	tx         *sql.Tx
+	dialect    Dialect
+	statements int
+	total      *atomic.Int64
+}
+
+// maxRetries bounds how often Write repeats a transaction that lost against
+// another; with the pauses between them that is about a second.
+const maxRetries = 10
+
+// Write runs fn in a transaction that may change the database, and commits it
+// when fn returns nil. On PostgreSQL it is READ COMMITTED, and repeated when it
+// lost to another transaction (serialization failure, deadlock): fn may run
+// several times and must have no effect but through its Tx. On SQLite writers
+// take turns. An error of fn is returned as it is.
+func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
+	opts := sql.TxOptions{}
+	if db.dialect == PostgreSQL {
+		opts.Isolation = sql.LevelReadCommitted
+	}
+	for attempt := 0; ; attempt++ {
+		db.writes.Add(1)
+		err := db.transact(ctx, db.writer, &opts, fn)
+		if !retryable(err) || attempt == maxRetries {
+			return err
+		}
+		if pause(ctx, attempt) != nil {
+			return err
+		}
+		db.retries.Add(1)
+	}
+}
+
+// Read runs fn on one read-only snapshot: every statement of fn sees the
+// database as the first one did.
+func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
+	opts := sql.TxOptions{ReadOnly: true}
+	if db.dialect == PostgreSQL {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	for attempt := 0; ; attempt++ {
+		db.reads.Add(1)
+		err := db.transact(ctx, db.reader, &opts, fn)
+		if !errors.Is(err, errNotBegun) || attempt == maxRetries {
+			return err
+		}
+	}
+}
+
+// errNotBegun marks a connection found dead before anything was asked of it;
+// the transaction may be begun again on another one.
+var errNotBegun = errors.New("connection lost before the transaction began")
+
+// transact runs fn once, on a connection of pool.
+func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, fn func(*Tx) error) error {
+	conn, err := db.acquire(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, opts)
+	if errors.Is(err, driver.ErrBadConn) {
+		return fmt.Errorf("%w: %w", errNotBegun, err)
+	}
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	// After a commit this does nothing; after an error or a panic of fn it
+	// frees the locks. The connection is discarded if it fails.
+	defer tx.Rollback()
+	if err := fn(&Tx{tx: tx, dialect: db.dialect, total: &db.statements}); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// acquire waits for a free connection, but not for long: a caller is better
+// served by "busy" than by silence.
+func (db *DB) acquire(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
+	waiting, cancel := context.WithTimeout(ctx, db.wait)
+	defer cancel()
+	conn, err := pool.Conn(waiting)
+	if err == nil {
+		return conn, nil
+	}
+	if waiting.Err() != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("%w within %s", ErrBusy, db.wait)
+	}
+	return nil, fmt.Errorf("connection: %w", err)
+}
+
+// pause waits before a repeat: a random time, so that two transactions that
+// met once do not meet again, and up to twice as long each time.
+func pause(ctx context.Context, attempt int) error {
+	limit := min(2*time.Millisecond<<attempt, 250*time.Millisecond)
+	timer := time.NewTimer(rand.N(limit))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Exec runs a statement and returns how many rows it changed.
+func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	t.count()
+	result, err := t.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Query runs a query. The caller closes the rows before the next statement.
+func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	t.count()
+	return t.tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRow runs a query for one row; without one, its Scan returns
+// sql.ErrNoRows.
+func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	t.count()
+	return t.tx.QueryRowContext(ctx, query, args...)
+}
+
+func (t *Tx) count() {
+	t.statements++
+	t.total.Add(1)
+}
+
+// Statements returns how many statements this transaction has run so far,
+// beside BEGIN and COMMIT.
+func (t *Tx) Statements() int { return t.statements }
+
+// Dialect returns which of the two databases the transaction runs on.
+func (t *Tx) Dialect() Dialect { return t.dialect }
