@@ -2,7 +2,9 @@ package sqldb
 
 import (
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 
@@ -48,4 +50,20 @@ func (db *DB) provider(files fs.FS) (*goose.Provider, error) {
 		return nil, err
 	}
 	return goose.NewProvider(goose.DialectPostgres, db.writer, files, append(opts, goose.WithSessionLocker(locker))...)
+}
+
+// MigrationsDigest returns twelve characters that differ when the migrations
+// do, for those who keep a migrated database to copy.
+func MigrationsDigest() string {
+	sum := sha256.New()
+	// The files are part of the program: reading them does not fail.
+	fs.WalkDir(migrations, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := migrations.ReadFile(path)
+		fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
+		return err
+	})
+	return hex.EncodeToString(sum.Sum(nil))[:12]
 }
