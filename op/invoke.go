@@ -1,0 +1,517 @@
+package op
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/sqldb"
+)
+
+// call is one run of an operation through the pipeline.
+type call struct {
+	d       *declared
+	request Request
+	actor   Actor
+	bound   *bound
+	tree    fields
+	digest  []byte // of operation and input: what an Idempotency-Key stands for
+	target  Target
+	writing bool
+
+	stream   string
+	seq, at  int64
+	event    string
+	outcome  Outcome
+	reason   string
+	changes  []Change
+	personal map[string][]Change
+	also     []subject
+	fences   []Fence
+	outbox   []outboxRow
+	session  *NewSession
+	failed   *Error // kept: see Keep
+	stmts    int
+}
+
+// Invoke runs one operation through the pipeline. Errors are *Error.
+func (s *Service) Invoke(ctx context.Context, o Any, r Request) (Response, error) {
+	d, ok := s.table[o.Info().Name]
+	if !ok {
+		return Response{}, &Error{Kind: Internal, Text: "internal error"}
+	}
+	c := &call{d: d, request: r}
+	began := time.Now()
+	response, err := s.run(ctx, c)
+	if err == nil {
+		s.observe(c, nil, time.Since(began))
+		return response, nil
+	}
+	told := s.told(ctx, c, err)
+	s.noteRefusal(c, told)
+	s.observe(c, told, time.Since(began))
+	return response, told
+}
+
+// told turns any error into what the caller is told, and logs whole what the caller is not.
+func (s *Service) told(ctx context.Context, c *call, err error) *Error {
+	var known *Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case sqldb.Unavailable(err):
+		s.config.Log.LogAttrs(ctx, slog.LevelError, "database", slog.String("operation", c.d.info.Name),
+			slog.String("request_id", c.request.Caller.RequestID), slog.Any("error", err))
+		return &Error{Kind: Unavailable, Text: "the database does not answer: nothing was changed; try again", RetryAfter: time.Second}
+	case ctx.Err() != nil:
+		return &Error{Kind: Unavailable, Text: "the request was given up", RetryAfter: time.Second}
+	}
+	s.config.Log.LogAttrs(ctx, slog.LevelError, "internal error", slog.String("operation", c.d.info.Name),
+		slog.String("request_id", c.request.Caller.RequestID), slog.Any("error", err))
+	return &Error{Kind: Internal, Text: "internal error"}
+}
+
+func (s *Service) observe(c *call, e *Error, took time.Duration) {
+	if s.config.Observe == nil {
+		return
+	}
+	s.config.Observe(Observation{Operation: c.d.info.Name, Kind: c.d.info.Kind, Actor: c.actor.Kind, Error: e, Took: took,
+		Statements: c.stmts, Changed: c.seq > 0 && e == nil})
+}
+
+// run is the pipeline: limit by address, authenticate, limit by credential, decode, load and authorize, validate,
+// replay, prepare, and then the transaction. Everything before it happens on one read snapshot and takes no lock.
+func (s *Service) run(ctx context.Context, c *call) (Response, error) {
+	if err := s.limitAddress(c.d, c.request.Caller); err != nil {
+		return Response{}, err
+	}
+	var response Response
+	done := false
+	err := s.config.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		response, done, err = s.before(ctx, s.reader(tx, c.request.Caller), c)
+		return err
+	})
+	if err != nil || done {
+		return response, err
+	}
+	if c.bound.prepare != nil {
+		if err := c.bound.prepare(ctx); err != nil {
+			return response, err
+		}
+	}
+	out, err := s.write(ctx, c)
+	out.Rate = response.Rate
+	return out, err
+}
+
+// before is everything up to the transaction. Done means that there is nothing to write: a read, a replay, a dry run.
+func (s *Service) before(ctx context.Context, r *Reader, c *call) (response Response, done bool, err error) {
+	if c.actor, err = s.load(ctx, r, "", false); err != nil {
+		return response, false, err
+	}
+	r.Actor = &c.actor
+	if response.Rate, err = s.limitCredential(c.request.Caller, c.actor.Credential.ID); err != nil {
+		return response, false, err
+	}
+	if c.actor.Kind == NobodyActor && !c.d.info.Allow.Everyone() {
+		return response, false, ErrUnauthenticated
+	}
+	wrong, err := s.decode(c)
+	if err != nil {
+		return response, false, err
+	}
+	if err := s.authorize(ctx, r, c); err != nil {
+		return response, false, err
+	}
+	if err := s.validate(r, c, wrong); err != nil {
+		return response, false, err
+	}
+	if s.config.Seen != nil {
+		s.config.Seen(&c.actor, c.request.Caller, r.Now)
+	}
+	return s.answerEarly(ctx, r, c, response)
+}
+
+// answerEarly answers what needs no transaction.
+func (s *Service) answerEarly(ctx context.Context, r *Reader, c *call, response Response) (Response, bool, error) {
+	if c.request.DryRun {
+		impact, err := s.dryRun(ctx, r, c)
+		response.Output = impact
+		return response, true, err
+	}
+	if c.d.info.Kind == Read && !c.d.info.Recorded {
+		out, err := c.bound.do(ctx, &Tx{Reader: r, call: c})
+		return c.respond(response, out), true, err
+	}
+	if output, ok, err := s.replay(ctx, r, c); err != nil || ok {
+		response.Output, response.Replayed = output, ok
+		return response, ok, err
+	}
+	return response, false, nil
+}
+
+func (s *Service) dryRun(ctx context.Context, r *Reader, c *call) (any, error) {
+	if c.bound.preview == nil {
+		return nil, InvalidField("dry_run", "unknown", "%s has no dry run", c.d.info.Name)
+	}
+	impact, err := c.bound.preview(ctx, r)
+	impact.DryRun = true
+	return impact, err
+}
+
+func (c *call) respond(response Response, out any) Response {
+	response.Output, response.Session = out, c.session
+	if v, ok := out.(Versioned); ok {
+		response.ETag = v.ETag()
+	}
+	return response
+}
+
+// decode reads the input. Only what is no JSON object at all is an error here; whatever else is wrong with it is told
+// after authorizing.
+func (s *Service) decode(c *call) (wrong []FieldError, err error) {
+	if c.tree, wrong, err = c.d.assemble(&c.request); err != nil {
+		return nil, err
+	}
+	if wrong = append(wrong, c.d.validate(s.registry, c.tree)...); len(wrong) == 0 {
+		if err := s.bind(c, c.tree); err == nil {
+			return nil, nil
+		}
+		wrong = []FieldError{{"", "invalid", "the input does not fit its types"}}
+	}
+	return wrong, s.bind(c, c.d.pathOnly(c.tree))
+}
+
+func (s *Service) bind(c *call, tree fields) error {
+	raw, err := json.Marshal(tree, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	sum.Write([]byte(c.d.info.Name + "\x00"))
+	sum.Write(raw)
+	c.digest = sum.Sum(nil)
+	c.bound, err = c.d.op.bind(raw)
+	return err
+}
+
+// authorize loads the actor's membership and the target, and asks the operation's rule. What a stranger may not see is
+// not found, and so is what is missing.
+func (s *Service) authorize(ctx context.Context, r *Reader, c *call) error {
+	if err := s.enter(ctx, r, c); err != nil {
+		return err
+	}
+	c.target = Target{Organization: r.Organization()}
+	missing := false
+	if c.bound.target != nil {
+		t, err := c.bound.target(ctx, r)
+		if missing = errors.Is(err, ErrNotFound); err != nil && !missing {
+			return err
+		}
+		if !missing {
+			c.target = t
+		}
+	}
+	d := c.d.info.Allow.decide(s.config.Charter, &c.actor, &c.target, r.Micros())
+	if !d.Allow {
+		return s.denied(ctx, r, c, d)
+	}
+	if missing {
+		return ErrNotFound
+	}
+	if c.target.Principal != nil {
+		if err := r.MayActOn(ctx, c.target.Principal); err != nil && c.d.info.Changes() {
+			return err
+		}
+	}
+	return s.fresh(r, c)
+}
+
+// enter loads the actor's principal in the organization that the call names. Whoever does not belong there is told that
+// it does not exist.
+func (s *Service) enter(ctx context.Context, r *Reader, c *call) error {
+	if c.d.info.Scope != Organization || c.bound.organization == nil {
+		return nil
+	}
+	named := *c.bound.organization
+	actor, err := s.load(ctx, r, named, c.writing)
+	if err != nil {
+		return err
+	}
+	c.actor = actor
+	r.Actor = &c.actor
+	if actor.Principal.Organization == "" || named == "" {
+		return ErrNotFound
+	}
+	*c.bound.organization = actor.Principal.Organization
+	return nil
+}
+
+// denied tells a denial. About one's own things there is only "not found"; nobody is asked to sign in.
+func (s *Service) denied(ctx context.Context, r *Reader, c *call, d decide.Decision) error {
+	switch {
+	case c.actor.Kind == NobodyActor:
+		return ErrUnauthenticated
+	case c.d.info.Scope == Self && c.d.info.targeted:
+		return ErrNotFound
+	}
+	return s.refuse(ctx, r, d)
+}
+
+// fresh asks people in a browser for a recent proof of who they are.
+func (s *Service) fresh(r *Reader, c *call) error {
+	if !c.d.info.Fresh || !c.actor.Credential.Cookie || c.request.DryRun {
+		return nil
+	}
+	if r.Now.Sub(time.UnixMicro(c.actor.Credential.SignedInAt)) <= FreshFor {
+		return nil
+	}
+	return &Error{Kind: Denied, Code: "verification_required", FixURL: "/verify",
+		Text: "this needs a sign-in within the last 10 minutes: verify that it is you"}
+}
+
+func (s *Service) validate(r *Reader, c *call, wrong []FieldError) error {
+	if len(wrong) == 0 {
+		wrong = c.bound.validate()
+	}
+	if len(wrong) > 0 {
+		return &Error{Kind: Invalid, Text: wrong[0].Detail, Fields: wrong}
+	}
+	if c.bound.page == nil {
+		return nil
+	}
+	r.page = c.bound.page
+	return s.openCursor(c.bound.page, c.cursorBinding())
+}
+
+// cursorBinding is what a cursor is good for: the operation, the organization and every filter.
+func (c *call) cursorBinding() []byte {
+	filters := fields{}
+	for name, value := range c.tree {
+		if name != "cursor" && name != "limit" && name != "organization" {
+			filters[name] = value
+		}
+	}
+	raw, _ := json.Marshal([]any{c.d.info.Name, c.actor.Principal.Organization, c.actor.ID, filters}, json.Deterministic(true))
+	return raw
+}
+
+// write runs the transaction: lock, reload, authorize again, do, audit, outbox, fence, commit.
+func (s *Service) write(ctx context.Context, c *call) (Response, error) {
+	var response Response
+	release := func() {}
+	again := *c
+	err := s.config.DB.Write(ctx, func(tx *sqldb.Tx) error {
+		release() // of an attempt before this one
+		release = func() {}
+		*c = again
+		c.writing = true
+		r := s.reader(tx, c.request.Caller)
+		r.Actor = &c.actor
+		if c.bound.page != nil {
+			r.page = c.bound.page
+		}
+		out, err := s.transact(ctx, &Tx{Reader: r, call: c})
+		if err != nil {
+			return err
+		}
+		c.stmts = tx.Statements()
+		response = c.respond(Response{}, out)
+		release, err = s.fence(ctx, c)
+		return err
+	})
+	release()
+	if err == nil && len(c.outbox) > 0 && s.config.Committed != nil {
+		s.config.Committed()
+	}
+	if _, clash := sqldb.Conflict(err); clash && c.request.IdempotencyKey != "" {
+		return s.replayLost(ctx, c, err)
+	}
+	if err == nil && c.failed != nil {
+		return response, c.failed
+	}
+	return response, err
+}
+
+// transact does everything inside the transaction but the commit.
+func (s *Service) transact(ctx context.Context, tx *Tx) (any, error) {
+	c := tx.call
+	c.outcome = OutcomeOK
+	if err := tx.lock(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.reload(ctx, tx); err != nil {
+		return nil, err
+	}
+	out, err := c.bound.do(ctx, tx)
+	if err := c.settle(err); err != nil {
+		return nil, err
+	}
+	if c.d.info.Kind == Count {
+		return out, tx.writeOutbox(ctx)
+	}
+	if err := tx.writeAudit(ctx); err != nil {
+		return nil, err
+	}
+	if err := tx.writeOutbox(ctx); err != nil {
+		return nil, err
+	}
+	return out, s.remember(ctx, tx, out)
+}
+
+// settle keeps an error that has to be committed for after the commit.
+func (c *call) settle(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.keep {
+		c.failed, c.outcome = e, OutcomeFailed
+		return nil
+	}
+	return err
+}
+
+// reload reads actor and target again, now that nothing can change under the call, and asks everything again.
+func (s *Service) reload(ctx context.Context, tx *Tx) error {
+	c := tx.call
+	if c.d.info.Scope != Organization || c.bound.organization == nil {
+		actor, err := s.load(ctx, tx.Reader, "", true)
+		if err != nil {
+			return err
+		}
+		c.actor = actor
+	}
+	if err := s.authorize(ctx, tx.Reader, c); err != nil {
+		return err
+	}
+	if want := c.request.IfMatch; want != "" && want != "*" && c.target.Version != 0 && want != VersionTag(c.target.Version) {
+		return &Error{Kind: Stale, Text: "it was changed in the meantime: read it again, and decide again", Current: c.target.Current}
+	}
+	return nil
+}
+
+// lock takes the stream's lock and its next sequence number, in one statement. The stream is the organization's, else
+// the one that the target names, else the actor's own, else the instance's.
+func (tx *Tx) lock(ctx context.Context) error {
+	c := tx.call
+	switch {
+	case c.target.Stream == NewStream:
+		return nil
+	case c.target.Stream != "":
+		c.stream = c.target.Stream
+	case c.target.Organization != "":
+		c.stream = c.target.Organization
+	case c.d.info.Scope != Instance && c.actor.User != "":
+		c.stream = c.actor.User
+	default:
+		c.stream = InstanceStream
+	}
+	return tx.next(ctx)
+}
+
+// next counts the stream's sequence up. Times within a stream never run backwards.
+func (tx *Tx) next(ctx context.Context) error {
+	c := tx.call
+	err := tx.QueryRow(ctx, `UPDATE streams SET seq = seq + 1, at = CASE WHEN at < $2 THEN $2 ELSE at END
+		WHERE id = $1 RETURNING seq, at`, c.stream, tx.Micros()).Scan(&c.seq, &c.at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+func (s *Service) fence(ctx context.Context, c *call) (func(), error) {
+	if c.bound.fences == nil && len(c.fences) == 0 || s.config.Fence == nil {
+		return func() {}, nil
+	}
+	principals := append(c.fences, c.target.Fences...)
+	if c.bound.fences != nil {
+		principals = append(principals, c.bound.fences(c.target)...)
+	}
+	release, err := s.config.Fence(ctx, principals)
+	if err != nil {
+		return func() {}, &Error{Kind: Unavailable, Text: "the change could not be made known to every server: nothing was changed", RetryAfter: time.Second}
+	}
+	return release, nil
+}
+
+// writeRefusal writes one gathered refusal as a row of its stream.
+func (s *Service) writeRefusal(ctx context.Context, held *refusal) error {
+	return s.config.DB.Write(ctx, func(sqltx *sqldb.Tx) error {
+		c := &call{writing: true, stream: held.row.Stream}
+		tx := &Tx{Reader: s.reader(sqltx, Caller{}), call: c}
+		if err := tx.next(ctx); err != nil {
+			return err
+		}
+		row := held.row
+		row.Seq, row.At = c.seq, c.at
+		return tx.insertRow(ctx, row, []subject{held.subject})
+	})
+}
+
+// replay answers a repeat with the output of the first call.
+func (s *Service) replay(ctx context.Context, r *Reader, c *call) (any, bool, error) {
+	if c.request.IdempotencyKey == "" {
+		return nil, false, nil
+	}
+	var digest []byte
+	var output string
+	err := r.QueryRow(ctx, `SELECT digest, output FROM idempotency WHERE actor = $1 AND operation = $2 AND idem_key = $3 AND created_at > $4`,
+		c.actor.ID, c.d.info.Name, c.request.IdempotencyKey, r.Now.Add(-KeepRepeats).UnixMicro()).Scan(&digest, &output)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if string(digest) != string(c.digest) {
+		return nil, false, &Error{Kind: Invalid, Code: "idempotency_key_reused", Text: "this Idempotency-Key was used for another request: use a new one"}
+	}
+	return jsontext.Value(output), true, nil
+}
+
+// KeepRepeats is how long an Idempotency-Key is remembered.
+const KeepRepeats = 24 * time.Hour
+
+// remember keeps the answer for a repeat, without secrets. A second call with the same key at the same time fails here
+// on the primary key, and is answered with what the first one did.
+func (s *Service) remember(ctx context.Context, tx *Tx, out any) error {
+	c := tx.call
+	if c.request.IdempotencyKey == "" || c.failed != nil || c.actor.Kind == NobodyActor {
+		return nil
+	}
+	c.stmts = tx.sql.Statements()
+	if secretly, ok := out.(SecretOutput); ok {
+		out = secretly.WithoutSecret()
+	}
+	raw, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM idempotency WHERE actor = $1 AND operation = $2 AND idem_key = $3 AND created_at <= $4`,
+		c.actor.ID, c.d.info.Name, c.request.IdempotencyKey, tx.Now.Add(-KeepRepeats).UnixMicro()); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO idempotency (actor, operation, idem_key, digest, output, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		c.actor.ID, c.d.info.Name, c.request.IdempotencyKey, c.digest, string(raw), tx.Micros())
+	return err
+}
+
+// replayLost answers a call that lost against its own repeat.
+func (s *Service) replayLost(ctx context.Context, c *call, lost error) (Response, error) {
+	var response Response
+	err := s.config.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		output, ok, err := s.replay(ctx, s.reader(tx, c.request.Caller), c)
+		if err == nil && !ok {
+			return lost
+		}
+		response.Output, response.Replayed = output, ok
+		return err
+	})
+	return response, err
+}

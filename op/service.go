@@ -1,0 +1,275 @@
+package op
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
+)
+
+// FreshFor is how long a sign-in counts as fresh for dangerous operations.
+const FreshFor = 10 * time.Minute
+
+// Config is what a Service is made of.
+type Config struct {
+	DB         *sqldb.DB
+	Charter    *charter.Charter
+	Secrets    *secret.Ring
+	Operations []Any
+	Load       Load
+	// Fence drops the cached decisions about the principals and keeps new ones from being cached until release is
+	// called, after the transaction has ended. Nil: nothing is cached.
+	Fence func(ctx context.Context, principals []Fence) (release func(), err error)
+	// Holders says who holds a permission in the reader's organization, for refusals. Nil: nobody is named.
+	Holders func(ctx context.Context, r *Reader, p charter.Permission) ([]Holder, error)
+	// Seen is told of every authenticated call, on the hot path: it must not block. Nil: nobody is.
+	Seen func(a *Actor, c Caller, at time.Time)
+	// Committed is called after a transaction that put something into the outbox. Nil: nobody is.
+	Committed func()
+	// Observe is told how each call went. Nil: nobody is.
+	Observe func(Observation)
+	Limits  Limits
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: slog.Default
+}
+
+// Observation is how a call went.
+type Observation struct {
+	Operation  string
+	Kind       Kind
+	Actor      ActorKind
+	Error      *Error // nil: it went well
+	Took       time.Duration
+	Statements int // inside the writing transaction, beside BEGIN and COMMIT
+	Changed    bool
+}
+
+// Service runs operations on a database. It is safe for concurrent use.
+type Service struct {
+	config   Config
+	table    map[string]*declared
+	order    []*declared
+	registry huma.Registry
+	buckets  buckets
+	refusals struct {
+		sync.Mutex
+		held map[refusalKey]*refusal
+		lost int
+	}
+}
+
+// New makes a service for a table of operations. It refuses a table with a mistake in it: an operation that allows
+// nobody, that changes access and fences nothing, whose route names no field of its input, or that stands there twice.
+func New(config Config) (*Service, error) {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Log == nil {
+		config.Log = slog.Default()
+	}
+	huma.ValidateStrictCasing = true
+	s := &Service{config: config, table: map[string]*declared{}, registry: NewRegistry()}
+	for _, o := range config.Operations {
+		d, err := s.declare(o)
+		if err != nil {
+			return nil, fmt.Errorf("operation %s: %w", o.Info().Name, err)
+		}
+		s.table[d.info.Name] = d
+		s.order = append(s.order, d)
+	}
+	return s, nil
+}
+
+// NewRegistry makes the registry of schemas that inputs are validated with, and that OpenAPI shows.
+func NewRegistry() huma.Registry {
+	return huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+}
+
+func (s *Service) declare(o Any) (*declared, error) {
+	info := o.Info()
+	if err := s.check(info); err != nil {
+		return nil, err
+	}
+	schema := huma.SchemaFromType(s.registry, info.In)
+	schema.PrecomputeMessages()
+	d := &declared{op: o, info: info, schema: schema}
+	for name := range schema.Properties {
+		d.names = append(d.names, name)
+	}
+	slices.Sort(d.names)
+	for _, field := range info.PathFields() {
+		if !slices.Contains(d.names, field) {
+			return nil, fmt.Errorf("the route's {%s} is no field of %s", field, info.In)
+		}
+	}
+	return d, nil
+}
+
+// check finds the mistakes of a declaration that would be holes. T-005.
+func (s *Service) check(i Info) error {
+	switch _, twice := s.table[i.Name]; {
+	case twice:
+		return fmt.Errorf("declared twice")
+	case i.Noun() == "" || i.Verb() == "":
+		return fmt.Errorf("the name has to be noun.verb")
+	case i.Allow.kind == ruleNone:
+		return fmt.Errorf("allows nobody: say op.Anyone or op.SignedIn aloud")
+	case i.Kind == Access && !i.fenced:
+		return fmt.Errorf("changes access and fences nobody")
+	case i.Kind != Access && i.fenced:
+		return fmt.Errorf("fences somebody and does not change access")
+	case i.Kind == Read && i.Method != "GET" && i.Method != "POST":
+		return fmt.Errorf("reads by %s", i.Method)
+	case i.Kind != Read && i.Method == "GET":
+		return fmt.Errorf("changes something by GET")
+	case i.Scope == Organization && !slices.Contains(i.PathFields(), "organization"):
+		return fmt.Errorf("is about an organization and its route names none")
+	case i.In.Kind() != reflect.Struct || i.Out.Kind() != reflect.Struct:
+		return fmt.Errorf("input and output have to be structs")
+	}
+	for _, p := range i.Allow.Permissions() {
+		if _, ok := s.config.Charter.Info(p); !ok && !slices.Contains(s.config.Charter.Absent(), p) {
+			return fmt.Errorf("permission %s is not one of Guildhall's", p)
+		}
+	}
+	return nil
+}
+
+// Operations are the operations of the table, in its order.
+func (s *Service) Operations() []Any {
+	all := make([]Any, len(s.order))
+	for i, d := range s.order {
+		all[i] = d.op
+	}
+	return all
+}
+
+// Charter is the service's charter.
+func (s *Service) Charter() *charter.Charter { return s.config.Charter }
+
+// Now is the service's clock.
+func (s *Service) Now() time.Time { return s.config.Now() }
+
+// Find gives the operation with a name.
+func (s *Service) Find(name string) (Any, bool) {
+	d, ok := s.table[name]
+	if !ok {
+		return nil, false
+	}
+	return d.op, true
+}
+
+// View runs fn on a read snapshot as the caller, within an organization (id or slug; empty for none): for checks and
+// explanations, which are no operations. It authenticates, and authorizes nothing.
+func (s *Service) View(ctx context.Context, c Caller, organization string, fn func(r *Reader) error) error {
+	return s.config.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		r := s.reader(tx, c)
+		actor, err := s.load(ctx, r, organization, false)
+		if err != nil {
+			return err
+		}
+		r.Actor = &actor
+		return fn(r)
+	})
+}
+
+func (s *Service) reader(tx *sqldb.Tx, c Caller) *Reader {
+	return &Reader{Actor: &Actor{Kind: NobodyActor}, Caller: c, Charter: s.config.Charter, Now: s.config.Now().UTC(),
+		Secrets: s.config.Secrets, sql: tx, service: s}
+}
+
+// load finds who a caller is. A cookie that is no longer good is nobody's; a bearer token that is not good is an error.
+func (s *Service) load(ctx context.Context, r *Reader, organization string, lock bool) (Actor, error) {
+	who := Who{Organization: organization, Now: r.Micros(), Lock: lock}
+	switch {
+	case r.Caller.Machine:
+		who.Kind = "operator"
+	case r.Caller.System != "":
+		who.Kind = "system"
+	case r.Caller.Credential == "":
+		return Actor{Kind: NobodyActor}, nil
+	default:
+		token, err := secret.Parse(r.Caller.Credential)
+		if err != nil {
+			return nobodyOr(r.Caller, ErrUnauthenticated)
+		}
+		who.Hash, who.Kind = token.Hash(), token.Kind()
+	}
+	actor, err := s.config.Load(ctx, r, who)
+	if err != nil {
+		return nobodyOr(r.Caller, err)
+	}
+	actor.Credential.Cookie = r.Caller.Cookie
+	return actor, nil
+}
+
+func nobodyOr(c Caller, err error) (Actor, error) {
+	if c.Cookie && err == ErrUnauthenticated {
+		return Actor{Kind: NobodyActor}, nil
+	}
+	return Actor{}, err
+}
+
+// refuse makes the error of a denial.
+func (s *Service) refuse(ctx context.Context, r *Reader, d decide.Decision) error {
+	e := &Error{Kind: Denied, Code: string(d.Reason), Reason: d.Reason, Needs: d.Needs, Text: denialText(r, d)}
+	if d.Reason == decide.NoPermission {
+		e.Code = "denied"
+	}
+	if d.Needs != "" {
+		e.FixURL = "/docs/permissions#" + strings.ReplaceAll(string(d.Needs), ".", "-")
+	}
+	if d.Needs == "" || s.config.Holders == nil || !r.May("members.view").Allow {
+		return e
+	}
+	holders, err := s.config.Holders(ctx, r, d.Needs)
+	if err != nil {
+		return err
+	}
+	e.Holders = holders
+	return e
+}
+
+// denialText says in words why not.
+func denialText(r *Reader, d decide.Decision) string {
+	switch d.Reason {
+	case decide.NoPermission:
+		return noPermissionText(r, d.Needs)
+	case decide.IsSuspended:
+		return "your membership in this organization is suspended"
+	case decide.HasEnded:
+		return "your membership in this organization has ended"
+	case decide.AboveYourLevel:
+		return "that person or role holds permissions that you do not hold"
+	case decide.OwnersOnly:
+		return "only owners make, change or remove owners"
+	case decide.ByTransferOnly:
+		return "this product has one owner: ownership moves by transfer only"
+	case decide.UnknownPermission:
+		return "this product has no permission " + string(d.Needs)
+	case decide.OrganizationGone:
+		return "this organization is scheduled for deletion"
+	}
+	return "you may not do this"
+}
+
+func noPermissionText(r *Reader, needs charter.Permission) string {
+	if needs == "" {
+		return "you may not do this"
+	}
+	if role, ok := r.Charter.Role(r.Actor.Principal.Role); ok {
+		return fmt.Sprintf("role %s lacks %s", role.Title, needs)
+	}
+	return "you lack " + string(needs)
+}

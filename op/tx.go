@@ -1,0 +1,184 @@
+package op
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
+)
+
+// Reader reads the data as one operation sees it. It is used by one goroutine.
+type Reader struct {
+	Actor   *Actor
+	Caller  Caller
+	Charter *charter.Charter
+	Now     time.Time // the server's clock at the start of the transaction
+	Secrets *secret.Ring
+
+	sql     *sqldb.Tx
+	service *Service
+	page    *Page
+}
+
+// Micros is Now in Unix microseconds, as the tables keep times.
+func (r *Reader) Micros() int64 { return r.Now.UnixMicro() }
+
+// Query runs a query; see database/sql.
+func (r *Reader) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return r.sql.Query(ctx, query, args...)
+}
+
+// QueryRow runs a query for one row; Scan gives sql.ErrNoRows for none.
+func (r *Reader) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	return r.sql.QueryRow(ctx, query, args...)
+}
+
+// Dialect is the database's.
+func (r *Reader) Dialect() sqldb.Dialect { return r.sql.Dialect() }
+
+// ForShare is the end of a query whose rows must stay as they are until the transaction ends. It is empty on SQLite,
+// where one writer runs at a time, and where lock is false.
+func (r *Reader) ForShare(lock bool, tables string) string {
+	if !lock || r.sql.Dialect() == sqldb.SQLite {
+		return ""
+	}
+	return " FOR SHARE OF " + tables
+}
+
+// Organization is the id of the call's organization; empty outside of any.
+func (r *Reader) Organization() string { return r.Actor.Principal.Organization }
+
+// May says whether the actor holds a permission in the call's organization, and why not.
+func (r *Reader) May(p charter.Permission) decide.Decision {
+	return decide.Decide(&r.Actor.Principal, decide.Ask(r.Charter, p, ""), r.Micros())
+}
+
+// Demand returns a Denied error unless the actor holds the permission: for operations that need another right for each
+// field that is present.
+func (r *Reader) Demand(ctx context.Context, p charter.Permission) error {
+	if d := r.May(p); !d.Allow {
+		return r.Refuse(ctx, d)
+	}
+	return nil
+}
+
+// Refuse makes the error of a denial: what is needed and, for those who may see members, who has it.
+func (r *Reader) Refuse(ctx context.Context, d decide.Decision) error {
+	return r.service.refuse(ctx, r, d)
+}
+
+// MayActOn refuses the call if the member holds what the actor does not.
+func (r *Reader) MayActOn(ctx context.Context, target *decide.Principal) error {
+	if d := decide.ActOn(&r.Actor.Principal, target); !d.Allow {
+		return r.Refuse(ctx, d)
+	}
+	return nil
+}
+
+// Tx is the transaction of one operation. Everything done through it is committed with the audit row, or not at all.
+type Tx struct {
+	*Reader
+	call *call
+}
+
+var errReadOnly = errors.New("a read operation tried to write")
+
+// Exec runs a statement that changes something, and says how many rows it changed.
+func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if tx.call == nil || !tx.call.writing {
+		return 0, errReadOnly
+	}
+	return tx.sql.Exec(ctx, query, args...)
+}
+
+// NewID makes an id with a prefix: "mem_01k...".
+func (tx *Tx) NewID(prefix string) string { return id.New(prefix, tx.Now) }
+
+// Target is what was loaded and authorized, as it is inside the transaction.
+func (tx *Tx) Target() *Target { return &tx.call.target }
+
+// Changed notes what a field was and is, for the audit row. Not for names, addresses and secrets: see ChangedPersonal.
+func (tx *Tx) Changed(field string, before, after any) {
+	tx.call.changes = append(tx.call.changes, Change{Field: field, Before: before, After: after})
+}
+
+// ChangedPersonal notes a change of a personal field (a name, an address) of the person or invitation with this id,
+// who must be the actor or one of the targets. It is kept apart from the row, and erased with the person.
+func (tx *Tx) ChangedPersonal(subject, field string, before, after any) {
+	if tx.call.personal == nil {
+		tx.call.personal = map[string][]Change{}
+	}
+	tx.call.personal[subject] = append(tx.call.personal[subject], Change{Field: field, Before: before, After: after})
+}
+
+// Also names a further target in the audit row.
+func (tx *Tx) Also(kind, id, name string) {
+	tx.call.also = append(tx.call.also, subject{Type: kind, ID: id, body: subjectBody{Name: name}})
+}
+
+// Because notes the reason that the actor gave.
+func (tx *Tx) Because(reason string) { tx.call.reason = reason }
+
+// Unchanged says that the call changed nothing: the audit row says so too.
+func (tx *Tx) Unchanged() { tx.call.outcome = OutcomeUnchanged }
+
+// Found begins a new audit stream, for the organization or user that this call makes, and writes the call's row to it.
+// The target must have said NewStream.
+func (tx *Tx) Found(ctx context.Context, stream string) error {
+	if _, err := tx.Exec(ctx, "INSERT INTO streams (id, seq, at) VALUES ($1, $2, $3)", stream, 1, tx.Micros()); err != nil {
+		return err
+	}
+	tx.call.stream, tx.call.seq, tx.call.at = stream, 1, tx.Micros()
+	return nil
+}
+
+// FoundAlso begins a further audit stream, for a user that this call makes beside what it is about.
+func (tx *Tx) FoundAlso(ctx context.Context, stream string) error {
+	_, err := tx.Exec(ctx, "INSERT INTO streams (id, seq, at) VALUES ($1, $2, $3)", stream, 0, tx.Micros())
+	return err
+}
+
+// Fence adds a principal whose cached decisions die with this change, where Fences could not know it.
+func (tx *Tx) Fence(f ...Fence) { tx.call.fences = append(tx.call.fences, f...) }
+
+// Session sets the secret of a session that this call made, for the edge to keep as a cookie or to show once.
+func (tx *Tx) Session(token string, until time.Time) {
+	tx.call.session = &NewSession{Token: token, Until: until}
+}
+
+// NewSession is a session that a call made.
+type NewSession struct {
+	Token string
+	Until time.Time
+}
+
+// Send puts an effect (a mail) into the outbox: it happens after the commit, and only then. The payload is sealed. The
+// id that it returns names the effect for whoever follows it.
+func (tx *Tx) Send(kind string, payload []byte) string {
+	job := tx.NewID("job")
+	tx.call.outbox = append(tx.call.outbox, outboxRow{id: job, kind: kind, payload: tx.Secrets.Seal("outbox:"+kind, payload)})
+	return job
+}
+
+type outboxRow struct {
+	id, kind string
+	payload  []byte
+}
+
+// writeOutbox writes all effects of the call in one statement.
+func (tx *Tx) writeOutbox(ctx context.Context) error {
+	if len(tx.call.outbox) == 0 {
+		return nil
+	}
+	insert := newInsert("outbox", "id", "kind", "organization", "payload", "due_at", "attempts", "claimed_until", "state", "last_error", "created_at")
+	for _, row := range tx.call.outbox {
+		insert.row(row.id, row.kind, tx.Organization(), row.payload, tx.Micros(), 0, 0, "waiting", "", tx.Micros())
+	}
+	return insert.exec(ctx, tx)
+}
