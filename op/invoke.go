@@ -43,11 +43,15 @@ type call struct {
 
 // Invoke runs one operation through the pipeline. Errors are *Error.
 func (s *Service) Invoke(ctx context.Context, o Any, r Request) (Response, error) {
+	return s.invoke(ctx, o, &call{request: r})
+}
+
+func (s *Service) invoke(ctx context.Context, o Any, c *call) (Response, error) {
 	d, ok := s.table[o.Info().Name]
 	if !ok {
 		return Response{}, &Error{Kind: Internal, Text: "internal error"}
 	}
-	c := &call{d: d, request: r}
+	c.d = d
 	began := time.Now()
 	response, err := s.run(ctx, c)
 	if err == nil {

@@ -8,6 +8,7 @@ package op
 
 import (
 	"context"
+	"io"
 	"reflect"
 	"strings"
 	"time"
@@ -107,6 +108,7 @@ type Info struct {
 	DryRun                      bool // answers dry_run
 	In, Out                     reflect.Type
 	Example                     any
+	MediaType, FileName         string // of a Stream: its answer is not JSON
 	targeted, fenced, prepared  bool
 }
 
@@ -181,6 +183,7 @@ type bound struct {
 	prepare      func(ctx context.Context) error
 	preview      func(ctx context.Context, r *Reader) (Impact, error)
 	do           func(ctx context.Context, tx *Tx) (any, error)
+	stream       func(ctx context.Context, r *Reader, w io.Writer) error
 }
 
 // InOrganization is embedded by the input of every operation on one organization.

@@ -38,10 +38,11 @@ type Config struct {
 	// Committed is called after a transaction that put something into the outbox. Nil: nobody is.
 	Committed func()
 	// Observe is told how each call went. Nil: nobody is.
-	Observe func(Observation)
-	Limits  Limits
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: slog.Default
+	Observe  func(Observation)
+	Limits   Limits
+	Settings Settings
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: slog.Default
 }
 
 // Observation is how a call went.
@@ -78,6 +79,7 @@ func New(config Config) (*Service, error) {
 	if config.Log == nil {
 		config.Log = slog.Default()
 	}
+	config.Settings = config.Settings.WithDefaults()
 	huma.ValidateStrictCasing = true
 	s := &Service{config: config, table: map[string]*declared{}, registry: NewRegistry()}
 	for _, o := range config.Operations {
@@ -186,7 +188,7 @@ func (s *Service) View(ctx context.Context, c Caller, organization string, fn fu
 
 func (s *Service) reader(tx *sqldb.Tx, c Caller) *Reader {
 	return &Reader{Actor: &Actor{Kind: NobodyActor}, Caller: c, Charter: s.config.Charter, Now: s.config.Now().UTC(),
-		Secrets: s.config.Secrets, sql: tx, service: s}
+		Secrets: s.config.Secrets, Settings: s.config.Settings, sql: tx, service: s}
 }
 
 // load finds who a caller is. A cookie that is no longer good is nobody's; a bearer token that is not good is an error.

@@ -15,11 +15,12 @@ import (
 
 // Reader reads the data as one operation sees it. It is used by one goroutine.
 type Reader struct {
-	Actor   *Actor
-	Caller  Caller
-	Charter *charter.Charter
-	Now     time.Time // the server's clock at the start of the transaction
-	Secrets *secret.Ring
+	Actor    *Actor
+	Caller   Caller
+	Charter  *charter.Charter
+	Now      time.Time // the server's clock at the start of the transaction
+	Secrets  *secret.Ring
+	Settings Settings
 
 	sql     *sqldb.Tx
 	service *Service
