@@ -53,7 +53,7 @@ func (c *Charter) grantOf(r *Role, id Permission) string {
 		return fmt.Sprintf("granted to %s", r.ID)
 	}
 	for _, granted := range r.grants {
-		if c.needs[id].SubsetOf(c.needs[granted]) {
+		if info, _ := c.Info(granted); info.Bit < 0 && c.needs[id].SubsetOf(c.needs[granted]) {
 			return fmt.Sprintf("part of the bundle %s, granted to %s", granted, r.ID)
 		}
 	}

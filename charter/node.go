@@ -210,11 +210,12 @@ func (p *parser) number(n *yaml.Node, to *int64, least int64) {
 }
 
 func (p *parser) flag(n *yaml.Node, to *bool) {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+	isTrue, isFalse := strings.EqualFold(n.Value, "true"), strings.EqualFold(n.Value, "false")
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || !isTrue && !isFalse {
 		p.fail(n, "true or false is needed here, not %s", kindOf(n))
 		return
 	}
-	*to = strings.EqualFold(n.Value, "true")
+	*to = isTrue
 }
 
 func (p *parser) duration(n *yaml.Node, to *time.Duration) {

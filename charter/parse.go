@@ -160,9 +160,9 @@ func (p *parser) resources(n *yaml.Node) {
 	for _, e := range p.mapping(n, "resources") {
 		kind := p.word(e.key, "resource")
 		p.c.Resources[kind] = p.permissionList(e.value)
-		for _, id := range p.c.Resources[kind] {
-			if info, _ := p.c.Info(id); info.Bit < 0 {
-				p.fail(e.value, "%q is a bundle; name its parts", id)
+		for _, item := range e.value.Content {
+			if info, ok := p.c.Info(Permission(item.Value)); ok && info.Bit < 0 {
+				p.fail(item, "%q is a bundle; name its parts", info.ID)
 			}
 		}
 	}

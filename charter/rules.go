@@ -3,7 +3,6 @@ package charter
 import (
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -262,7 +261,7 @@ func (p *parser) domains(n *yaml.Node) []string {
 		if ok && !domainForm.MatchString(text) {
 			p.fail(item, "%q is not a mail domain in lower case, such as %q", text, "example.com")
 		}
-		domains = append(domains, strings.ToLower(text))
+		domains = append(domains, text)
 	}
 	return domains
 }

@@ -275,3 +275,9 @@ func noPermissionText(r *Reader, needs charter.Permission) string {
 	}
 	return "you lack " + string(needs)
 }
+
+// Snapshot runs fn on a read snapshot without any caller: for the rooms that fill caches and prove invariants. Nothing
+// that a caller asked may be answered from it without a decision of its own.
+func (s *Service) Snapshot(ctx context.Context, fn func(r *Reader) error) error {
+	return s.config.DB.Read(ctx, func(tx *sqldb.Tx) error { return fn(s.reader(tx, Caller{})) })
+}
