@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -135,10 +136,14 @@ func readPID(f *os.File) int {
 	return pid
 }
 
-// release lets other processes have the file. A nil lock is released already.
+// release lets other processes have the file. To release it again, or what was
+// never locked, is no error.
 func (l *fileLock) release() error {
 	if l == nil {
 		return nil
 	}
-	return l.file.Close()
+	if err := l.file.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }

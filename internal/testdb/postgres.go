@@ -23,26 +23,28 @@ const ClusterVariable = "GUILDHALL_TEST_POSTGRES"
 type server struct {
 	admin *sql.DB
 	dsn   string
+	own   *Cluster // nil when it is somebody else's; collected as garbage, it would end
 }
 
 // theServer finds the cluster or starts one, once per process. One that was
 // started ends with the process.
 var theServer = sync.OnceValues(func() (*server, error) {
-	dsn := os.Getenv(ClusterVariable)
-	if dsn == "" {
+	s := &server{dsn: os.Getenv(ClusterVariable)}
+	if s.dsn == "" {
 		cluster, err := StartCluster()
 		if err != nil {
 			return nil, err
 		}
-		dsn = cluster.DSN
+		s.dsn, s.own = cluster.DSN, cluster
 	}
-	admin, err := sql.Open("pgx", dsn)
+	admin, err := sql.Open("pgx", s.dsn)
 	if err != nil {
 		return nil, err
 	}
 	// Tests that begin together wait here, not at the server's limit.
 	admin.SetMaxOpenConns(2)
-	return &server{admin: admin, dsn: dsn}, nil
+	s.admin = admin
+	return s, nil
 })
 
 // theTemplate makes the migrated template in this process's cluster, or finds
