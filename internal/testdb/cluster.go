@@ -76,7 +76,7 @@ func (c *Cluster) start(postgres, data string, as *syscall.SysProcAttr) error {
 		postgres, "-D", data, "-k", c.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
 		"-c", "autovacuum=off", // it would hold the template while databases are made from it
-		"-c", "max_connections=400", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB")
+		"-c", "deadlock_timeout=100ms", "-c", "max_connections=400", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB")
 	attr := *as
 	attr.Setpgid = true // an interrupt from the keyboard is for the tests alone
 	c.keeper.Dir, c.keeper.SysProcAttr = "/", &attr
