@@ -54,12 +54,14 @@ func Nearest(word string, among []string) string {
 		return ""
 	}
 	folded := strings.ToLower(word)
-	best, least := "", max(1, len(word)/3)+1
+	best, least := "", longestWord
 	for _, candidate := range among {
 		if len(candidate) > longestWord {
 			continue
 		}
-		if d := distance(folded, strings.ToLower(candidate)); d < least {
+		// A third of the letters may be wrong, and one letter of a short word.
+		tolerated := max(1, max(len(word), len(candidate))/3)
+		if d := distance(folded, strings.ToLower(candidate)); d <= tolerated && d < least {
 			best, least = candidate, d
 		}
 	}

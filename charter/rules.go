@@ -206,7 +206,9 @@ func (p *parser) keyRules(n *yaml.Node, r *KeyRules) {
 		"name_template": func(n *yaml.Node) { p.nameTemplate(n, &r.NameTemplate) },
 		"max_age":       func(n *yaml.Node) { p.duration(n, &r.MaxAge) },
 	})
-	r.OrganizationKeyIDs = p.c.IDs(r.OrganizationKeys)
+	if !r.OrganizationKeys.Empty() {
+		r.OrganizationKeyIDs = p.c.IDs(r.OrganizationKeys)
+	}
 	if listed != nil && !r.Allows(OrganizationKey) {
 		p.fail(listed, "organization_keys needs %q among rules.keys.kinds", OrganizationKey)
 	}
