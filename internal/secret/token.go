@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"strings"
+	"unsafe"
 )
 
 // alphabet is base62 in ASCII order.
@@ -24,8 +25,11 @@ const (
 	codeLength     = 6  // decimal digits
 )
 
-// maxNameLength bounds prefix and kind together.
-const maxNameLength = 32
+// maxNameLength bounds prefix and kind together, maxTokenLength a whole token.
+const (
+	maxNameLength  = 32
+	maxTokenLength = maxNameLength + 2 + randomLength + checksumLength
+)
 
 // ErrMalformed is the only error of Parse: it says nothing about the text,
 // which may be a secret mistyped.
@@ -36,7 +40,13 @@ var ErrMalformed = errors.New("not a key: it is mistyped or cut short")
 type Hash [sha256.Size]byte
 
 // HashOf returns the hash of a link's token or of a whole credential.
-func HashOf(s string) Hash { return sha256.Sum256([]byte(s)) }
+func HashOf(s string) Hash {
+	var buffer [maxTokenLength]byte // on the stack, for what is hashed at every check
+	if len(s) > len(buffer) {
+		return sha256.Sum256([]byte(s))
+	}
+	return sha256.Sum256(buffer[:copy(buffer[:], s)])
+}
 
 // Token is a credential such as "gld_live_" and 49 base62 characters: 256
 // random bits and their CRC32, so that a mistyped one is refused without a
@@ -63,19 +73,34 @@ func New(random io.Reader, prefix, kind string) Token {
 // checksum is refused with ErrMalformed, in time that does not depend on the
 // length of s; whether the credential exists is the caller's next question.
 func Parse(s string) (Token, error) {
-	if len(s) > maxNameLength+2+randomLength+checksumLength {
+	prefix, kind, ok := split(s)
+	if !ok {
 		return Token{}, ErrMalformed
+	}
+	return Token{prefix: prefix, kind: kind, text: Hide(s)}, nil
+}
+
+// ParseHash is Parse for those who need the hash alone, on the way of every
+// request: it allocates nothing.
+func ParseHash(s string) (Hash, error) {
+	if _, _, ok := split(s); !ok {
+		return Hash{}, ErrMalformed
+	}
+	return HashOf(s), nil
+}
+
+// split takes a token apart and checks all of it.
+func split(s string) (prefix, kind string, ok bool) {
+	if len(s) > maxTokenLength {
+		return "", "", false
 	}
 	prefix, rest, _ := strings.Cut(s, "_")
 	kind, body, _ := strings.Cut(rest, "_")
 	if !validName(prefix) || !validName(kind) || !isBase62(body, randomLength+checksumLength) {
-		return Token{}, ErrMalformed
+		return "", "", false
 	}
 	signed := len(s) - checksumLength
-	if checksum(s[:signed]) != s[signed:] {
-		return Token{}, ErrMalformed
-	}
-	return Token{prefix: prefix, kind: kind, text: Hide(s)}, nil
+	return prefix, kind, checksumMatches(s[:signed], s[signed:])
 }
 
 // Reveal returns the whole credential, to be shown once to its owner.
@@ -145,7 +170,7 @@ func isBase62(s string, length int) bool {
 		return false
 	}
 	for i := range len(s) {
-		if strings.IndexByte(alphabet, s[i]) < 0 {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
 			return false
 		}
 	}
@@ -154,8 +179,25 @@ func isBase62(s string, length int) bool {
 
 // checksum covers the name too: a key pasted with another kind is mistyped.
 func checksum(s string) string {
-	sum := crc32.ChecksumIEEE([]byte(s))
-	return base62([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, checksumLength)
+	out := checksumDigits(s)
+	return string(out[:])
+}
+
+func checksumMatches(s, sum string) bool {
+	out := checksumDigits(s)
+	return string(out[:]) == sum
+}
+
+// checksumDigits is the CRC32 (IEEE) of s in base62.
+func checksumDigits(s string) (out [checksumLength]byte) {
+	// The bytes of s itself, which are only read: a copy would be allocated at
+	// every check.
+	sum := crc32.ChecksumIEEE(unsafe.Slice(unsafe.StringData(s), len(s)))
+	for i := checksumLength - 1; i >= 0; i-- {
+		out[i] = alphabet[sum%62]
+		sum /= 62
+	}
+	return out
 }
 
 // base62 writes the big-endian number raw in length characters.

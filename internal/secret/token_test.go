@@ -171,11 +171,34 @@ func TestNewRefusesNamesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func BenchmarkParse(b *testing.B) {
+func TestParseHashIsParse(t *testing.T) {
+	good := secret.New(nil, "gld", "live")
+	if got, err := secret.ParseHash(good.Reveal()); err != nil || got != good.Hash() {
+		t.Errorf("ParseHash = %x, %v, want %x", got, err, good.Hash())
+	}
+	if _, err := secret.ParseHash(exchanged(good.Reveal())); err != secret.ErrMalformed {
+		t.Errorf("ParseHash of a mistyped token = %v, want ErrMalformed", err)
+	}
+	s := good.Reveal()
+	if got := testing.AllocsPerRun(100, func() { secret.ParseHash(s) }); got != 0 {
+		t.Errorf("ParseHash allocates %v times", got)
+	}
+}
+
+func TestHashOfIsSHA256AtAnyLength(t *testing.T) {
+	for _, length := range []int{0, 1, 58, 83, 84, 1000} {
+		s := strings.Repeat("k", length)
+		if got, want := secret.HashOf(s), sha256.Sum256([]byte(s)); got != want {
+			t.Errorf("HashOf %d characters = %x, want %x", length, got, want)
+		}
+	}
+}
+
+func BenchmarkParseHash(b *testing.B) {
 	s := secret.New(nil, "gld", "live").Reveal()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := secret.Parse(s); err != nil {
+		if _, err := secret.ParseHash(s); err != nil {
 			b.Fatal(err)
 		}
 	}
