@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -32,7 +33,23 @@ func (p *parser) fail(n *yaml.Node, format string, args ...any) {
 	if len(p.errs) >= maxErrors {
 		return
 	}
-	p.errs = append(p.errs, &Error{File: p.c.file, Line: n.Line, Column: n.Column, Text: fmt.Sprintf(format, args...)})
+	p.errs = append(p.errs, &Error{File: p.c.file, Line: n.Line, Column: n.Column, Text: oneLine(fmt.Sprintf(format, args...))})
+}
+
+// longestText keeps a mistake on the screen, however long the word that it quotes.
+const longestText = 400
+
+// oneLine makes a text with words from the file safe to print: short, and without control characters.
+func oneLine(text string) string {
+	if len(text) > longestText {
+		text = strings.ToValidUTF8(text[:longestText], "") + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // entry is one key and value of a mapping.

@@ -71,11 +71,11 @@ func (p *parser) document(src []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-var syntaxForm = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var syntaxForm = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
 
 // syntax records an error of the YAML reader, which knows lines but not columns.
 func (p *parser) syntax(err error) {
-	at, text := &yaml.Node{Line: 1, Column: 1}, strings.ReplaceAll(err.Error(), "\n", " ")
+	at, text := &yaml.Node{Line: 1, Column: 1}, err.Error()
 	if m := syntaxForm.FindStringSubmatch(text); m != nil {
 		text = m[2]
 		if line, err := strconv.Atoi(m[1]); err == nil {
