@@ -86,6 +86,14 @@ func Source(name string) []byte {
 	return src
 }
 
+//go:embed schema.json
+var schema []byte
+
+// Schema returns the JSON Schema (2020-12) of charter files, for editors. Parse checks more than it can say.
+func Schema() []byte {
+	return slices.Clone(schema)
+}
+
 // Load reads and compiles the charter in a file. Its error is that of reading, or Errors.
 func Load(path string) (*Charter, error) {
 	f, err := os.Open(path)
