@@ -1,0 +1,162 @@
+// Package web holds what all edges share: from a request to its caller, the client's address, cookies, problem+json,
+// and the layers that every request passes before an edge sees it.
+package web
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/op"
+)
+
+// The limits of the listener. http.Server's ReadTimeout is not among them, since it would end long answers too: a
+// request with a body has ReadBodyTimeout instead.
+const (
+	ReadHeaderTimeout = 10 * time.Second
+	ReadBodyTimeout   = time.Minute
+	WriteTimeout      = 2 * time.Minute // streams lift it for themselves
+	IdleTimeout       = 2 * time.Minute
+	MaxHeaderBytes    = 32 << 10
+)
+
+// Config says how requests are read.
+type Config struct {
+	BaseURL        string         // "https://accounts.example.com"; with http on a loopback host, cookies are plain ones
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
+	Bypass         []string       // ServeMux patterns that other sites may post to, since they prove themselves in another way
+	// Refuse answers what is refused before any edge sees it: a forged request, a path with a second spelling, a
+	// panic. Nil: Problem.
+	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
+	Now    func() time.Time // nil: time.Now
+	Log    *slog.Logger     // nil: slog.Default
+}
+
+func (c Config) withDefaults() Config {
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
+	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Refuse == nil {
+		c.Refuse = Problem
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// state is what the layers found out about a request.
+type state struct {
+	config  *Config
+	id      string
+	address string
+}
+
+type stateKey struct{}
+
+// stateOf gives the state of a request; one that did not come through Handler has no id and no trusted proxies.
+func stateOf(r *http.Request) *state {
+	if s, ok := r.Context().Value(stateKey{}).(*state); ok {
+		return s
+	}
+	c := Config{}.withDefaults()
+	return &state{config: &c, address: remote(r).String()}
+}
+
+// RequestID is the id of the request, which is on its response and in the audit log.
+func RequestID(r *http.Request) string { return stateOf(r).id }
+
+// Handler puts the shared layers around an edge: request id, access log, recovery from panics, security headers, one
+// spelling of each path, the protection against forged requests, and the limit of a body.
+func Handler(config Config, edge http.Handler) http.Handler {
+	c := config.withDefaults()
+	guarded := canonical(&c, sameOrigin(&c, limitBody(edge)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := &state{config: &c, id: id.New("req", c.Now()), address: clientAddress(r, c.TrustedProxies).String()}
+		r = r.WithContext(context.WithValue(r.Context(), stateKey{}, s))
+		rec := &recorder{ResponseWriter: w}
+		secureHeaders(w.Header(), s)
+		began := time.Now()
+		defer logAccess(r, rec, began)
+		defer recoverPanic(rec, r)
+		guarded.ServeHTTP(rec, r)
+	})
+}
+
+// secureHeaders are those of every answer. Pages loosen the policy for themselves.
+func secureHeaders(h http.Header, s *state) {
+	h.Set("Request-Id", s.id)
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if strings.HasPrefix(s.config.BaseURL, "https:") {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// canonical refuses every second spelling of a path, so that no layer before or behind reads another path than the mux:
+// T-007.
+func canonical(c *Config, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !canonicalPath(r.URL.EscapedPath()) {
+			c.Refuse(w, r, op.ErrNotFound)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hidden are the encodings of characters that must not hide in a path: the separators, the dot and what is no text.
+var hidden = []string{"%2f", "%5c", "%2e", "%3b", "%25", "%00", "%0a", "%0d", "\\", "//", ";"}
+
+func canonicalPath(path string) bool {
+	if !strings.HasPrefix(path, "/") {
+		return false
+	}
+	folded := strings.ToLower(path)
+	for _, h := range hidden {
+		if strings.Contains(folded, h) {
+			return false
+		}
+	}
+	for segment := range strings.SplitSeq(folded, "/") {
+		if segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// sameOrigin refuses what another site makes a browser send: T-054.
+func sameOrigin(c *Config, next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	if u, err := url.Parse(c.BaseURL); err == nil && u.Host != "" {
+		// Behind a proxy that rewrites Host, the own origin is told by the configuration.
+		_ = protection.AddTrustedOrigin(u.Scheme + "://" + u.Host)
+	}
+	for _, pattern := range c.Bypass {
+		protection.AddInsecureBypassPattern(pattern)
+	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.Refuse(w, r, op.Errorf(op.Denied, "cross_origin", "another site sent this request: open it here"))
+	}))
+	return protection.Handler(next)
+}
+
+// limitBody bounds the bytes of a body, and the time that it may take to arrive: T-100.
+func limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(ReadBodyTimeout))
+			r.Body = http.MaxBytesReader(w, r.Body, op.MaxBody)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
