@@ -1,0 +1,189 @@
+package credential
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/op"
+)
+
+// ServiceKey is the credential of the product's own back end, which asks checks and provisions people.
+type ServiceKey struct {
+	ID            string    `json:"id" doc:"The key's id" example:"svc_01k9v5x0w3m8q6t2c4h7n0r5sz"`
+	Name          string    `json:"name" doc:"What it is for" example:"production back end"`
+	Display       string    `json:"display" doc:"How it begins and ends: enough to know it by" example:"gld_svc_...a1B2"`
+	CreatedAt     time.Time `json:"created_at" doc:"When it was made"`
+	CreatedBy     string    `json:"created_by" doc:"Who made it" example:"operator"`
+	LastUsedAt    time.Time `json:"last_used_at,omitzero" doc:"When it was last used, to about a minute; absent if never"`
+	RevokedAt     time.Time `json:"revoked_at,omitzero" doc:"When it was revoked; absent while it works"`
+	RevokedReason string    `json:"revoked_reason,omitempty" doc:"Why it was revoked"`
+}
+
+// ServiceKeyKind is the kind of a service key's token: "gld_svc_...".
+const ServiceKeyKind = "svc"
+
+const serviceKeyColumns = "id, name, prefix, last4, created_at, created_by, last_used_at, revoked_at, revoked_reason"
+
+// CreateServiceKeyInput says what a new service key is for.
+type CreateServiceKeyInput struct {
+	Name string `json:"name" doc:"What the key is for" example:"production back end" minLength:"1" maxLength:"100"`
+}
+
+// Validate refuses a name that nobody could read.
+func (in *CreateServiceKeyInput) Validate() []op.FieldError {
+	if name := strings.TrimSpace(in.Name); name == "" || printable(name, len(name)) != name {
+		return []op.FieldError{{Pointer: "/name", Code: "invalid", Detail: "name needs letters that can be seen, on one line"}}
+	}
+	return nil
+}
+
+// NewServiceKey is a service key with its secret, which is shown once.
+type NewServiceKey struct {
+	ServiceKey
+	Secret      string `json:"secret,omitempty" doc:"The key itself. Only its hash is kept: it cannot be shown again"`
+	SecretShown bool   `json:"secret_shown" doc:"Whether secret is here. A repeat of the same request does not show it again: revoke the key and make another"`
+}
+
+// WithoutSecret is what a repeat of the request is answered.
+func (k NewServiceKey) WithoutSecret() any {
+	k.Secret, k.SecretShown = "", false
+	return k
+}
+
+// CreateServiceKey makes a service key.
+var CreateServiceKey = &op.Op[CreateServiceKeyInput, NewServiceKey]{
+	Name:    "service_keys.create",
+	Route:   "POST /v1/service_keys",
+	Summary: "Make a service key for the product's own back end; its secret is shown once",
+	Kind:    op.Write,
+	Scope:   op.Instance,
+	Allow:   op.ByOperator,
+	Do:      createServiceKey,
+	Example: CreateServiceKeyInput{Name: "production back end"},
+}
+
+func createServiceKey(ctx context.Context, tx *op.Tx, in CreateServiceKeyInput) (NewServiceKey, error) {
+	token := secret.New(nil, tx.Charter.KeyPrefix, ServiceKeyKind)
+	hash := token.Hash()
+	k := serviceKeyRow{id: tx.NewID("svc"), name: strings.TrimSpace(in.Name), prefix: token.Prefix() + "_" + token.Kind(),
+		last4: token.Last4(), created: tx.Micros(), createdBy: tx.Actor.ID}
+	_, err := tx.Exec(ctx, `INSERT INTO service_keys (id, name, hash, prefix, last4, created_at, created_by, last_used_at,
+			revoked_at, revoked_reason, recovery_epoch)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', (SELECT recovery_epoch FROM instance WHERE id = 'instance'))`,
+		k.id, k.name, hash[:], k.prefix, k.last4, k.created, k.createdBy)
+	if err != nil {
+		return NewServiceKey{}, err
+	}
+	tx.Also("service_key", k.id, k.name)
+	return NewServiceKey{ServiceKey: k.show(), Secret: token.Reveal(), SecretShown: true}, nil
+}
+
+// ListServiceKeysInput asks for the service keys.
+type ListServiceKeysInput struct {
+	op.Page
+}
+
+// ListServiceKeys lists the service keys, revoked ones too, the newest first.
+var ListServiceKeys = &op.Op[ListServiceKeysInput, op.List[ServiceKey]]{
+	Name:    "service_keys.list",
+	Route:   "GET /v1/service_keys",
+	Summary: "List the service keys, without their secrets",
+	Kind:    op.Read,
+	Scope:   op.Instance,
+	Allow:   op.ByOperator,
+	Do:      listServiceKeys,
+	Example: ListServiceKeysInput{Page: op.Page{Limit: 25}},
+}
+
+func listServiceKeys(ctx context.Context, tx *op.Tx, in ListServiceKeysInput) (op.List[ServiceKey], error) {
+	before, id := after(in.Page)
+	rows, err := tx.Query(ctx, "SELECT "+serviceKeyColumns+` FROM service_keys
+		WHERE created_at < $1 OR created_at = $1 AND id < $2 ORDER BY created_at DESC, id DESC LIMIT $3`, before, id, in.Size()+1)
+	if err != nil {
+		return op.List[ServiceKey]{}, err
+	}
+	defer rows.Close()
+	var found []ServiceKey
+	for rows.Next() {
+		k, err := scanServiceKey(rows)
+		if err != nil {
+			return op.List[ServiceKey]{}, err
+		}
+		found = append(found, k.show())
+	}
+	return op.Listed(tx.Reader, &in.Page, found, func(k ServiceKey) []string {
+		return []string{strconv.FormatInt(k.CreatedAt.UnixMicro(), 10), k.ID}
+	}), rows.Err()
+}
+
+// RevokeServiceKeyInput names a service key and says why it goes.
+type RevokeServiceKeyInput struct {
+	Key    string `json:"key" doc:"The key's id" example:"svc_01k9v5x0w3m8q6t2c4h7n0r5sz" maxLength:"64"`
+	Reason string `json:"reason" doc:"Why: kept with the key and in the audit log" example:"replaced" maxLength:"500" required:"false"`
+}
+
+// RevokeServiceKey ends a service key: every request sent after it returns is refused. Revoking it again changes
+// nothing.
+var RevokeServiceKey = &op.Op[RevokeServiceKeyInput, ServiceKey]{
+	Name:    "service_keys.revoke",
+	Route:   "POST /v1/service_keys/{key}/revoke",
+	Summary: "Revoke a service key at once",
+	Kind:    op.Access,
+	Scope:   op.Instance,
+	Allow:   op.ByOperator,
+	Confirm: op.L2,
+	Target:  serviceKeyTarget,
+	Fences: func(_ RevokeServiceKeyInput, t op.Target) []op.Fence {
+		return []op.Fence{{Kind: op.FenceServiceKey, ID: t.ID}}
+	},
+	Do:      revokeServiceKey,
+	Example: RevokeServiceKeyInput{Key: "svc_01k9v5x0w3m8q6t2c4h7n0r5sz", Reason: "replaced"},
+}
+
+func serviceKeyTarget(ctx context.Context, r *op.Reader, in RevokeServiceKeyInput) (op.Target, error) {
+	k, err := scanServiceKey(r.QueryRow(ctx, "SELECT "+serviceKeyColumns+" FROM service_keys WHERE id = $1", in.Key))
+	if err != nil {
+		return op.Target{}, err
+	}
+	return op.Target{Type: "service_key", ID: k.id, Name: k.name, Value: k}, nil
+}
+
+func revokeServiceKey(ctx context.Context, tx *op.Tx, in RevokeServiceKeyInput) (ServiceKey, error) {
+	k, _ := tx.Target().Value.(serviceKeyRow)
+	tx.Because(in.Reason)
+	if k.revoked != 0 {
+		tx.Unchanged()
+		return k.show(), nil
+	}
+	k.revoked, k.reason = tx.Micros(), in.Reason
+	tx.Changed("revoked", false, true)
+	_, err := tx.Exec(ctx, "UPDATE service_keys SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND revoked_at = 0",
+		k.id, k.revoked, k.reason)
+	return k.show(), err
+}
+
+// serviceKeyRow is a service key as it is stored.
+type serviceKeyRow struct {
+	id, name, prefix, last4, createdBy, reason string
+	created, lastUsed, revoked                 int64
+}
+
+// scanServiceKey reads the columns of serviceKeyColumns. Without a row it is ErrNotFound.
+func scanServiceKey(row interface{ Scan(...any) error }) (serviceKeyRow, error) {
+	var k serviceKeyRow
+	err := row.Scan(&k.id, &k.name, &k.prefix, &k.last4, &k.created, &k.createdBy, &k.lastUsed, &k.revoked, &k.reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return k, op.ErrNotFound
+	}
+	return k, err
+}
+
+func (k serviceKeyRow) show() ServiceKey {
+	return ServiceKey{ID: k.id, Name: k.name, Display: k.prefix + "_..." + k.last4, CreatedAt: timeOf(k.created),
+		CreatedBy: k.createdBy, LastUsedAt: timeOf(k.lastUsed), RevokedAt: timeOf(k.revoked), RevokedReason: k.reason}
+}

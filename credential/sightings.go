@@ -1,0 +1,125 @@
+package credential
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/op"
+)
+
+// Sightings gathers in memory when sessions and service keys were last used and members last active, and writes that in
+// groups. It is lossy by design: what does not fit, and what the database does not take, is forgotten, so that nobody
+// waits for it. The zero value is ready; it is safe for concurrent use.
+type Sightings struct {
+	mu   sync.Mutex
+	seen map[sighting]int64 // Unix microseconds
+}
+
+// sighting is what was seen. Its fields are apart, so no two things share one.
+type sighting struct {
+	what         sightingOf
+	organization string // of a member
+	id           string
+}
+
+type sightingOf uint8
+
+const (
+	sessionUsed sightingOf = iota
+	serviceKeyUsed
+	memberActive
+)
+
+// maxSightings bounds what is kept in memory between two flushes.
+const maxSightings = 20_000
+
+// Seen notes a call. It is for op.Config.Seen: it does not block and asks nothing of the database.
+func (s *Sightings) Seen(a *op.Actor, _ op.Caller, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case a.Credential.ID == "":
+	case a.Kind == op.UserActor:
+		s.note(sighting{what: sessionUsed, id: a.Credential.ID}, at)
+	case a.Kind == op.ServiceActor:
+		s.note(sighting{what: serviceKeyUsed, id: a.Credential.ID}, at)
+	}
+	if a.Principal.Member != "" {
+		s.note(sighting{memberActive, a.Principal.Organization, a.Principal.Member}, at)
+	}
+}
+
+func (s *Sightings) note(what sighting, at time.Time) {
+	if s.seen == nil {
+		s.seen = map[sighting]int64{}
+	}
+	last, known := s.seen[what]
+	if !known && len(s.seen) >= maxSightings {
+		return
+	}
+	s.seen[what] = max(last, at.UnixMicro())
+}
+
+// updates are the statements that write one kind of sighting each. Their rows are column1 (id), column2 (time) and
+// column3 (organization), as both databases name the columns of VALUES. A time never goes back.
+var updates = [...]string{
+	sessionUsed:    "UPDATE sessions SET last_used_at = v.column2 FROM (VALUES %s) AS v WHERE sessions.id = v.column1 AND last_used_at < v.column2",
+	serviceKeyUsed: "UPDATE service_keys SET last_used_at = v.column2 FROM (VALUES %s) AS v WHERE service_keys.id = v.column1 AND last_used_at < v.column2",
+	memberActive:   "UPDATE members SET last_active_at = v.column2 FROM (VALUES %s) AS v WHERE organization = v.column3 AND members.id = v.column1 AND last_active_at < v.column2",
+}
+
+// maxRows is how many rows one statement updates.
+const maxRows = 250
+
+// Flush writes what was gathered since the last time, in one short transaction for each group of rows of one table. The
+// service's owner calls it about once a minute, and at the end. After an error the rest is forgotten.
+func (s *Sightings) Flush(ctx context.Context, db *sqldb.DB) error {
+	s.mu.Lock()
+	seen := s.seen
+	s.seen = nil
+	s.mu.Unlock()
+	for group := range slices.Chunk(ordered(seen), maxRows) {
+		for what := range updates {
+			if err := write(ctx, db, sightingOf(what), group, seen); err != nil {
+				return fmt.Errorf("last used: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// ordered sorts the sightings, so that two servers that write the same rows wait for each other and do not deadlock.
+func ordered(seen map[sighting]int64) []sighting {
+	return slices.SortedFunc(maps.Keys(seen), func(a, b sighting) int {
+		return cmp.Or(cmp.Compare(a.what, b.what), cmp.Compare(a.organization, b.organization), cmp.Compare(a.id, b.id))
+	})
+}
+
+// write updates the rows of one table that are in the group.
+func write(ctx context.Context, db *sqldb.DB, what sightingOf, group []sighting, seen map[sighting]int64) error {
+	var values []string
+	var args []any
+	for _, g := range group {
+		if g.what != what {
+			continue
+		}
+		n := len(args)
+		values = append(values, "(CAST($"+strconv.Itoa(n+1)+" AS text), CAST($"+strconv.Itoa(n+2)+" AS bigint), CAST($"+strconv.Itoa(n+3)+" AS text))")
+		args = append(args, g.id, seen[g], g.organization)
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	return db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf(updates[what], strings.Join(values, ", ")), args...)
+		return err
+	})
+}
