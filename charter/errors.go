@@ -8,7 +8,7 @@ import (
 )
 
 // Error is one mistake in a charter file and where it stands.
-// Line and Column count from 1; both are 0 where the mistake has no place.
+// Line and Column count from 1; what concerns the whole file stands at 1:1.
 type Error struct {
 	File   string
 	Line   int
