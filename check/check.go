@@ -1,0 +1,89 @@
+// Package check holds what every way of asking "may they?" has in common: the question, the answer, and the refusal.
+//
+// Two things implement Checker: the server in this process, which answers from memory, and the client of one elsewhere.
+// Code that asks works with either.
+package check
+
+import (
+	"context"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
+)
+
+// The types of subjects.
+const (
+	User       = "user"       // by Guildhall's id or by the product's external id
+	Credential = "credential" // by the secret that a request carried
+)
+
+// Organization is the type of resource that stands for the organization as a whole.
+const Organization = "organization"
+
+// Subject is who asks.
+type Subject struct {
+	Type string // User or Credential
+	ID   string
+}
+
+// Resource is what is asked about. The organization is its ID where Type is Organization, and the field otherwise; both
+// take an id or a slug.
+type Resource struct {
+	Type         string // Organization, or a type of resource of the charter
+	ID           string
+	Organization string
+}
+
+// Request is one question: may this subject do that, there?
+type Request struct {
+	Subject    Subject
+	Permission charter.Permission
+	Resource   Resource
+}
+
+// Decision is the answer. The zero value is no.
+type Decision struct {
+	Allow   bool
+	Reason  decide.Reason
+	Needs   charter.Permission // on a denial about a permission: what is missing
+	Holders []Holder           // on a denial: who has it; only where the asker may see members
+}
+
+// Holder is somebody who holds what the subject lacks.
+type Holder struct {
+	Member string
+	Name   string
+	Role   string
+}
+
+// Checker answers questions. It is safe for concurrent use. An error means that there is no answer: treat it as no.
+type Checker interface {
+	Check(ctx context.Context, r Request) (Decision, error)
+}
+
+// Denied is the error of a question that was answered no.
+type Denied struct {
+	Request  Request
+	Decision Decision
+}
+
+// Error says what was refused and why, and never the subject, which may be a secret.
+func (d *Denied) Error() string {
+	text := "denied: " + string(d.Request.Permission)
+	if d.Decision.Reason != "" {
+		text += " (" + string(d.Decision.Reason) + ")"
+	}
+	return text
+}
+
+// Demand asks, and turns the answer no into a *Denied.
+func Demand(ctx context.Context, c Checker, r Request) error {
+	d, err := c.Check(ctx, r)
+	if err != nil {
+		return err
+	}
+	if !d.Allow {
+		return &Denied{Request: r, Decision: d}
+	}
+	return nil
+}
