@@ -1,0 +1,39 @@
+# Guildhall. `make demo` shows it, `make quick` is the inner loop, `make test` is everything.
+
+GO ?= go
+
+# What `make demo` passes on, for example DEMO="--charter gateway --fresh".
+DEMO ?=
+
+# A checkout that belongs to another user (a container's volume) is no reason
+# for git, and with it go build, to stop.
+export GIT_CONFIG_COUNT = 1
+export GIT_CONFIG_KEY_0 = safe.directory
+export GIT_CONFIG_VALUE_0 = $(CURDIR)
+
+.PHONY: build demo quick test golden soak generate
+
+build: ## the binary, ./guildhall
+	CGO_ENABLED=0 $(GO) build -trimpath -o guildhall ./cmd/guildhall
+
+demo: build ## the product with made-up people, on 127.0.0.1:8080
+	./guildhall demo $(DEMO)
+
+# Without race detector, without the long tests. Each package starts its own
+# PostgreSQL, so that results of unchanged packages come from the cache.
+quick: ## the inner loop
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
+test: ## everything, on a fresh machine too: see scripts/
+	./scripts/install.sh
+	./scripts/test.sh
+
+golden: ## rewrite the golden files; the diff is the review
+	UPDATE=1 $(GO) run ./internal/testdb/cluster -- $(GO) test -count=1 ./...
+
+soak: ## crash and history tests, for hours
+	GUILDHALL_SOAK=1 $(GO) run ./internal/testdb/cluster -- $(GO) test -count=1 -timeout 12h -run Soak ./...
+
+generate: ## Go files of the templates
+	$(GO) tool templ generate

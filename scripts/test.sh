@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Runs every check of the project, one after another, and stops at the first
+# that fails. scripts/install.sh has installed what they need.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+unset UPDATE # a golden file that differs is a failure here
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$PWD"
+
+summary=()
+current=
+
+# step NAME COMMAND... runs a command and notes how long it took.
+step() {
+	current=$1
+	local began=$SECONDS
+	echo "=== $1"
+	"${@:2}"
+	summary+=("$(printf '%5ds  %s' $((SECONDS - began)) "$1")")
+	current=
+}
+
+finish() {
+	local code=$?
+	echo
+	printf '%s\n' "${summary[@]+"${summary[@]}"}"
+	if [ "$code" -eq 0 ]; then
+		printf '%5ds  all passed\n' "$SECONDS"
+	else
+		printf '%5ds  FAILED: %s\n' "$SECONDS" "${current:-start}"
+	fi
+}
+trap finish EXIT
+
+formatted() {
+	local files
+	files=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r ls -d 2>/dev/null | xargs -r -d '\n' gofmt -l)
+	if [ -n "$files" ]; then
+		printf 'not formatted, run gofmt -w on:\n%s\n' "$files"
+		return 1
+	fi
+}
+
+generated_files() {
+	git ls-files -z --cached --others --exclude-standard '*_templ.go' | xargs -0 -r sha256sum
+}
+
+# Generated files are committed: generating them again has to change nothing.
+templates() {
+	local before after
+	before=$(generated_files)
+	go tool templ generate
+	after=$(generated_files)
+	if [ "$before" != "$after" ]; then
+		echo "generated files were out of date; they are not any more: commit them"
+		diff <(echo "$before") <(echo "$after") || true
+		return 1
+	fi
+}
+
+# As many packages at once as there are cores, which is go's default: they
+# share one PostgreSQL.
+go_tests() {
+	go run ./internal/testdb/cluster -- go test -race -timeout 20m ./...
+}
+
+browser_tests() {
+	(cd test/browser && CHROMIUM=$(command -v chromium) node --test --test-reporter=spec)
+}
+
+step "gofmt" formatted
+step "go vet" go vet ./...
+step "staticcheck" go tool staticcheck ./...
+step "templates" templates
+step "build" make --no-print-directory build
+step "go test -race" go_tests
+if [ -d test/browser ]; then
+	step "browser tests" browser_tests
+fi
