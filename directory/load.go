@@ -1,0 +1,206 @@
+package directory
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/op"
+)
+
+// Load finds who stands behind a credential, and what they are in an organization: it is the op.Load of every service,
+// and the only loader. The organization may be named by its id or by a slug that it has or had.
+func Load(ctx context.Context, r *op.Reader, w op.Who) (op.Actor, error) {
+	organization, err := organizationID(ctx, r, w.Organization)
+	if err != nil {
+		return op.Actor{}, err
+	}
+	switch w.Kind {
+	case SessionKind:
+		return loadSession(ctx, r, w, organization)
+	case ServiceKeyKind:
+		return loadServiceKey(ctx, r, w, organization)
+	case "operator":
+		return loadMachine(ctx, r, organization, op.Actor{Kind: op.OperatorActor, ID: "operator", Principal: decide.Principal{Power: decide.Operator}})
+	case "system":
+		return loadMachine(ctx, r, organization, op.Actor{Kind: op.SystemActor, ID: r.Caller.System, Principal: decide.Principal{Power: decide.System}})
+	}
+	return op.Actor{}, op.ErrUnauthenticated
+}
+
+// The kinds of credentials, as their secrets spell them: "gld_ses_...".
+const (
+	SessionKind    = "ses"
+	ServiceKeyKind = "svc"
+)
+
+// organizationID gives the id of an organization that is named by id or slug; empty for an unknown slug.
+func organizationID(ctx context.Context, r *op.Reader, named string) (string, error) {
+	if named == "" || id.Valid("org", named) {
+		return named, nil
+	}
+	var found string
+	err := r.QueryRow(ctx, "SELECT organization FROM slugs WHERE slug = $1", named).Scan(&found)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return found, err
+}
+
+// loadSession reads a session, its user and, in an organization, the membership: one query.
+func loadSession(ctx context.Context, r *op.Reader, w op.Who, organization string) (op.Actor, error) {
+	a := op.Actor{Kind: op.UserActor}
+	var ended, lastUsed, idle int64
+	var m memberState
+	err := r.QueryRow(ctx, `SELECT s.id, s.signed_in_at, s.expires_at, s.ended_at, s.last_used_at, s.idle_limit,
+			u.id, u.name, u.email, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
+			COALESCE(m.ends_at, 0), COALESCE(o.state, '')
+		FROM sessions s
+		JOIN users u ON u.id = s.user_id
+		JOIN instance i ON i.recovery_epoch = s.recovery_epoch
+		LEFT JOIN members m ON m.organization = $2 AND m.user_id = s.user_id AND m.status <> 'removed'
+		LEFT JOIN organizations o ON o.id = m.organization
+		WHERE s.hash = $1`+r.ForShare(w.Lock, "s"), w.Hash[:], organization).Scan(
+		&a.Credential.ID, &a.Credential.SignedInAt, &a.Credential.ExpiresAt, &ended, &lastUsed, &idle,
+		&a.User, &a.Name, &a.Email, &m.id, &m.role, &m.status, &m.endsAt, &m.state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return op.Actor{}, op.ErrUnauthenticated
+	}
+	if err != nil {
+		return op.Actor{}, err
+	}
+	if ended != 0 || w.Now >= a.Credential.ExpiresAt || idle > 0 && w.Now >= lastUsed+idle {
+		return op.Actor{}, op.ErrUnauthenticated
+	}
+	a.ID = a.User
+	a.Principal = m.principal(r.Charter, organization, a.User)
+	return a, nil
+}
+
+// memberState is a membership as the loader reads it; without an id there is none.
+type memberState struct {
+	id, role, status, state string
+	endsAt                  int64
+}
+
+// principal is what a member holds. Somebody who is no member has no principal in the organization.
+func (m memberState) principal(c *charter.Charter, organization, user string) decide.Principal {
+	p := decide.Principal{User: user}
+	if m.id == "" {
+		return p
+	}
+	p.Member, p.Organization, p.Role, p.EndsAt = m.id, organization, charter.RoleID(m.role), m.endsAt
+	p.Closed = m.state != "active"
+	if role, ok := c.Role(p.Role); ok {
+		p.Holds, p.Owner = role.Holds, role.Owner
+	}
+	p.Standing = standing(m.status)
+	return p
+}
+
+func standing(status string) decide.Standing {
+	switch status {
+	case "active":
+		return decide.Active
+	case "suspended":
+		return decide.Suspended
+	}
+	return decide.NoMember
+}
+
+func loadServiceKey(ctx context.Context, r *op.Reader, w op.Who, organization string) (op.Actor, error) {
+	a := op.Actor{Kind: op.ServiceActor, Principal: decide.Principal{Power: decide.Service}}
+	var revoked int64
+	err := r.QueryRow(ctx, `SELECT k.id, k.name, k.revoked_at, COALESCE(o.id, '')
+		FROM service_keys k
+		JOIN instance i ON i.recovery_epoch = k.recovery_epoch
+		LEFT JOIN organizations o ON o.id = $2
+		WHERE k.hash = $1`+r.ForShare(w.Lock, "k"), w.Hash[:], organization).Scan(&a.ID, &a.Name, &revoked, &a.Principal.Organization)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && revoked != 0 {
+		return op.Actor{}, op.ErrUnauthenticated
+	}
+	a.Credential.ID = a.ID
+	return a, err
+}
+
+// loadMachine is the operator or scheduled work: it holds everything, in every organization that exists.
+func loadMachine(ctx context.Context, r *op.Reader, organization string, a op.Actor) (op.Actor, error) {
+	a.Principal.Holds, a.Principal.Owner, a.Principal.Standing = r.Charter.All(), true, decide.Active
+	if organization == "" {
+		return a, nil
+	}
+	err := r.QueryRow(ctx, "SELECT id FROM organizations WHERE id = $1", organization).Scan(&a.Principal.Organization)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, nil
+	}
+	return a, err
+}
+
+// PrincipalOf reads what a user (by our id or the product's external id) is in an organization (by id or slug). Without
+// such a user it returns op.ErrNotFound; somebody who is no member has a Principal without Member.
+func PrincipalOf(ctx context.Context, r *op.Reader, organization, user string) (decide.Principal, error) {
+	organization, err := organizationID(ctx, r, organization)
+	if err != nil {
+		return decide.Principal{}, err
+	}
+	var m memberState
+	var found string
+	err = r.QueryRow(ctx, `SELECT u.id, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
+			COALESCE(m.ends_at, 0), COALESCE(o.state, '')
+		FROM users u
+		LEFT JOIN members m ON m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed'
+		LEFT JOIN organizations o ON o.id = m.organization
+		WHERE u.id = $1 OR u.external_id = $1`, user, organization).Scan(&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return decide.Principal{}, op.ErrNotFound
+	}
+	return m.principal(r.Charter, organization, found), err
+}
+
+// Holders names up to five active members who hold a permission in the reader's organization, for refusals.
+func Holders(ctx context.Context, r *op.Reader, p charter.Permission) ([]op.Holder, error) {
+	roles := rolesHolding(r.Charter, p)
+	if len(roles) == 0 {
+		return nil, nil
+	}
+	in, args := placeholders(3, roles)
+	rows, err := r.Query(ctx, `SELECT m.id, u.name, u.email, m.role FROM members m JOIN users u ON u.id = m.user_id
+		WHERE m.organization = $1 AND m.status = 'active' AND (m.ends_at = 0 OR m.ends_at > $2) AND m.role IN (`+in+`)
+		ORDER BY m.sort_name, m.id LIMIT 5`, append([]any{r.Organization(), r.Micros()}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var holders []op.Holder
+	for rows.Next() {
+		var h op.Holder
+		var email string
+		if err := rows.Scan(&h.Member, &h.Name, &email, &h.Role); err != nil {
+			return nil, err
+		}
+		if h.Name == "" {
+			h.Name = email
+		}
+		holders = append(holders, h)
+	}
+	return holders, rows.Err()
+}
+
+// rolesHolding are the roles of the charter that hold a permission.
+func rolesHolding(c *charter.Charter, p charter.Permission) []string {
+	need, ok := c.Need(p)
+	if !ok {
+		return nil
+	}
+	var ids []string
+	for _, role := range c.Roles() {
+		if need.SubsetOf(role.Holds) {
+			ids = append(ids, string(role.ID))
+		}
+	}
+	return ids
+}

@@ -1,0 +1,49 @@
+package directory
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// placeholders writes "$3, $4" for values that begin at parameter first.
+func placeholders(first int, values []string) (string, []any) {
+	names, args := make([]string, len(values)), make([]any, len(values))
+	for i, v := range values {
+		names[i], args[i] = "$"+strconv.Itoa(first+i), v
+	}
+	return strings.Join(names, ", "), args
+}
+
+// conditions gathers the WHERE of a list. Each condition is written with ? for its value, which may stand several times.
+type conditions struct {
+	parts []string
+	args  []any
+}
+
+func (c *conditions) add(text string, value any) {
+	c.args = append(c.args, value)
+	c.parts = append(c.parts, strings.ReplaceAll(text, "?", "$"+strconv.Itoa(len(c.args))))
+}
+
+// param adds a value without a condition and gives its name.
+func (c *conditions) param(value any) string {
+	c.args = append(c.args, value)
+	return "$" + strconv.Itoa(len(c.args))
+}
+
+func (c *conditions) where() string { return strings.Join(c.parts, " AND ") }
+
+// contains is a LIKE pattern for text anywhere; its escape character is !.
+func contains(text string) string {
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text) + "%"
+}
+
+// when turns stored microseconds into a time, or nil for 0, which means never.
+func when(micros int64) *time.Time {
+	if micros == 0 {
+		return nil
+	}
+	t := time.UnixMicro(micros).UTC()
+	return &t
+}
