@@ -1,7 +1,9 @@
 package ui_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/a-h/templ/parser/v2"
 	"github.com/a-h/templ/parser/v2/visitor"
+	"github.com/andybalholm/brotli"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
@@ -102,6 +105,37 @@ func elements(t *testing.T, text string, visit func(n *html.Node, attrs map[stri
 		}
 		visit(n, attrs)
 	}
+}
+
+// TestFiftyRowsFitTheBudget holds a page of 50 members, each with a menu, to
+// 14 KB of brotli.
+func TestFiftyRowsFitTheBudget(t *testing.T) {
+	table := ui.TableProps{Caption: "Members", Columns: []ui.Column{{Title: "Person"}, {Title: "Role"}, {Title: "Last active"}, {Title: "Actions", Acts: true}}}
+	for i := range 50 {
+		id := fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i)}))[:20]
+		name := id[:6] + " " + id[6:14]
+		table.Rows = append(table.Rows, ui.Row{ID: "mem_" + id, Cells: []templ.Component{
+			ui.Person(ui.PersonProps{Name: name, Detail: id[:8] + "@acme.test", Href: "/o/acme/settings/team/mem_" + id}),
+			ui.Text("Builder"),
+			ui.Time(ui.TimeProps{At: noon.Add(-time.Duration(i*i) * time.Minute), Now: noon}),
+			ui.Menu(ui.MenuProps{ID: "menu-" + id, Label: "Actions for " + name, Items: []ui.MenuItem{
+				{Text: "Change role", Icon: "user-cog", Href: "/o/acme/settings/team/mem_" + id + "/role", Dialog: true},
+				{Text: "Remove", Icon: "trash-2", Href: "/o/acme/settings/team/mem_" + id + "/remove", Dialog: true, Danger: true},
+			}}),
+		}})
+	}
+	var packed bytes.Buffer
+	w := brotli.NewWriter(&packed)
+	if _, err := w.Write([]byte(render(t, with(ui.Page(ui.PageProps{Title: "Team"}), ui.Table(table))))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if packed.Len() > 14<<10 {
+		t.Errorf("%d bytes of brotli, want at most %d", packed.Len(), 14<<10)
+	}
+	t.Logf("%d bytes of brotli", packed.Len())
 }
 
 func TestEveryElementWithHTMXCarriesTheNonce(t *testing.T) {
