@@ -354,6 +354,9 @@ func (s *Service) transact(ctx context.Context, tx *Tx) (any, error) {
 	if err := s.reload(ctx, tx); err != nil {
 		return nil, err
 	}
+	if c.stream != c.about() {
+		return nil, errMoved // what Do would change is not what is locked
+	}
 	out, err := c.bound.do(ctx, tx)
 	if err := c.settle(err); err != nil {
 		return nil, err
@@ -369,6 +372,10 @@ func (s *Service) transact(ctx context.Context, tx *Tx) (any, error) {
 	}
 	return out, s.remember(ctx, tx, out)
 }
+
+// errMoved answers a call whose target became another one's between loading and locking: a user who signs in for the
+// first time twice at once.
+var errMoved = &Error{Kind: Unavailable, Text: "it was changed at the same moment: nothing was changed; try again", RetryAfter: time.Second}
 
 // settle keeps an error that has to be committed for after the commit.
 func (c *call) settle(err error) error {
@@ -399,23 +406,28 @@ func (s *Service) reload(ctx context.Context, tx *Tx) error {
 	return nil
 }
 
-// lock takes the stream's lock and its next sequence number, in one statement. The stream is the organization's, else
-// the one that the target names, else the actor's own, else the instance's.
+// lock takes the stream's lock and its next sequence number, in one statement.
 func (tx *Tx) lock(ctx context.Context) error {
-	c := tx.call
-	switch {
-	case c.target.Stream == NewStream:
+	if tx.call.stream = tx.call.about(); tx.call.stream == "" {
 		return nil
-	case c.target.Stream != "":
-		c.stream = c.target.Stream
-	case c.target.Organization != "":
-		c.stream = c.target.Organization
-	case c.d.info.Scope != Instance && c.actor.User != "":
-		c.stream = c.actor.User
-	default:
-		c.stream = InstanceStream
 	}
 	return tx.next(ctx)
+}
+
+// about is the stream that the call is written to: the organization's, else the one that the target names, else the
+// actor's own, else the instance's. It is empty where Do founds it.
+func (c *call) about() string {
+	switch {
+	case c.target.Stream == NewStream:
+		return ""
+	case c.target.Stream != "":
+		return c.target.Stream
+	case c.target.Organization != "":
+		return c.target.Organization
+	case c.d.info.Scope != Instance && c.actor.User != "":
+		return c.actor.User
+	}
+	return InstanceStream
 }
 
 // next counts the stream's sequence up. Times within a stream never run backwards.

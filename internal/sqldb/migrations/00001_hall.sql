@@ -221,6 +221,7 @@ CREATE TABLE challenges (
 );
 CREATE UNIQUE INDEX challenges_token ON challenges (token_hash);
 CREATE INDEX challenges_expires ON challenges (expires_at);
+CREATE INDEX challenges_email ON challenges (email_folded, created_at);
 
 CREATE TABLE service_keys (
     id             text   NOT NULL PRIMARY KEY,
