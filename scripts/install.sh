@@ -45,8 +45,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 	as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
-if [ -d test/browser ] && [ ! test/browser/node_modules/.package-lock.json -nt test/browser/package-lock.json ]; then
+if [ -d test/browser ] && [ ! test/browser/node_modules/.installed -nt test/browser/package-lock.json ]; then
 	echo "install: npm packages of test/browser, by its lock file"
 	(cd test/browser && npm ci --no-audit --no-fund)
-	touch test/browser/node_modules/.package-lock.json
+	mkdir -p test/browser/node_modules
+	touch test/browser/node_modules/.installed
 fi

@@ -32,9 +32,19 @@ finish() {
 }
 trap finish EXIT
 
+# sources PATTERN lists the project's files that match, each ended by a NUL.
+sources() {
+	local file
+	git ls-files -z --cached --others --exclude-standard "$1" | while IFS= read -r -d '' file; do
+		if [ -f "$file" ]; then
+			printf '%s\0' "$file"
+		fi
+	done
+}
+
 formatted() {
 	local files
-	files=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 -r ls -d 2>/dev/null | xargs -r -d '\n' gofmt -l)
+	files=$(sources '*.go' | xargs -0 -r gofmt -l)
 	if [ -n "$files" ]; then
 		printf 'not formatted, run gofmt -w on:\n%s\n' "$files"
 		return 1
@@ -42,7 +52,7 @@ formatted() {
 }
 
 generated_files() {
-	git ls-files -z --cached --others --exclude-standard '*_templ.go' | xargs -0 -r sha256sum
+	sources '*_templ.go' | xargs -0 -r sha256sum
 }
 
 # Generated files are committed: generating them again has to change nothing.

@@ -75,17 +75,20 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Ping(ctx); err != nil {
+	if err := db.ping(ctx, max(o.Wait, patience)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
+// patience is how long Open waits at least for the first answer.
+const patience = 10 * time.Second
+
 func open(dsn string, o Options) (*DB, error) {
 	scheme, rest, found := strings.Cut(dsn, ":")
 	switch {
 	case dsn == "":
-		return nil, errors.New("no database named: give sqlite:PATH or postgres://...")
+		return nil, errors.New("no database named: give sqlite:PATH or postgres://HOST/NAME")
 	case found && scheme == "sqlite":
 		return openSQLite(strings.TrimPrefix(rest, "//"), o)
 	case found && (scheme == "postgres" || scheme == "postgresql"):
@@ -109,8 +112,10 @@ func openPool(driver, dsn string) (*sql.DB, error) {
 func (db *DB) Dialect() Dialect { return db.dialect }
 
 // Ping reports whether the database answers, within Options.Wait.
-func (db *DB) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, db.wait)
+func (db *DB) Ping(ctx context.Context) error { return db.ping(ctx, db.wait) }
+
+func (db *DB) ping(ctx context.Context, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var one int
 	for _, pool := range []*sql.DB{db.writer, db.reader} {

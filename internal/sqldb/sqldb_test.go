@@ -181,7 +181,7 @@ func TestPingFailsWhenTheDatabaseIsClosed(t *testing.T) {
 func TestAFullPoolIsBusyAndNotSilent(t *testing.T) {
 	for _, d := range testdb.Dialects {
 		t.Run(d.String(), func(t *testing.T) {
-			db, err := sqldb.Open(t.Context(), testdb.DSN(t, d), sqldb.Options{Connections: 1, Wait: 10 * time.Millisecond})
+			db, err := sqldb.Open(t.Context(), testdb.DSN(t, d), sqldb.Options{Connections: 1, Wait: 100 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
