@@ -220,7 +220,7 @@ func (s *Service) authorize(ctx context.Context, r *Reader, c *call) error {
 			return err
 		}
 		if !missing {
-			c.target = t
+			c.target, r.about = t, t.Organization
 		}
 	}
 	d := c.d.info.Allow.decide(s.config.Charter, &c.actor, &c.target, r.Micros())
@@ -326,7 +326,6 @@ func (s *Service) write(ctx context.Context, c *call) (Response, error) {
 		if err != nil {
 			return err
 		}
-		c.stmts = tx.Statements()
 		response = c.respond(Response{}, out)
 		release, err = s.fence(ctx, c)
 		return err
@@ -370,6 +369,7 @@ func (s *Service) transact(ctx context.Context, tx *Tx) (any, error) {
 	if err := tx.writeOutbox(ctx); err != nil {
 		return nil, err
 	}
+	c.stmts = tx.sql.Statements()
 	return out, s.remember(ctx, tx, out)
 }
 
@@ -408,7 +408,7 @@ func (s *Service) reload(ctx context.Context, tx *Tx) error {
 
 // lock takes the stream's lock and its next sequence number, in one statement.
 func (tx *Tx) lock(ctx context.Context) error {
-	if tx.call.stream = tx.call.about(); tx.call.stream == "" {
+	if tx.call.stream = tx.call.about(); tx.call.stream == "" || !tx.call.d.info.Changes() {
 		return nil
 	}
 	return tx.next(ctx)
@@ -501,7 +501,6 @@ func (s *Service) remember(ctx context.Context, tx *Tx, out any) error {
 	if c.request.IdempotencyKey == "" || c.failed != nil || c.actor.Kind == NobodyActor {
 		return nil
 	}
-	c.stmts = tx.sql.Statements()
 	if secretly, ok := out.(SecretOutput); ok {
 		out = secretly.WithoutSecret()
 	}

@@ -25,6 +25,7 @@ type Reader struct {
 	sql     *sqldb.Tx
 	service *Service
 	page    *Page
+	about   string // the target's organization
 }
 
 // Micros is Now in Unix microseconds, as the tables keep times.
@@ -52,8 +53,14 @@ func (r *Reader) ForShare(lock bool, tables string) string {
 	return " FOR SHARE OF " + tables
 }
 
-// Organization is the id of the call's organization; empty outside of any.
-func (r *Reader) Organization() string { return r.Actor.Principal.Organization }
+// Organization is the id of the call's organization: the one that the actor is in, else the target's; empty outside of
+// any.
+func (r *Reader) Organization() string {
+	if in := r.Actor.Principal.Organization; in != "" {
+		return in
+	}
+	return r.about
+}
 
 // May says whether the actor holds a permission in the call's organization, and why not.
 func (r *Reader) May(p charter.Permission) decide.Decision {
