@@ -13,7 +13,7 @@ import (
 func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	var broken []string
 	for _, check := range []func(context.Context, *op.Reader) ([]string, error){
-		brokenOwners, unknownRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations,
+		brokenOwners, UnknownRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations,
 	} {
 		found, err := check(ctx, r)
 		if err != nil {
@@ -39,7 +39,8 @@ func brokenOwners(ctx context.Context, r *op.Reader) ([]string, error) {
 	})
 }
 
-func unknownRoles(ctx context.Context, r *op.Reader) ([]string, error) {
+// UnknownRoles are the roles of members that the charter does not have.
+func UnknownRoles(ctx context.Context, r *op.Reader) ([]string, error) {
 	rows, err := r.Query(ctx, "SELECT role, count(*) FROM members WHERE status <> 'removed' GROUP BY role")
 	return each(rows, err, func(role string, n int64) string {
 		if _, ok := r.Charter.Role(charter.RoleID(role)); ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/id"
 	"github.com/guildhall/guildhall/internal/secret"
@@ -20,9 +21,9 @@ func Load(ctx context.Context, r *op.Reader, w op.Who) (op.Actor, error) {
 		return op.Actor{}, err
 	}
 	switch w.Kind {
-	case SessionKind:
+	case credential.SessionKind:
 		return loadSession(ctx, r, w, organization)
-	case ServiceKeyKind:
+	case credential.ServiceKeyKind:
 		return loadServiceKey(ctx, r, w, organization)
 	case "operator":
 		return loadMachine(ctx, r, organization, op.Actor{Kind: op.OperatorActor, ID: "operator", Principal: decide.Principal{Power: decide.Operator}})
@@ -31,12 +32,6 @@ func Load(ctx context.Context, r *op.Reader, w op.Who) (op.Actor, error) {
 	}
 	return op.Actor{}, op.ErrUnauthenticated
 }
-
-// The kinds of credentials, as their secrets spell them: "gld_ses_...".
-const (
-	SessionKind    = "ses"
-	ServiceKeyKind = "svc"
-)
 
 // organizationID gives the id of an organization that is named by id or slug; empty for an unknown slug.
 func organizationID(ctx context.Context, r *op.Reader, named string) (string, error) {

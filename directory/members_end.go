@@ -272,3 +272,21 @@ func previewUpdate(ctx context.Context, r *op.Reader, in UpdateMemberInput) (op.
 	}
 	return impact, err
 }
+
+// Ended lists up to 1,000 members whose end date has come and who are not removed yet.
+func Ended(ctx context.Context, r *op.Reader) ([]MemberInput, error) {
+	rows, err := r.Query(ctx, "SELECT organization, id FROM members WHERE ends_at <> 0 AND ends_at <= $1 AND status <> 'removed' ORDER BY ends_at LIMIT 1000", r.Micros())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []MemberInput
+	for rows.Next() {
+		var in MemberInput
+		if err := rows.Scan(&in.Organization, &in.Member); err != nil {
+			return nil, err
+		}
+		all = append(all, in)
+	}
+	return all, rows.Err()
+}

@@ -1,0 +1,227 @@
+// Package guildhall gives a B2B product its organizations: members, invitations, roles and permissions, ownership,
+// sessions and an audit log, driven by one charter file.
+//
+// Open assembles a Hall on a database. The same Hall serves the binary's HTTP server and a product that runs it in
+// process: Check answers from memory, and every change goes through an operation of Service.
+package guildhall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/guildhall/guildhall/access"
+	"github.com/guildhall/guildhall/audit"
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/jobs"
+	"github.com/guildhall/guildhall/internal/mail"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
+	_ "github.com/guildhall/guildhall/internal/sqldb/drivers"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/signin"
+)
+
+// Config says what a Hall is made of.
+type Config struct {
+	Database   string           // "sqlite:PATH" or "postgres://USER@HOST/NAME"
+	SecretFile string           // the instance secret file, made if there is none; never in the database or a backup
+	Charter    *charter.Charter // the product's model
+	Settings   op.Settings      // see there for what zero values mean
+	Limits     op.Limits        // the zero value limits nothing
+	Mail       mail.Sender      // nil: mail is refused and stays in the outbox until it is given up
+	// Demo makes or opens demo data, whose sessions and mail everybody at the machine may see. Without it, demo
+	// data is refused.
+	Demo    bool
+	Extra   []op.Any         // further operations of the binary itself; none for products
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: slog.Default
+	Observe func(op.Observation)
+}
+
+// Hall is an open Guildhall. It is safe for concurrent use. Close it.
+type Hall struct {
+	config    Config
+	db        *sqldb.DB
+	service   *op.Service
+	access    *access.Access
+	jobs      *jobs.Jobs
+	sightings *credential.Sightings
+	facts     op.InstanceFacts
+}
+
+// Operations are all operations of Guildhall, in the order of the reference.
+func Operations() []op.Any {
+	return slices.Concat(directory.Operations(), access.Operations(), credential.Operations(), signin.Operations(), audit.Operations())
+}
+
+// Open opens the database, brings its tables up to date and assembles the Hall. It refuses demo data without Demo, and
+// a charter that lacks a role which members have.
+func Open(ctx context.Context, c Config) (*Hall, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Charter == nil {
+		return nil, errors.New("no charter is given")
+	}
+	ring, err := secret.OpenRing(c.SecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("instance secret: %w", err)
+	}
+	db, err := sqldb.Open(ctx, c.Database, sqldb.Options{})
+	if err != nil {
+		return nil, err
+	}
+	h := &Hall{config: c, db: db}
+	if err := h.assemble(ctx, ring); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return h, nil
+}
+
+// assemble makes the parts, in the order in which each needs the others.
+func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
+	if err := h.db.Migrate(ctx); err != nil {
+		return err
+	}
+	var err error
+	if h.facts, err = op.FoundInstance(ctx, h.db, h.config.Demo, h.config.Charter.Name, h.config.Now()); err != nil {
+		return err
+	}
+	if h.facts.Demo != h.config.Demo {
+		return demoMismatch(h.facts.Demo)
+	}
+	h.sightings = credential.NewSightings()
+	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now})
+	if h.service, err = op.New(h.serviceConfig(ring)); err != nil {
+		return err
+	}
+	h.access.Attach(h.service)
+	h.jobs = jobs.New(h.db, h.jobsConfig(ring))
+	return h.refuseForeignCharter(ctx)
+}
+
+func demoMismatch(demo bool) error {
+	if demo {
+		return errors.New("this is demo data, whose sessions everybody may see: it cannot be served for real; begin with an empty data folder")
+	}
+	return errors.New("this is no demo data: the demo does not touch it; name another data folder")
+}
+
+func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
+	return op.Config{
+		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: append(Operations(), h.config.Extra...),
+		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen,
+		Committed: func() { h.jobs.Wake() }, Observe: h.config.Observe, Limits: h.config.Limits, Settings: h.config.Settings,
+		Now: h.config.Now, Log: h.config.Log,
+	}
+}
+
+// refuseForeignCharter refuses a charter that would take the roles of members away without a word.
+func (h *Hall) refuseForeignCharter(ctx context.Context) error {
+	broken, err := h.brokenRules(ctx, directory.UnknownRoles)
+	if err != nil || len(broken) == 0 {
+		return err
+	}
+	return fmt.Errorf("the charter %s does not fit this data (made with %s): %s", h.config.Charter.Name, h.facts.Charter, strings.Join(broken, "; "))
+}
+
+func (h *Hall) brokenRules(ctx context.Context, find func(context.Context, *op.Reader) ([]string, error)) (broken []string, err error) {
+	err = h.service.Snapshot(ctx, func(r *op.Reader) error {
+		broken, err = find(ctx, r)
+		return err
+	})
+	return broken, err
+}
+
+// jobsConfig says what is done in the background, and how often.
+func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
+	minute := 30 * time.Second
+	return jobs.Config{
+		Now: h.config.Now, Log: h.config.Log,
+		Open:     func(kind string, payload []byte) ([]byte, error) { return ring.Open("outbox:"+kind, payload) },
+		Handlers: map[string]jobs.Handler{"mail": h.sendMail},
+		After:    h.afterJob,
+		Schedules: []jobs.Schedule{
+			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},
+			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
+			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
+			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
+			{Name: "old idempotency keys", Every: time.Hour, Do: func(ctx context.Context) error { return op.ForgetRepeats(ctx, h.db, h.config.Now()) }},
+		},
+	}
+}
+
+// endMemberships removes the members whose end date has come. Their access ended at that moment already: a check looks
+// at the date itself.
+func (h *Hall) endMemberships(ctx context.Context) error {
+	var ended []directory.MemberInput
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		ended, err = directory.Ended(ctx, r)
+		return err
+	})
+	ctx = op.As(ctx, op.Caller{System: "end dates"})
+	for _, member := range ended {
+		if _, failed := directory.RemoveMember.Call(ctx, h.service, directory.EndMemberInput{MemberInput: member, Reason: "the end date has come"}); failed != nil {
+			err = errors.Join(err, fmt.Errorf("member %s: %w", member.Member, failed))
+		}
+	}
+	return err
+}
+
+// Service runs operations.
+func (h *Hall) Service() *op.Service { return h.service }
+
+// Access answers checks from memory.
+func (h *Hall) Access() *access.Access { return h.access }
+
+// Charter is the product's model.
+func (h *Hall) Charter() *charter.Charter { return h.config.Charter }
+
+// Empty reports whether nobody had ever signed in when the Hall was opened.
+func (h *Hall) Empty() bool { return h.facts.Empty }
+
+// Ready reports whether the database answers.
+func (h *Hall) Ready(ctx context.Context) error { return h.db.Ping(ctx) }
+
+// Run does the background work (mail, end dates, last-used times, gathered refusals) until ctx ends, and then writes
+// what is still gathered.
+func (h *Hall) Run(ctx context.Context) error {
+	err := h.jobs.Run(ctx)
+	return errors.Join(err, h.flush(context.WithoutCancel(ctx)))
+}
+
+func (h *Hall) flush(ctx context.Context) error {
+	return errors.Join(h.service.WriteRefusals(ctx), h.sightings.Flush(ctx, h.db))
+}
+
+// RunDue does all work that is due now, and writes what is gathered: for tests, and for a clock that was moved.
+func (h *Hall) RunDue(ctx context.Context) error {
+	_, err := h.jobs.RunDue(ctx)
+	return errors.Join(err, h.flush(ctx))
+}
+
+// Doctor reads the whole database and lists every rule that does not hold. An empty list is the only good answer.
+func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
+	broken, err := h.brokenRules(ctx, directory.Broken)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := h.brokenRules(ctx, audit.Broken)
+	return append(broken, chain...), err
+}
+
+// Close writes what is gathered and closes the database. Run must have returned.
+func (h *Hall) Close() error {
+	err := h.flush(context.Background())
+	return errors.Join(err, h.db.Close())
+}
