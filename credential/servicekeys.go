@@ -124,7 +124,7 @@ func listServiceKeys(ctx context.Context, tx *op.Tx, in ListServiceKeysInput) (o
 // RevokeServiceKeyInput names a service key and says why it goes.
 type RevokeServiceKeyInput struct {
 	Key    string `json:"key" doc:"The key's id" example:"svc_01k9v5x0w3m8q6t2c4h7n0r5sz" maxLength:"64"`
-	Reason string `json:"reason" doc:"Why: kept with the key and in the audit log" example:"replaced" maxLength:"500" required:"false"`
+	Reason string `json:"reason,omitzero" doc:"Why: kept with the key and in the audit log" example:"replaced" maxLength:"500" required:"false"`
 }
 
 // RevokeServiceKey ends a service key: every request sent after it returns is refused. Revoking it again changes

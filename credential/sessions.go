@@ -207,7 +207,7 @@ func revokeSession(ctx context.Context, tx *op.Tx, _ RevokeSessionInput) (Sessio
 
 // RevokeSessionsInput says which sessions end.
 type RevokeSessionsInput struct {
-	KeepCurrent bool `json:"keep_current" doc:"Keep the session that this request is made with" required:"false"`
+	KeepCurrent bool `json:"keep_current,omitzero" doc:"Keep the session that this request is made with" required:"false"`
 }
 
 // Revoked says how many sessions ended.

@@ -23,6 +23,9 @@ type Sightings struct {
 	seen map[sighting]int64 // Unix microseconds
 }
 
+// NewSightings makes a gatherer that has seen nothing.
+func NewSightings() *Sightings { return &Sightings{} }
+
 // sighting is what was seen. Its fields are apart, so no two things share one.
 type sighting struct {
 	what         sightingOf
