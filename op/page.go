@@ -8,8 +8,8 @@ import (
 
 // Page is embedded by the input of every list.
 type Page struct {
-	Limit  int    `json:"limit" doc:"How many at most" minimum:"1" maximum:"100" default:"25" required:"false"`
-	Cursor string `json:"cursor" doc:"Where to go on: next_cursor of the page before, with the same filters" maxLength:"2048" required:"false"`
+	Limit  int    `json:"limit,omitzero" doc:"How many at most" minimum:"1" maximum:"100" default:"25" required:"false"`
+	Cursor string `json:"cursor,omitzero" doc:"Where to go on: next_cursor of the page before, with the same filters" maxLength:"2048" required:"false"`
 
 	after   []string
 	binding []byte
@@ -49,8 +49,9 @@ func Listed[T any](r *Reader, p *Page, rows []T, key func(T) []string) List[T] {
 	return List[T]{Data: rows, HasMore: true, NextCursor: r.service.cursor(r.page, key(rows[len(rows)-1]))}
 }
 
-// macSize is the length of a cursor's authentication code, which stands before its position.
-const macSize = 32
+// macSize is the length of a cursor's authentication code, which stands before its position: 4 bytes that name the key
+// and 32 of the HMAC.
+const macSize = 36
 
 func (s *Service) cursor(p *Page, position []string) string {
 	body, err := json.Marshal(position)
