@@ -1,0 +1,269 @@
+package guildhall_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/guildhall/guildhall"
+
+// arrows say which of the project's packages a room may import, beside the ground (internal/...). Rooms that may
+// import op may import decide and charter too; server and its edges are named one by one.
+var arrows = map[string][]string{
+	"charter":                        {},
+	"decide":                         {"charter"},
+	"op":                             {"charter", "decide"},
+	"credential":                     {"charter", "decide", "op"},
+	"directory":                      {"charter", "decide", "op", "credential"},
+	"check":                          {"charter", "decide"},
+	"access":                         {"charter", "decide", "op", "directory", "credential", "check"},
+	"audit":                          {"charter", "decide", "op"},
+	"signin":                         {"charter", "decide", "op", "directory", "credential"},
+	"":                               {"charter", "decide", "op", "credential", "directory", "check", "access", "audit", "signin"},
+	"client":                         {"charter", "decide", "op", "check"},
+	"server":                         {"", "charter", "decide", "op", "access", "server/internal/web", "server/internal/api", "server/internal/gate", "server/internal/console"},
+	"server/internal/web":            {"charter", "decide", "op"},
+	"server/internal/api":            {"charter", "decide", "op", "server/internal/web"},
+	"server/internal/gate":           {"charter", "decide", "op", "access", "check", "server/internal/web"},
+	"server/internal/console":        {"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "server/internal/web", "server/internal/console/ui", "server/internal/console/assets"},
+	"server/internal/console/ui":     {"server/internal/console/assets"},
+	"cmd/guildhall/internal/cli":     {"charter", "decide", "op", "client"},
+	"server/internal/console/assets": {},
+}
+
+// groundOf says which ground a room may stand on, where it is not all of it.
+var sqlRooms = []string{"", "op", "credential", "directory", "access", "audit", "signin", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "guildhalltest"}
+
+// everywhere may import anything: assembly, and what stands in for it in tests.
+var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall"}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p goPackage
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// local is a package's path within the module; false for one of somebody else.
+func local(path string) (string, bool) {
+	if path == module {
+		return "", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+func ground(path string) bool { return strings.HasPrefix(path, "internal/") }
+
+// TestArrows keeps the rooms apart: who imports what is a decision, written down above.
+func TestArrows(t *testing.T) {
+	for _, p := range packages(t) {
+		room, _ := local(p.ImportPath)
+		if free(room) {
+			continue
+		}
+		allowed, known := arrows[room]
+		if !known && !ground(room) {
+			t.Errorf("package %q stands in no room: write its arrows down", room)
+			continue
+		}
+		for _, imported := range p.Imports {
+			checkArrow(t, room, imported, allowed)
+		}
+	}
+}
+
+func free(room string) bool {
+	return slices.ContainsFunc(everywhere, func(f string) bool {
+		return room == f || strings.HasPrefix(room, f+"/") && f == "cmd/guildhall" && room != "cmd/guildhall/internal/cli"
+	})
+}
+
+func checkArrow(t *testing.T, room, imported string, allowed []string) {
+	t.Helper()
+	target, ours := local(imported)
+	switch {
+	case !ours:
+		if (imported == "net/http" || imported == "html/template") && domain(room) {
+			t.Errorf("%q imports %s: rooms know no HTTP", room, imported)
+		}
+	case ground(room) && !ground(target):
+		t.Errorf("%q imports %q: the ground imports no room", room, target)
+	case target == "internal/sqldb" && !slices.Contains(sqlRooms, room):
+		t.Errorf("%q imports the database", room)
+	case strings.HasPrefix(target, "internal/test"), target == "guildhalltest":
+		t.Errorf("%q imports %q, which is for tests", room, target)
+	case !ground(target) && !slices.Contains(allowed, target):
+		t.Errorf("%q imports %q: not one of its arrows", room, target)
+	}
+}
+
+func domain(room string) bool {
+	return slices.Contains([]string{"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "check"}, room)
+}
+
+// tenantTables are the tables whose rows belong to an organization.
+var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(members|invitations|transfers)\b`)
+
+// namesOrganization is what a query on them has to say.
+var namesOrganization = regexp.MustCompile(`organization = |\borganization\b.*VALUES|\(id, organization`)
+
+// wholeInstance are the queries that are about a person or the installation and not about one organization, by a
+// piece of their text, each with the reason.
+var wholeInstance = map[string]string{
+	"UPDATE members SET sort_name":                                  "a person's name changes in all their organizations",
+	"WHERE m.user_id = $1 AND m.status <> 'removed' AND (m.ends_at": "a person's own organizations",
+	"SELECT role, count(*) FROM members WHERE status":               "the doctor reads everything",
+	"SELECT id, ends_at FROM members WHERE role":                    "the doctor reads everything",
+	"FROM members WHERE ends_at <> 0 AND ends_at <=":                "scheduled work on all organizations",
+	"token_hash =":        "an invitation's token is the proof, and names its organization",
+	"link_hash =":         "an invitation's link is the proof, and names its organization",
+	"SET delivery =":      "the mail's own job names the invitation",
+	"SET last_active_at":  "last-seen times are gathered and written in groups",
+	"i.email_folded = $1": "a person's own invitations",
+}
+
+// TestEveryQueryNamesItsOrganization refuses SQL on an organization's table without the organization in its text. T-004.
+func TestEveryQueryNamesItsOrganization(t *testing.T) {
+	queries := 0
+	for file, text := range stringLiterals(t) {
+		for _, q := range text {
+			if !tenantTables.MatchString(q) {
+				continue
+			}
+			queries++
+			if !namesOrganization.MatchString(q) && !excused(q) {
+				t.Errorf("%s: a query on an organization's table does not name the organization:\n%s", file, q)
+			}
+		}
+	}
+	if queries < 20 {
+		t.Fatalf("found only %d queries: the test does not look where the SQL is", queries)
+	}
+}
+
+func excused(q string) bool {
+	for piece := range wholeInstance {
+		if strings.Contains(q, piece) {
+			return true
+		}
+	}
+	return false
+}
+
+var looksLikeSQL = regexp.MustCompile(`(?s)^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH)\s.*\b(FROM|INTO|SET)\b`)
+
+// TestSQLStaysInItsRooms finds SQL outside the rooms that may have it.
+func TestSQLStaysInItsRooms(t *testing.T) {
+	for file, texts := range stringLiterals(t) {
+		room := filepath.ToSlash(filepath.Dir(file))
+		if room == "." || slices.Contains(sqlRooms[1:], room) {
+			continue
+		}
+		for _, text := range texts {
+			if looksLikeSQL.MatchString(text) {
+				t.Errorf("%s has SQL: %q", file, text)
+			}
+		}
+	}
+}
+
+// TestRootHasNoSQL: the root assembles rooms, and asks the database nothing itself.
+func TestRootHasNoSQL(t *testing.T) {
+	for file, texts := range stringLiterals(t) {
+		for _, text := range texts {
+			if filepath.Dir(file) == "." && looksLikeSQL.MatchString(text) {
+				t.Errorf("%s has SQL: %q", file, text)
+			}
+		}
+	}
+}
+
+// stringLiterals are the string literals of every Go file that is no test, by file; concatenations as one text.
+func stringLiterals(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "_templ.go") {
+			return nil
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		found[path], err = literalsOf(path, src)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func literalsOf(path string, src []byte) ([]string, error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, src, 0)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.BinaryExpr:
+			if text := joined(n); text != "" {
+				all = append(all, text)
+				return false
+			}
+		case *ast.BasicLit:
+			all = append(all, joined(n))
+		}
+		return true
+	})
+	return all, nil
+}
+
+// joined is the text of a literal, or of a sum of literals and whatever stands between them.
+func joined(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if text, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
+			return text
+		}
+	case *ast.BinaryExpr:
+		if e.Op == token.ADD {
+			return joined(e.X) + " " + joined(e.Y)
+		}
+	}
+	return ""
+}
