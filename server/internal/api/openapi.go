@@ -182,7 +182,15 @@ func body(i op.Info, input *huma.Schema) *huma.RequestBody {
 		}
 	}
 	return &huma.RequestBody{Required: len(s.Required) > 0,
-		Content: map[string]*huma.MediaType{"application/json": {Schema: s, Example: example(i, names, s.Required)}}}
+		Content: map[string]*huma.MediaType{"application/json": bodyMedia(s, example(i, names, s.Required))}}
+}
+
+func bodyMedia(s *huma.Schema, example map[string]any) *huma.MediaType {
+	m := &huma.MediaType{Schema: s}
+	if len(example) > 0 {
+		m.Example = example
+	}
+	return m
 }
 
 // example is the body of the operation's example: what it says, and what is required.

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/guildhall/guildhall/op"
+)
+
+// Metrics counts calls of operations, in a registry of its own. Labels are names of operations and codes of errors:
+// never an organization, a person or anything of a request.
+type Metrics struct {
+	registry *prometheus.Registry
+	calls    *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+// NewMetrics makes metrics without any calls.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "guildhall_operations_total",
+			Help: "Calls of operations, by the code they ended with."}, []string{"operation", "kind", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "guildhall_operation_seconds",
+			Help:    "How long calls of operations took.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}}, []string{"operation"}),
+	}
+	m.registry.MustRegister(m.calls, m.seconds, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Observe counts one call: it is an op.Config's Observe.
+func (m *Metrics) Observe(o op.Observation) {
+	code := "ok"
+	if o.Error != nil {
+		code = o.Error.FullCode()
+	}
+	m.calls.WithLabelValues(o.Operation, o.Kind.String(), code).Inc()
+	m.seconds.WithLabelValues(o.Operation).Observe(o.Took.Seconds())
+}
+
+// Register adds further collectors, such as those of the check cache.
+func (m *Metrics) Register(c ...prometheus.Collector) { m.registry.MustRegister(c...) }
+
+// Handler shows the metrics, for a listener of its own: they are for the operator alone.
+func (m *Metrics) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	return mux
+}

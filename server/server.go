@@ -1,0 +1,117 @@
+// Package server is the HTTP face of Guildhall: one handler of everything, for the binary and for products that have it
+// in process, and a listener that starts and ends well.
+package server
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/api"
+	"github.com/guildhall/guildhall/server/internal/web"
+)
+
+// Config is what the handler is made of.
+type Config struct {
+	Service        *op.Service
+	BaseURL        string                  // "https://accounts.example.com": decides about cookies and links
+	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
+	Console        http.Handler            // everything that is not named otherwise; nil: no console
+	Gate           http.Handler            // checks, under /access/v1/; nil: none
+	Extra          map[string]http.Handler // further ServeMux patterns, such as "/dev/"
+	// Refuse answers a browser whose request is refused before any page sees it; nil: problem+json for everybody.
+	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
+	Ready  func(ctx context.Context) error // whether requests can be answered; nil: always
+	Log    *slog.Logger                    // nil: slog.Default
+}
+
+// New makes the handler of everything.
+func New(c Config) http.Handler {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	operations := api.New(api.Config{Service: c.Service, Log: c.Log})
+	mux := http.NewServeMux()
+	for _, pattern := range []string{"/v1", "/v1/", "/openapi.json"} {
+		mux.Handle(pattern, operations)
+	}
+	mux.HandleFunc("GET /healthz", healthy)
+	mux.HandleFunc("GET /readyz", c.ready)
+	mux.Handle("/", orNotFound(c.Console))
+	if c.Gate != nil {
+		mux.Handle("/access/v1/", c.Gate)
+		mux.Handle("/.well-known/authzen-configuration", c.Gate)
+	}
+	for pattern, handler := range c.Extra {
+		mux.Handle(pattern, handler)
+	}
+	return web.Handler(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log}, mux)
+}
+
+func orNotFound(h http.Handler) http.Handler {
+	if h != nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, op.ErrNotFound) })
+}
+
+// refuse answers browsers with a page and everybody else with problem details.
+func (c *Config) refuse(w http.ResponseWriter, r *http.Request, e *op.Error) {
+	if c.Refuse != nil && !machine(r) {
+		c.Refuse(w, r, e)
+		return
+	}
+	web.Problem(w, r, e)
+}
+
+// machine reports whether a program asks: by a path of the API, or since it does not say that it reads HTML.
+func machine(r *http.Request) bool {
+	for _, prefix := range []string{"/v1/", "/access/v1/", "/.well-known/"} {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			return true
+		}
+	}
+	return !strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// healthy answers as long as the process serves.
+func healthy(w http.ResponseWriter, _ *http.Request) { plain(w, "ok\n") }
+
+// readyTimeout bounds how long a readiness question may take.
+const readyTimeout = 2 * time.Second
+
+// ready answers 503 while requests could not be answered: the database does not, or is not migrated.
+func (c *Config) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if c.Ready == nil {
+		plain(w, "ready\n")
+		return
+	}
+	if err := c.Ready(ctx); err != nil {
+		c.Log.LogAttrs(ctx, slog.LevelError, "not ready", slog.Any("error", err))
+		web.Problem(w, r, &op.Error{Kind: op.Unavailable, Code: "not_ready", Text: "not ready: the log says why", RetryAfter: time.Second})
+		return
+	}
+	plain(w, "ready\n")
+}
+
+func plain(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, text)
+}
+
+// OpenAPI describes every operation of a service (OpenAPI 3.1, JSON).
+func OpenAPI(s *op.Service) []byte { return api.OpenAPI(s) }
+
+// OperationTable lists every operation with its route, kind, scope and rule, one a line.
+func OperationTable(s *op.Service) string { return api.Table(s) }
+
+// PermissionTable lists every permission with the roles that hold it and the operations that ask for it, one a line.
+func PermissionTable(s *op.Service) string { return api.Permissions(s) }
