@@ -18,14 +18,15 @@ var ErrBusy = errors.New("no database connection free")
 // Result codes of SQLite (https://sqlite.org/rescode.html). The primary code
 // is the low byte, the rest says more.
 const (
-	sqlitePerm     = 3
-	sqliteBusy     = 5
-	sqliteLocked   = 6
-	sqliteReadOnly = 8
-	sqliteIOErr    = 10
-	sqliteFull     = 13
-	sqliteCantOpen = 14
-	sqliteProtocol = 15
+	sqlitePerm      = 3
+	sqliteBusy      = 5
+	sqliteLocked    = 6
+	sqliteReadOnly  = 8
+	sqliteInterrupt = 9
+	sqliteIOErr     = 10
+	sqliteFull      = 13
+	sqliteCantOpen  = 14
+	sqliteProtocol  = 15
 
 	sqliteForeignKey = 787
 	sqlitePrimaryKey = 1555
@@ -101,7 +102,7 @@ func pgUnavailable(state string) bool {
 
 func sqliteUnavailable(code int) bool {
 	switch code & 0xff {
-	case sqlitePerm, sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteIOErr, sqliteFull, sqliteCantOpen, sqliteProtocol:
+	case sqlitePerm, sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteInterrupt, sqliteIOErr, sqliteFull, sqliteCantOpen, sqliteProtocol:
 		return true
 	}
 	return false

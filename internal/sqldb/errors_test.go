@@ -104,6 +104,7 @@ func TestUnavailable(t *testing.T) {
 		"SQLite: disk full":               {code(13), true},
 		"SQLite: remounted read-only":     {code(8), true},
 		"SQLite: fsync":                   {code(1034), true},
+		"SQLite: stopped by a deadline":   {code(9), true},
 		"SQLite: not unique":              {code(2067), false},
 		"SQLite: wrong SQL":               {code(1), false},
 		"PostgreSQL: too many":            {lost("53300"), true},
