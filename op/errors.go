@@ -65,6 +65,8 @@ type Error struct {
 	RetryAfter time.Duration      // on Limited and Unavailable
 	Refers     map[string]string  // ids that the text is about: {"invitation": "inv_..."}
 	Current    any                // on Stale: the target as it is now, for those who may read it
+	RequestID  string             // of a call of a server elsewhere: what its log and audit call it
+	Docs       string             // of a call of a server elsewhere: where the code is explained
 	keep       bool
 }
 
