@@ -23,7 +23,13 @@ func (h *Hall) sendMail(ctx context.Context, job jobs.Job) error {
 	if err := json.Unmarshal(job.Payload, &m); err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	return h.config.Mail.Send(ctx, m)
+	if err := h.config.Mail.Send(ctx, m); err != nil {
+		if mail.Refused(err) {
+			return jobs.Permanent(err)
+		}
+		return err
+	}
+	return nil
 }
 
 // afterJob shows on an invitation how its mail fared.

@@ -9,7 +9,6 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/id"
-	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
 
