@@ -1,0 +1,212 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/op"
+)
+
+// sentences say what an operation did. {actor}, {invitation}, {member} and so on stand for the actor and for the targets
+// of a type, {was:role} and {role} for a field before and after. A part in brackets is left out when something in it is
+// not known; a sentence that lacks something outside of brackets is not used.
+var sentences = map[string]string{
+	"organizations.create":    "{actor} created the organization {organization}",
+	"organizations.provision": "{actor} created the organization {organization}[ for {member}]",
+	"organizations.update":    "{actor} changed the settings of {organization}[: {fields}]",
+	"organizations.delete":    "{actor} scheduled {organization} for deletion",
+	"organizations.restore":   "{actor} restored {organization}",
+	"members.add":             "{actor} added {member}[ as {role}]",
+	"members.update":          "{actor} changed {member}[ from {was:role} to {role}][, who is now a member until {ends_at}]",
+	"members.suspend":         "{actor} suspended {member}",
+	"members.reactivate":      "{actor} reactivated {member}",
+	"members.remove":          "{actor} removed {member}",
+	"members.leave":           "{actor} left the organization",
+	"ownership.transfer":      "{actor} handed the ownership to {member}",
+	"ownership.accept":        "{actor} accepted the ownership",
+	"ownership.cancel":        "{actor} cancelled the transfer of the ownership",
+	"invitations.create":      "{actor} invited {invitation}[ as {role}]",
+	"invitations.create_many": "{actor} invited {invitation}[ as {role}]",
+	"invitations.update":      "{actor} changed the invitation of {invitation}[ from {was:role} to {role}]",
+	"invitations.resend":      "{actor} sent the invitation of {invitation} again",
+	"invitations.link":        "{actor} made a link for the invitation of {invitation}",
+	"invitations.reapprove":   "{actor} approved the invitation of {invitation} again",
+	"invitations.cancel":      "{actor} cancelled the invitation of {invitation}",
+	"invitations.accept":      "{actor} accepted the invitation of {invitation}",
+	"invitations.decline":     "The invitation of {invitation} was declined",
+	"me.update":               "{actor} changed their profile",
+	"sessions.revoke":         "{actor} ended a session[ on {session}]",
+	"sessions.revoke_all":     "{actor} ended their other sessions",
+	"service_keys.create":     "{actor} made the service key {service_key}",
+	"service_keys.revoke":     "{actor} revoked the service key {service_key}",
+	"signin.begin":            "A sign-in was begun[ for {challenge}]",
+	"signin.complete":         "{user} signed in",
+	"signin.verify":           "{actor} verified that it is them",
+	"audit.list":              "{actor} looked at the audit log",
+	"audit.get":               "{actor} looked at an event of the audit log",
+	"audit.export":            "{actor} exported the audit log",
+}
+
+// erasedName stands for somebody whose name was erased.
+const erasedName = "erased"
+
+// Sentence says an event in a sentence. Names are those of that time; whoever was erased is called "erased".
+func Sentence(c *charter.Charter, e Event) string {
+	w := wording{c, e}
+	switch e.Outcome {
+	case op.OutcomeDenied:
+		return w.refused()
+	case op.OutcomeFailed:
+		return w.tried() + ", which failed"
+	case op.OutcomeUnchanged:
+		return w.done() + ", which changed nothing"
+	}
+	return w.done()
+}
+
+// wording finds the words for an event.
+type wording struct {
+	charter *charter.Charter
+	event   Event
+}
+
+func (w wording) done() string {
+	if s, ok := w.fill(sentences[w.event.Action]); ok {
+		return s
+	}
+	s := fmt.Sprintf("%s did %s", w.actor(), w.event.Action)
+	if t := w.event.Targets; len(t) > 0 {
+		s += " on " + w.name(t[0].Type)
+	}
+	return s
+}
+
+func (w wording) tried() string { return fmt.Sprintf("%s tried %s", w.actor(), w.event.Action) }
+
+func (w wording) refused() string {
+	s := fmt.Sprintf("%s was refused %s", w.actor(), w.event.Action)
+	if w.event.Count > 1 {
+		s += fmt.Sprintf(" %d times", w.event.Count)
+	}
+	if w.event.Reason != "" {
+		s += ": " + strings.ReplaceAll(w.event.Reason, "_", " ")
+	}
+	return s
+}
+
+func (w wording) actor() string {
+	a := w.event.Actor
+	switch {
+	case a.erased:
+		return erasedName
+	case a.Kind == op.OperatorActor:
+		return "The operator"
+	case a.Kind == op.SystemActor:
+		return "Guildhall"
+	case a.Kind == op.NobodyActor:
+		return "Somebody"
+	}
+	return cmp.Or(a.Name, a.Email, a.ID)
+}
+
+// fill puts the words into a sentence; false: some are not known.
+func (w wording) fill(template string) (string, bool) {
+	var b strings.Builder
+	for template != "" {
+		at := strings.IndexAny(template, "[{")
+		if at < 0 {
+			b.WriteString(template)
+			break
+		}
+		b.WriteString(template[:at])
+		end := "}"
+		if template[at] == '[' {
+			end = "]"
+		}
+		inner, rest, _ := strings.Cut(template[at+1:], end)
+		template = rest
+		if end == "]" {
+			if part, ok := w.fill(inner); ok {
+				b.WriteString(part)
+			}
+			continue
+		}
+		word := w.word(inner)
+		if word == "" {
+			return "", false
+		}
+		b.WriteString(word)
+	}
+	return b.String(), b.Len() > 0
+}
+
+// word is what stands for a name in braces; empty: not known.
+func (w wording) word(name string) string {
+	if name == "actor" {
+		return w.actor()
+	}
+	if name == "fields" {
+		return w.fields()
+	}
+	if found := w.name(name); found != "" {
+		return found
+	}
+	field, was := strings.CutPrefix(name, "was:")
+	for _, c := range w.event.Changes {
+		if c.Field == field && was {
+			return w.value(field, c.Before)
+		}
+		if c.Field == field {
+			return w.value(field, c.After)
+		}
+	}
+	return ""
+}
+
+// name says the targets of a type: one, two, or one and how many more.
+func (w wording) name(kind string) string {
+	var names []string
+	for _, t := range w.event.Targets {
+		switch {
+		case t.Type != kind:
+		case t.erased:
+			names = append(names, erasedName)
+		default:
+			names = append(names, cmp.Or(t.Name, t.ID))
+		}
+	}
+	switch len(names) {
+	case 0, 1:
+		return strings.Join(names, "")
+	case 2:
+		return names[0] + " and " + names[1]
+	}
+	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+}
+
+func (w wording) fields() string {
+	var names []string
+	for _, c := range w.event.Changes {
+		names = append(names, strings.ReplaceAll(c.Field, "_", " "))
+	}
+	return strings.Join(names, ", ")
+}
+
+// value says a field's value; roles by their titles, times without the seconds.
+func (w wording) value(field string, value any) string {
+	text, ok := value.(string)
+	if !ok || text == "" {
+		return ""
+	}
+	if field == "role" {
+		if role, ok := w.charter.Role(charter.RoleID(text)); ok {
+			return role.Title
+		}
+	}
+	if day, _, found := strings.Cut(text, "T"); found && field == "ends_at" {
+		return day
+	}
+	return text
+}
