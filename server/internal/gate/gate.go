@@ -1,0 +1,171 @@
+// Package gate answers questions of access over HTTP, from memory: AuthZEN (OpenID Authorization API 1.0), evaluations
+// and discovery. Whoever asks is the product's back end, with a service key; what else a request claims (properties,
+// context, headers) decides nothing.
+package gate
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/guildhall/guildhall/access"
+	"github.com/guildhall/guildhall/check"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/web"
+)
+
+// The paths of the gate.
+const (
+	EvaluationPath  = "/access/v1/evaluation"
+	EvaluationsPath = "/access/v1/evaluations"
+	DiscoveryPath   = "/.well-known/authzen-configuration"
+)
+
+// Config is what the gate is made of.
+type Config struct {
+	Access  *access.Access
+	BaseURL string // "https://accounts.example.com": what discovery tells, whatever a request says
+}
+
+type gate struct{ config Config }
+
+// New makes the handler of the gate's paths. It belongs behind web.Handler.
+func New(c Config) http.Handler {
+	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
+	g := &gate{config: c}
+	mux := http.NewServeMux()
+	mux.HandleFunc(DiscoveryPath, only(http.MethodGet, g.discovery))
+	mux.HandleFunc(EvaluationPath, only(http.MethodPost, g.asked(g.evaluation)))
+	mux.HandleFunc(EvaluationsPath, only(http.MethodPost, g.asked(g.evaluations)))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, op.ErrNotFound) })
+	return mux
+}
+
+// only refuses every other method. Whoever sent an X-Request-ID gets it back, whatever the answer (section 10.1.10).
+func only(method string, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if id := r.Header.Get("X-Request-ID"); id != "" {
+			w.Header().Set("X-Request-ID", id)
+		}
+		if r.Method != method && !(method == http.MethodGet && r.Method == http.MethodHead) {
+			w.Header().Set("Allow", method)
+			web.Problem(w, r, op.Errorf(op.WrongMethod, "", "%s is asked by %s", r.URL.Path, method))
+			return
+		}
+		next(w, r)
+	}
+}
+
+// asked authenticates the caller, reads the body and answers what the handler returns.
+func (g *gate) asked(answer func(r *http.Request, body []byte) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := g.authenticate(r); err != nil {
+			web.Problem(w, r, op.AsError(err))
+			return
+		}
+		body, refused := web.ReadBody(w, r)
+		if refused != nil {
+			if refused.Kind == op.WrongMediaType {
+				refused = &op.Error{Kind: op.Malformed, Text: refused.Text} // AuthZEN knows 400 only
+			}
+			web.Problem(w, r, refused)
+			return
+		}
+		out, err := answer(r, body)
+		if err != nil {
+			web.Problem(w, r, op.AsError(err))
+			return
+		}
+		write(w, out)
+	}
+}
+
+// authenticate accepts a living service key, sent as Bearer, and nothing else.
+func (g *gate) authenticate(r *http.Request) error {
+	who, err := g.config.Access.Authenticate(r.Context(), web.Caller(r).Credential)
+	if err != nil {
+		return err
+	}
+	if who.Kind != op.ServiceActor {
+		return op.Errorf(op.Unauthenticated, "service_key_required", "checks are asked with a service key as Authorization: Bearer")
+	}
+	return nil
+}
+
+// evaluation answers one question (section 6).
+func (g *gate) evaluation(r *http.Request, body []byte) (any, error) {
+	var e evaluation
+	if err := parse(body, &e); err != nil {
+		return nil, err
+	}
+	return g.single(r, e)
+}
+
+func (g *gate) single(r *http.Request, e evaluation) (any, error) {
+	question, err := e.question()
+	if err != nil {
+		return nil, err
+	}
+	d, err := g.config.Access.Check(r.Context(), question)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(d), nil
+}
+
+// evaluations answers several (section 7). Without any it is an evaluation. One that is not well-formed is answered no,
+// and the others all the same.
+func (g *gate) evaluations(r *http.Request, body []byte) (any, error) {
+	var batch evaluations
+	if err := parse(body, &batch); err != nil {
+		return nil, err
+	}
+	if len(batch.Evaluations) == 0 {
+		return g.single(r, batch.evaluation)
+	}
+	stops, err := batch.semantic()
+	if err != nil {
+		return nil, err
+	}
+	questions, wrong, err := batch.questions()
+	if err != nil {
+		return nil, err
+	}
+	decisions, err := g.config.Access.CheckAll(r.Context(), questions, stops)
+	if err != nil {
+		return nil, err
+	}
+	var out answers
+	for i, d := range decisions {
+		a := answerOf(d)
+		if wrong[i] != nil {
+			a = answer{Context: answerContext{Reason: "malformed", Error: &answerError{http.StatusBadRequest, wrong[i].Text}}}
+		}
+		out.Evaluations = append(out.Evaluations, a)
+	}
+	return out, nil
+}
+
+func answerOf(d check.Decision) answer {
+	return answer{Decision: d.Allow, Context: answerContext{Reason: string(d.Reason), Needs: string(d.Needs)}}
+}
+
+// discovery says where to ask (section 9). The addresses are of the configured base.
+func (g *gate) discovery(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	write(w, metadata{g.config.BaseURL, g.config.BaseURL + EvaluationPath, g.config.BaseURL + EvaluationsPath})
+}
+
+func write(w http.ResponseWriter, out any) {
+	raw, err := json.Marshal(out)
+	if err != nil {
+		panic("gate: " + err.Error()) // texts and truth values always marshal
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	_, _ = w.Write(raw)
+}
