@@ -1,0 +1,5 @@
+package console
+
+func accountPages() []page {
+	return nil
+}

@@ -1,0 +1,78 @@
+package console
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/console/ui"
+	"github.com/guildhall/guildhall/server/internal/web"
+)
+
+// fail answers with an error: whoever is not signed in, or has to prove again that it is them, is asked to and comes
+// back here; everybody else sees what is wrong, and who can help.
+func (v *visit) fail(err error) {
+	e := op.AsError(err)
+	if e != err && e.Kind == op.Internal {
+		v.Log.ErrorContext(v.ctx, "page", "route", v.r.Pattern, "request_id", v.caller.RequestID, "error", err)
+	}
+	switch {
+	case e.Kind == op.Unauthenticated:
+		err = v.away(v.signInAddress("/login"))
+	case e.FullCode() == "verification_required":
+		err = v.away(v.signInAddress("/verify"))
+	default:
+		err = v.errorPage(e)
+	}
+	if err != nil {
+		v.Log.ErrorContext(v.ctx, "page", "route", v.r.Pattern, "request_id", v.caller.RequestID, "error", err)
+		http.Error(v.w, "internal error", http.StatusInternalServerError)
+	}
+}
+
+// errorPage shows an error in the frame of the organization, else of the product, else in the dialog that asked.
+func (v *visit) errorPage(e *op.Error) error {
+	if e.RetryAfter > 0 {
+		v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	p := v.errorProps(e)
+	if ui.Fragment(v.r) {
+		d := ui.DialogProps{ID: "dialog", Title: p.Title(), Arrived: true}
+		return v.render(p.Status, within(ui.Dialog(d), deniedPart(p)))
+	}
+	if v.organization.ID == "" {
+		return v.hostedAs(p.Status, ui.HostedProps{Title: p.Title(), OwnHeading: true}, ui.ErrorPage(p))
+	}
+	return v.pageAs(p.Status, ui.PageProps{Title: p.Title(), OwnHeading: true}, ui.ErrorPage(p))
+}
+
+func (v *visit) errorProps(e *op.Error) ui.ErrorPageProps {
+	p := ui.ErrorPageProps{Status: e.Kind.Status(), HomeHref: v.href("/"), RequestID: web.RequestID(v.r)}
+	switch e.Kind {
+	case op.NotFound, op.Internal: // the page's own words say more
+	default:
+		p.Detail = sentence(e.Text)
+	}
+	if support := v.Service.Charter().Links["support"]; support != "" {
+		p.Support = ui.LinkProps{Text: ui.T("Support"), Href: support, External: true}
+	}
+	if e.Needs == "" {
+		return p
+	}
+	p.Permission = permissionOf(v.Service.Charter(), e.Needs)
+	for _, h := range e.Holders {
+		p.Holders = append(p.Holders, h.Name)
+	}
+	return p
+}
+
+// permissionOf is a permission as people read it.
+func permissionOf(c *charter.Charter, id charter.Permission) ui.Permission {
+	text := string(id)
+	if info, ok := c.Info(id); ok && info.Title != "" {
+		text = info.Title
+	}
+	return ui.Permission{ID: string(id), Text: text}
+}

@@ -1,0 +1,5 @@
+package console
+
+func invitationPages() []page {
+	return nil
+}

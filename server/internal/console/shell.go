@@ -1,0 +1,331 @@
+package console
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/console/ui"
+	"github.com/guildhall/guildhall/server/internal/web"
+)
+
+type component = templ.Component
+
+// visit is one request, as the page that answers it sees it.
+type visit struct {
+	*Console
+	w      http.ResponseWriter
+	r      *http.Request
+	ctx    context.Context // carries the caller: operations called with it are called as whoever asked
+	caller op.Caller
+	form   form
+	shell
+}
+
+// shell is what the frame around a page needs, all of it from one snapshot of the data.
+type shell struct {
+	now           time.Time
+	actor         op.Actor
+	principal     decide.Principal      // in organization
+	organization  directory.Belonging   // the one in the address, else the last one seen; without an ID there is none
+	organizations []directory.Belonging // all of the person's
+	settings      op.Settings
+	secrets       *secret.Ring
+}
+
+// enter reads who asks, and turns away whom the page is not for.
+func (v *visit) enter(who audience) error {
+	slug := ""
+	if who == member {
+		slug = v.r.PathValue("slug")
+	}
+	if err := v.Service.View(v.ctx, v.caller, slug, func(r *op.Reader) error { return v.read(r, slug) }); err != nil {
+		return err
+	}
+	switch {
+	case who != anybody && v.actor.Kind != op.UserActor:
+		return op.ErrUnauthenticated
+	case who == member && v.principal.Organization == "":
+		return op.ErrNotFound
+	}
+	return nil
+}
+
+func (v *visit) read(r *op.Reader, slug string) error {
+	v.now, v.settings, v.secrets = r.Now, r.Settings, r.Secrets
+	v.actor, v.principal = *r.Actor, r.Actor.Principal
+	if v.actor.Kind != op.UserActor {
+		return nil
+	}
+	var err error
+	if v.organizations, err = directory.BelongingsOf(v.ctx, r, v.actor.User); err != nil {
+		return err
+	}
+	if slug != "" {
+		return v.readMember(r)
+	}
+	if v.organization = v.lastOrganization(); v.organization.ID != "" {
+		v.principal, err = directory.PrincipalOf(v.ctx, r, v.organization.ID, v.actor.User)
+	}
+	return err
+}
+
+// readMember finds the organization of the address, and refuses a membership that gives no access.
+func (v *visit) readMember(r *op.Reader) error {
+	for _, o := range v.organizations {
+		if o.ID == v.principal.Organization {
+			v.organization = o
+		}
+	}
+	if v.principal.Organization == "" {
+		return nil
+	}
+	if d := v.may("organization.view"); !d.Allow && d.Reason != decide.NoPermission {
+		return r.Refuse(v.ctx, d)
+	}
+	return nil
+}
+
+// lastOrganization is the one whose pages the browser saw last, else the first.
+func (v *visit) lastOrganization() directory.Belonging {
+	for _, o := range v.organizations {
+		if o.Slug == v.remembered("last") {
+			return o
+		}
+	}
+	if len(v.organizations) > 0 {
+		return v.organizations[0]
+	}
+	return directory.Belonging{}
+}
+
+// moved leads from an organization's id or former slug to its address, and remembers the organization.
+func (v *visit) moved() bool {
+	named := v.r.PathValue("slug")
+	if named == "" || v.organization.Slug == "" {
+		return false
+	}
+	if named == v.organization.Slug {
+		v.remember("last", named)
+		return false
+	}
+	if v.r.Method != http.MethodGet {
+		return false
+	}
+	to := *v.r.URL
+	to.Path = strings.Replace(to.Path, "/o/"+named, "/o/"+v.organization.Slug, 1)
+	http.Redirect(v.w, v.r, to.RequestURI(), http.StatusFound)
+	return true
+}
+
+// may says whether the person holds a permission in the organization, and why not: for the whole page from the one
+// snapshot of its frame.
+func (v *visit) may(p charter.Permission) decide.Decision {
+	return decide.Decide(&v.principal, decide.Ask(v.Service.Charter(), p, ""), v.now.UnixMicro())
+}
+
+// can reports whether the person holds a permission in the organization.
+func (v *visit) can(p charter.Permission) bool { return v.may(p).Allow }
+
+// href is the address of a path of the console.
+func (v *visit) href(path string) string { return v.BasePath + path }
+
+// org is the address of a path of the organization's: org("/settings/team").
+func (v *visit) org(path string) string { return v.href("/o/" + v.organization.Slug + path) }
+
+// here is the address of this page.
+func (v *visit) here() string { return v.r.URL.RequestURI() }
+
+// personName is what the person is called.
+func (v *visit) personName() string {
+	if v.actor.Name != "" {
+		return v.actor.Name
+	}
+	return v.actor.Email
+}
+
+// at shows a moment, relative to now.
+func (v *visit) at(t time.Time) component { return ui.Time(ui.TimeProps{At: t, Now: v.now}) }
+
+// newKey is a new idempotency key for a form.
+func (v *visit) newKey() string { return id.New("frm", v.now) }
+
+// redirect leads to an address of the console (from href or org) after something was done; flash says what.
+func (v *visit) redirect(to string, f *flash) error {
+	v.setFlash(f)
+	return v.away(to)
+}
+
+// away leads to another address, also from within a dialog.
+func (v *visit) away(to string) error {
+	v.w.Header().Set("Cache-Control", "no-store")
+	if ui.Fragment(v.r) {
+		v.w.Header().Set("HX-Redirect", to)
+		v.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	return nil
+}
+
+// signInAddress is the page path that asks for a proof and leads back here.
+func (v *visit) signInAddress(page string) string {
+	return v.href(page) + "?" + url.Values{"return_to": {v.form.backTo(v.r)}}.Encode()
+}
+
+// respond renders what build makes of the response's nonce.
+func (v *visit) respond(status int, build func(nonce string) component) error {
+	return ui.Respond(v.w, v.r, status, build)
+}
+
+// render shows a component as the whole answer: a fragment.
+func (v *visit) render(status int, c component) error {
+	return v.respond(status, func(nonce string) component {
+		return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
+			return c.Render(ui.WithNonce(ctx, nonce), w)
+		})
+	})
+}
+
+// page shows content in the organization's frame; p says what is particular to the page. The status is that of the
+// form, if there is one.
+func (v *visit) page(p ui.PageProps, content component) error {
+	return v.pageAs(v.form.statusCode(), p, content)
+}
+
+func (v *visit) pageAs(status int, p ui.PageProps, content component) error {
+	if v.organization.ID == "" {
+		return v.hostedAs(status, ui.HostedProps{Title: p.Title, Lede: p.Lede, OwnHeading: p.OwnHeading, Wide: true}, content)
+	}
+	p.BasePath, p.Theme, p.Here = v.BasePath, v.theme(), v.here()
+	p.Viewer = ui.Viewer{Name: v.personName(), Email: v.actor.Email}
+	p.Organization = frameOrganization(v.organization)
+	for _, o := range v.organizations {
+		p.Organizations = append(p.Organizations, frameOrganization(o))
+	}
+	p.Nav, p.Menu, p.Flash, p.RequestID = v.navigation(), v.menu(), v.takeFlash(), web.RequestID(v.r)
+	return v.respond(status, func(nonce string) component {
+		p.Nonce = nonce
+		return within(ui.Page(p), content)
+	})
+}
+
+func frameOrganization(b directory.Belonging) ui.Organization {
+	return ui.Organization{Name: b.Name, Slug: b.Slug, RoleTitle: b.RoleTitle}
+}
+
+// hosted shows content in the product's frame, without an organization.
+func (v *visit) hosted(p ui.HostedProps, content component) error {
+	return v.hostedAs(v.form.statusCode(), p, content)
+}
+
+func (v *visit) hostedAs(status int, p ui.HostedProps, content component) error {
+	p.BasePath, p.Theme, p.RequestID = v.BasePath, v.theme(), web.RequestID(v.r)
+	p.Brand, p.Footer = ui.Brand{Name: v.Service.Charter().Product}, v.links()
+	p.Flash = v.takeFlash()
+	return v.respond(status, func(nonce string) component {
+		p.Nonce = nonce
+		return within(ui.Hosted(p), content)
+	})
+}
+
+// links are the charter's for people, in a fixed order.
+func (v *visit) links() (all []ui.LinkProps) {
+	for _, l := range [][2]string{{"documentation", ui.T("Documentation")}, {"support", ui.T("Support")}, {"status", ui.T("Status")},
+		{"terms", ui.T("Terms")}, {"privacy", ui.T("Privacy")}} {
+		if href := v.Service.Charter().Links[l[0]]; href != "" {
+			all = append(all, ui.LinkProps{Text: l[1], Href: href, External: true})
+		}
+	}
+	return all
+}
+
+// dialog shows a question or a form: over the page that it was asked from, else as a page of its own.
+func (v *visit) dialog(d ui.DialogProps, content component) error {
+	if d.ID == "" {
+		d.ID = "dialog"
+	}
+	if ui.Fragment(v.r) {
+		d.Arrived = true
+		return v.render(v.form.statusCode(), within(ui.Dialog(d), content))
+	}
+	d.Page = true
+	return v.page(ui.PageProps{Title: d.Title, OwnHeading: true}, within(ui.Dialog(d), content))
+}
+
+// way tells the other ways to what a page shows.
+func (v *visit) way(request, command string) ui.Ways {
+	return ui.Ways{Request: request, Command: command}
+}
+
+// within puts content into a frame.
+func within(frame, content component) component {
+	return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
+		return frame.Render(templ.WithChildren(ctx, content), w)
+	})
+}
+
+// entry is a place of the sidebar, for those who hold what it needs.
+type entry struct {
+	group, text, path, icon, hotkey string
+	needs                           charter.Permission // empty: every member
+}
+
+// entries are the sidebar's, in order.
+func entries() []entry {
+	return []entry{
+		{"", ui.T("Overview"), "", "layout-dashboard", "g o", ""},
+		{"", ui.T("Account & settings"), "/settings", "settings", "g s", ""},
+		{ui.T("People"), ui.T("Team"), "/settings/team", "users", "g t", "members.view"},
+		{ui.T("People"), ui.T("Roles"), "/settings/roles", "shield-check", "g r", "organization.view"},
+		{ui.T("People"), ui.T("Access explainer"), "/settings/access", "circle-question-mark", "", ""},
+		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
+		{ui.T("Security"), ui.T("Audit log"), "/settings/audit-log", "scroll-text", "g a", "audit.view"},
+	}
+}
+
+// navigation is the sidebar, as far as the person may read its pages.
+func (v *visit) navigation() (groups []ui.NavGroup) {
+	current := v.currentEntry()
+	for _, e := range entries() {
+		if e.needs != "" && !v.can(e.needs) {
+			continue
+		}
+		if len(groups) == 0 || groups[len(groups)-1].Title != e.group {
+			groups = append(groups, ui.NavGroup{Title: e.group})
+		}
+		g := &groups[len(groups)-1]
+		g.Items = append(g.Items, ui.NavItem{Text: e.text, Href: v.org(e.path), Icon: e.icon, Hotkey: e.hotkey, Current: v.org(e.path) == current})
+	}
+	return groups
+}
+
+// currentEntry is the address of the longest entry that this page stands under.
+func (v *visit) currentEntry() (longest string) {
+	for _, e := range entries() {
+		href := v.org(e.path)
+		if (v.r.URL.Path == href || strings.HasPrefix(v.r.URL.Path, href+"/") && e.path != "") && len(href) > len(longest) {
+			longest = href
+		}
+	}
+	return longest
+}
+
+// menu are the first entries of the profile menu.
+func (v *visit) menu() []ui.MenuItem {
+	if !v.can("members.view") {
+		return nil
+	}
+	return []ui.MenuItem{{Text: ui.T("Team"), Icon: "users", Href: v.org("/settings/team")}}
+}
