@@ -201,4 +201,3 @@ func nameOf(columns, row []string) string {
 	}
 	return strings.Join(name, " ")
 }
-
