@@ -29,7 +29,7 @@ func FoundInstance(ctx context.Context, db *sqldb.DB, demo bool, charter string,
 			return err
 		}
 		var created, users int64
-		if err := tx.QueryRow(ctx, `SELECT recovery_epoch, demo, charter, created_at, (SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1) AS some)
+		if err := tx.QueryRow(ctx, `SELECT recovery_epoch, demo, charter, created_at, (SELECT count(*) FROM (SELECT 1 FROM users LIMIT 1) AS found)
 			FROM instance WHERE id = 'instance'`).Scan(&f.RecoveryEpoch, &f.Demo, &f.Charter, &created, &users); err != nil {
 			return err
 		}
