@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -201,7 +202,7 @@ func find(ctx context.Context, r *op.Reader, purpose string, p Proof) (found, er
 func (f found) over(r *op.Reader) error {
 	switch {
 	case f.used != 0:
-		return op.Errorf(op.Gone, "proof_used", "this link or code was used, or replaced by a newer one: ask for a new mail")
+		return errUsed
 	case r.Micros() >= f.expires:
 		return op.Errorf(op.Gone, "proof_expired", "this link or code has expired: ask for a new mail")
 	case f.byCode && (len(f.codeHash) == 0 || f.tries >= int64(r.Settings.CodeTries)):
@@ -210,7 +211,10 @@ func (f found) over(r *op.Reader) error {
 	return nil
 }
 
-var errNoTries = op.Errorf(op.Gone, "no_tries_left", "too many wrong codes: ask for a new mail, or open the link of the last one")
+var (
+	errUsed    = op.Errorf(op.Gone, "proof_used", "this link or code was used, or replaced by a newer one: ask for a new mail")
+	errNoTries = op.Errorf(op.Gone, "no_tries_left", "too many wrong codes: ask for a new mail, or open the link of the last one")
+)
 
 // claim uses the challenge up, in one statement that only one call can win. A wrong code uses one try up instead, and
 // is kept although the call fails.
@@ -228,7 +232,7 @@ func (f found) claim(ctx context.Context, tx *op.Tx) error {
 		return err
 	}
 	if n != 1 {
-		return op.Errorf(op.Gone, "proof_used", "this link or code was used, or replaced by a newer one: ask for a new mail")
+		return errUsed
 	}
 	tx.Changed("method", nil, "mail")
 	return nil
@@ -249,8 +253,15 @@ func (f found) wrong(ctx context.Context, tx *op.Tx) error {
 	case 0:
 		return op.Keep(op.Errorf(op.Gone, "no_tries_left", "the code is wrong, and that was the last try: ask for a new mail"))
 	case 1:
-		return op.Keep(op.InvalidField("code", "wrong_code", "the code is wrong: 1 try left"))
+		return wrongCode("the code is wrong: 1 try left")
 	default:
-		return op.Keep(op.InvalidField("code", "wrong_code", "the code is wrong: %d tries left", left))
+		return wrongCode(fmt.Sprintf("the code is wrong: %d tries left", left))
 	}
+}
+
+// wrongCode is told after the try is counted for good.
+func wrongCode(text string) error {
+	e := op.InvalidField("code", "wrong_code", "%s", text)
+	e.Code = "wrong_code"
+	return op.Keep(e)
 }

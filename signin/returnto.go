@@ -35,17 +35,16 @@ func ownPath(s string) bool {
 	}
 	path, _, _ := strings.Cut(s, "#")
 	path, _, _ = strings.Cut(path, "?")
-	for range 3 { // as written, and as one or two more decoders would read it
+	for { // as written, and as any number of decoders in a row would read it
 		if !plainPath(path) {
 			return false
 		}
 		decoded, err := url.PathUnescape(path)
-		if err != nil {
-			return false
+		if err != nil || decoded == path {
+			return err == nil
 		}
 		path = decoded
 	}
-	return true
 }
 
 // plainPath reports whether everybody reads a path as one of the same server, below its root.

@@ -15,13 +15,10 @@ func Operations() []op.Any {
 	return []op.Any{BeginSignIn, CompleteSignIn, Verify}
 }
 
-// Purge deletes the challenges that ended more than a day ago, and says how many. Younger ones still count against
-// whoever guesses codes.
-func Purge(ctx context.Context, db *sqldb.DB, now time.Time) (int64, error) {
-	var purged int64
-	err := db.Write(ctx, func(tx *sqldb.Tx) (err error) {
-		purged, err = tx.Exec(ctx, "DELETE FROM challenges WHERE expires_at <= $1", now.Add(-day).UnixMicro())
+// Purge deletes the challenges that ended more than a day ago. Younger ones still count against whoever guesses codes.
+func Purge(ctx context.Context, db *sqldb.DB, now time.Time) error {
+	return db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM challenges WHERE expires_at <= $1", now.Add(-day).UnixMicro())
 		return err
 	})
-	return purged, err
 }
