@@ -102,13 +102,19 @@ func (c *Client) Invoke(ctx context.Context, o op.Any, r op.Request) (op.Respons
 		Replayed: response.Header.Get("Idempotent-Replayed") == "true", Rate: rateOf(response.Header)}, nil
 }
 
-// Stream calls a stream. The caller closes it; reading it fails if the server could not write it whole.
-func (c *Client) Stream(ctx context.Context, o op.Any, r op.Request) (io.ReadCloser, error) {
-	response, err := c.send(ctx, o.Info(), r)
+// Stream calls a stream as op.Service does: begin gives the writer once nothing can be refused any more. A stream that
+// the server could not write whole is an error.
+func (c *Client) Stream(ctx context.Context, o op.Any, r op.Request, begin func(op.Info) io.Writer) error {
+	info := o.Info()
+	response, err := c.send(ctx, info, r)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return response.Body, nil
+	defer response.Body.Close()
+	if _, err := io.Copy(begin(info), response.Body); err != nil {
+		return c.unanswered(err)
+	}
+	return nil
 }
 
 // send sends a call until it is answered, refused, or tried too often.

@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -234,22 +233,26 @@ func TestACredentialIsNotSentElsewhere(t *testing.T) {
 	}
 }
 
-func TestAStreamIsReadOrBroken(t *testing.T) {
+func TestAStreamIsReadWholeOrNotAtAll(t *testing.T) {
 	h := open(t, testdb.SQLite(t), nil)
 	c := client.New(h.url, h.Ada)
 	input := op.Request{Input: op.InOrganization{Organization: "acme"}}
-	body, err := c.Stream(t.Context(), h.find(t, "notes.export"), input)
-	if err != nil {
-		t.Fatal(err)
+	export := func(c *client.Client) (string, error) {
+		var got strings.Builder
+		err := c.Stream(t.Context(), h.find(t, "notes.export"), input, func(op.Info) io.Writer { return &got })
+		return got.String(), err
 	}
-	defer body.Close()
-	if got, err := io.ReadAll(body); err != nil || string(got) != "id,text\nnote_1,first\n" {
+	if got, err := export(c); err != nil || got != "id,text\nnote_1,first\n" {
 		t.Errorf("got %q %v", got, err)
 	}
-	_, err = client.New(h.url, h.Vic).Stream(t.Context(), h.find(t, "notes.export"), input)
-	var e *op.Error
-	if !errors.As(err, &e) || e.Kind != op.Denied {
-		t.Errorf("got %v, want a denial", err)
+	if got, err := export(client.New(h.url, h.Vic)); op.AsError(err).Kind != op.Denied || got != "" {
+		t.Errorf("got %q %v, want a denial", got, err)
+	}
+	if _, err := call[testhall.CreateNote, testhall.Note](t, h, c, "notes.create", testhall.CreateNote{InOrganization: acme("").InOrganization, Text: "poison"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := export(c); err == nil {
+		t.Errorf("got %q, want an error", got)
 	}
 }
 
