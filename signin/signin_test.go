@@ -244,6 +244,7 @@ func TestWhereOnlyTheProductMakesAccountsAStrangerIsToldByMail(t *testing.T) {
 	})
 }
 
+// T-036
 func TestAnAddressGetsTenMailsAnHour(t *testing.T) {
 	inHalls(t, func(h *hall) {
 		var last proof
@@ -398,6 +399,7 @@ func TestNothingThatSomebodySendsIsInAMail(t *testing.T) {
 	})
 }
 
+// T-097
 func TestAMailGoesToTheAddressThatTheAccountHas(t *testing.T) {
 	inHalls(t, func(h *hall) {
 		h.signsIn("ann@acme.test")
