@@ -179,13 +179,12 @@ var ListInvitations = &op.Op[ListInvitationsInput, op.List[Invitation]]{
 func listInvitations(ctx context.Context, tx *op.Tx, in ListInvitationsInput) (op.List[Invitation], error) {
 	var c conditions
 	c.add("i.organization = ?", tx.Organization())
-	now := c.param(tx.Micros())
 	switch in.State {
 	case "":
 	case Pending:
-		c.parts = append(c.parts, "i.state = 'pending' AND i.expires_at > "+now)
+		c.add("i.state = 'pending' AND i.expires_at > ?", tx.Micros())
 	case Expired:
-		c.parts = append(c.parts, "(i.state = 'expired' OR i.state = 'pending' AND i.expires_at <= "+now+")")
+		c.add("(i.state = 'expired' OR i.state = 'pending' AND i.expires_at <= ?)", tx.Micros())
 	default:
 		c.add("i.state = ?", string(in.State))
 	}

@@ -197,7 +197,7 @@ func (d *desk) judge(ctx context.Context, r *op.Reader, c candidate) error {
 		return op.InvalidField("email", "invalid", "%v", c.problem)
 	}
 	if d.seen[c.address.Folded] {
-		return op.Errorf(op.Conflict, codeDuplicate, "%s stands above already", c.address.Email)
+		return op.Errorf(op.Conflict, codeDuplicate, "%s stands above already", quoted(c.address.Email))
 	}
 	d.seen[c.address.Folded] = true
 	if err := grantable(ctx, r, c.role, c.endsAt); err != nil {
@@ -206,21 +206,21 @@ func (d *desk) judge(ctx context.Context, r *op.Reader, c candidate) error {
 	rules, known := r.Charter.Rules.Invitations, d.known[c.address.Folded]
 	switch {
 	case rules.WorkEmailOnly && slices.Contains(rules.FreeMail, domainOf(c.address.Folded)):
-		e := op.InvalidField("email", codeWorkEmailOnly, "%s is no work address: addresses at %s are not invited", c.address.Email, domainOf(c.address.Folded))
+		e := op.InvalidField("email", codeWorkEmailOnly, "%s is no work address: addresses at %s are not invited", quoted(c.address.Email), domainOf(c.address.Folded))
 		e.Code = codeWorkEmailOnly
 		return e
 	case known.member != "" && d.names:
-		return &op.Error{Kind: op.Conflict, Code: codeAlreadyMember, Text: c.address.Email + " is a member already",
+		return &op.Error{Kind: op.Conflict, Code: codeAlreadyMember, Text: quoted(c.address.Email) + " is a member already",
 			Refers: map[string]string{"member": known.member}}
 	case known.pending != "":
 		return &op.Error{Kind: op.Conflict, Code: codeAlreadyInvited, Refers: map[string]string{"invitation": known.pending},
-			Text: c.address.Email + " is invited already: re-send that invitation, or change it"}
+			Text: quoted(c.address.Email) + " is invited already: re-send that invitation, or change it"}
 	}
 	if err := d.seat(); err != nil {
 		return err
 	}
 	if known.mails > int64(r.Settings.ResendsPerDay) && r.Settings.ResendsPerDay > 0 {
-		return limited(untilTomorrow(r), "%s was sent %d invitations today: try again tomorrow", c.address.Email, known.mails)
+		return limited(untilTomorrow(r), "%s was sent %d invitations today: try again tomorrow", quoted(c.address.Email), known.mails)
 	}
 	return d.mail(r)
 }
