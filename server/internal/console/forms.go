@@ -22,6 +22,7 @@ type form struct {
 	values url.Values
 	wrong  []op.FieldError
 	whole  string // what is wrong with it as a whole
+	gone   bool   // what it answers is over: it is not shown again
 	status int
 }
 

@@ -31,6 +31,9 @@ type visit struct {
 	caller op.Caller
 	form   form
 	shell
+
+	private bool   // the page's address holds a secret: no other page is told of it
+	formsTo string // a further origin that the page's forms may lead to
 }
 
 // shell is what the frame around a page needs, all of it from one snapshot of the data.
@@ -124,9 +127,21 @@ func (v *visit) moved() bool {
 		return false
 	}
 	to := *v.r.URL
-	to.Path = strings.Replace(to.Path, "/o/"+named, "/o/"+v.organization.Slug, 1)
+	to.Path = v.renamed()
 	http.Redirect(v.w, v.r, to.RequestURI(), http.StatusFound)
 	return true
+}
+
+// renamed is the request's path with the organization's present slug.
+func (v *visit) renamed() string {
+	_, route, _ := strings.Cut(v.r.Pattern, " ")
+	parts := strings.Split(v.r.URL.Path, "/")
+	for n, part := range strings.Split(route, "/") {
+		if part == "{slug}" {
+			parts[n] = v.organization.Slug
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // may says whether the person holds a permission in the organization, and why not: for the whole page from the one
@@ -186,7 +201,15 @@ func (v *visit) signInAddress(page string) string {
 
 // respond renders what build makes of the response's nonce.
 func (v *visit) respond(status int, build func(nonce string) component) error {
-	return ui.Respond(v.w, v.r, status, build)
+	return ui.Respond(v.w, v.r, status, func(nonce string) component {
+		if v.private {
+			ui.NoReferrer(v.w)
+		}
+		if v.formsTo != "" {
+			ui.AllowFormTo(v.w, nonce, v.formsTo)
+		}
+		return build(nonce)
+	})
 }
 
 // render shows a component as the whole answer: a fragment.
@@ -328,4 +351,12 @@ func (v *visit) menu() []ui.MenuItem {
 		return nil
 	}
 	return []ui.MenuItem{{Text: ui.T("Team"), Icon: "users", Href: v.org("/settings/team")}}
+}
+
+// lastActive shows when somebody was last seen; nil: not within what is kept.
+func (v *visit) lastActive(t *time.Time) component {
+	if t == nil {
+		return ui.Muted(ui.T("not yet"))
+	}
+	return v.at(*t)
 }
