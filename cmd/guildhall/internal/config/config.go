@@ -1,0 +1,133 @@
+// Package config is the configuration of `guildhall serve`: a YAML file, the environment and flags, of which the later
+// ones win. One table says every setting once; reading, printing and documentation are loops over it.
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/mail"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/op"
+)
+
+// Config is what the settings say. Settings says what the zero value of each field means.
+type Config struct {
+	Addr, BaseURL, MetricsAddr, TrustedProxies string
+	DataDir, Database, SecretFile, Charter     string
+	SessionIdle, SessionLife, LinkLife         time.Duration
+	CodeTries, ResendsPerDay, InvitesPerHour   int
+	InvitesPerDay, RequestsPerSecond           int
+	AddressRequestsPerMinute                   int
+	ReturnTo                                   string
+	SMTPHost, SMTPUser, SMTPPassword, SMTPFrom string
+	SMTPPort                                   int
+	SMTPPasswordFile, SMTPTLS                  string
+	LogLevel, LogFormat                        string
+}
+
+// finish fills in what follows from other settings, and checks what they say together.
+func (c *Config) finish() error {
+	c.Database = cmp.Or(c.Database, "sqlite:"+filepath.Join(c.DataDir, "guildhall.db"))
+	c.SecretFile = cmp.Or(c.SecretFile, filepath.Join(c.DataDir, "secret"))
+	_, port, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return fmt.Errorf("addr %q is not HOST:PORT or :PORT", c.Addr)
+	}
+	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
+	if _, err := c.Proxies(); err != nil {
+		return err
+	}
+	return errors.Join(checkBaseURL(c.BaseURL), c.checkMail())
+}
+
+// checkBaseURL wants https anywhere but on this machine: without it, browsers do not keep the session's cookie.
+func checkBaseURL(base string) error {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("base_url %q is not an address such as https://accounts.example.com", base)
+	}
+	if u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("base_url %q has more than scheme, host and port", base)
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	if u.Scheme == "http" && u.Hostname() != "localhost" && (err != nil || !address.IsLoopback()) {
+		return fmt.Errorf("base_url %q: http is for localhost only; browsers keep a session on https alone", base)
+	}
+	return nil
+}
+
+func (c *Config) checkMail() error {
+	if c.SMTPPasswordFile != "" {
+		if c.SMTPPassword != "" {
+			return errors.New("smtp_password and smtp_password_file are both set: give one")
+		}
+		text, err := os.ReadFile(c.SMTPPasswordFile)
+		if err != nil {
+			return fmt.Errorf("smtp_password_file: %w", err)
+		}
+		c.SMTPPassword = strings.TrimRight(string(text), "\r\n")
+	}
+	if c.SMTPHost == "" {
+		return nil
+	}
+	if c.SMTPFrom == "" {
+		return errors.New("smtp_host is set and smtp_from is not: say whom the mail comes from")
+	}
+	return c.smtp().Check()
+}
+
+// Mail is what sends mail; nil where no mail server is configured.
+func (c *Config) Mail() mail.Sender {
+	if c.SMTPHost == "" {
+		return nil
+	}
+	return c.smtp()
+}
+
+func (c *Config) smtp() *mail.SMTP {
+	return &mail.SMTP{Host: c.SMTPHost, Port: c.SMTPPort, User: c.SMTPUser, Password: secret.Hide(c.SMTPPassword),
+		TLS: mail.TLSPolicy(c.SMTPTLS), FromAddress: c.SMTPFrom}
+}
+
+// Proxies are the networks of trusted_proxies.
+func (c *Config) Proxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range words(c.TrustedProxies) {
+		prefix, err := netip.ParsePrefix(text)
+		if address, notPrefix := netip.ParseAddr(text); err != nil && notPrefix == nil {
+			prefix, err = address.Prefix(address.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %q is not a network such as 10.0.0.0/8", text)
+		}
+		all = append(all, prefix)
+	}
+	return all, nil
+}
+
+// OpSettings are the settings that the rooms read.
+func (c *Config) OpSettings() op.Settings {
+	return op.Settings{BaseURL: c.BaseURL, SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, LinkLife: c.LinkLife,
+		CodeTries: c.CodeTries, ResendsPerDay: c.ResendsPerDay, InviterHour: c.InvitesPerHour, TenantDay: c.InvitesPerDay,
+		ReturnTo: words(c.ReturnTo)}
+}
+
+// Limits are the rate limits of all operations.
+func (c *Config) Limits() op.Limits {
+	return op.Limits{PerAddress: op.RateLimit{Times: c.AddressRequestsPerMinute, Per: time.Minute},
+		PerCredential: op.RateLimit{Times: c.RequestsPerSecond, Per: time.Second}}
+}
+
+// words are the items of a list, which are parted by commas or spaces.
+func words(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is one setting: how it is named, what it means, and where its value goes.
+type Setting struct {
+	Name    string // in the file: "base_url"
+	Default string
+	Doc     string   // what it says, and what its zero value means
+	Choices []string // the only values; nil: any
+	Secret  bool     // never printed, and no flag: arguments of a process are there for all to see
+	value   func(*Config) any
+}
+
+// Env is the setting's name in the environment: "GUILDHALL_BASE_URL".
+func (s Setting) Env() string { return envPrefix + strings.ToUpper(s.Name) }
+
+// Flag is the setting's name among arguments, without dashes: "base-url".
+func (s Setting) Flag() string { return strings.ReplaceAll(s.Name, "_", "-") }
+
+const envPrefix = "GUILDHALL_"
+
+// Settings are all settings, in the order of the documentation.
+func Settings() []Setting {
+	return []Setting{
+		{Name: "addr", Default: "127.0.0.1:8080", Doc: "Where to listen: HOST:PORT, or :PORT for every address of the machine.",
+			value: func(c *Config) any { return &c.Addr }},
+		{Name: "base_url", Doc: "The server's address as browsers and mails see it, such as https://accounts.example.com. Empty: http://localhost and the port of addr.",
+			value: func(c *Config) any { return &c.BaseURL }},
+		{Name: "data_dir", Default: "data", Doc: "The folder of the database file and the instance secret; made if there is none.",
+			value: func(c *Config) any { return &c.DataDir }},
+		{Name: "database", Doc: "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Empty: the SQLite file guildhall.db in data_dir.",
+			value: func(c *Config) any { return &c.Database }},
+		{Name: "secret_file", Doc: "The instance secret, made at the first start; servers on one database share it. Keep it out of the database's backups. Empty: the file secret in data_dir.",
+			value: func(c *Config) any { return &c.SecretFile }},
+		{Name: "charter", Default: "automation", Doc: "The product's model: automation, gateway, documents, or the path of a charter file.",
+			value: func(c *Config) any { return &c.Charter }},
+		{Name: "trusted_proxies", Doc: "Networks, parted by commas, whose X-Forwarded-For is believed. Empty: nobody's.",
+			value: func(c *Config) any { return &c.TrustedProxies }},
+		{Name: "metrics_addr", Doc: "Where metrics for Prometheus are served, on a listener of their own. Empty: nowhere.",
+			value: func(c *Config) any { return &c.MetricsAddr }},
+		{Name: "session_idle", Default: "336h", Doc: "A session that nobody used for so long has ended. Negative: no idle limit; 0: 336h.",
+			value: func(c *Config) any { return &c.SessionIdle }},
+		{Name: "session_life", Default: "720h", Doc: "A session ends so long after its sign-in. 0: 720h.",
+			value: func(c *Config) any { return &c.SessionLife }},
+		{Name: "link_life", Default: "15m", Doc: "How long a mailed link or code lives. 0: 15m.",
+			value: func(c *Config) any { return &c.LinkLife }},
+		{Name: "code_tries", Default: "5", Doc: "Wrong codes before a code is dead. 0: 5.",
+			value: func(c *Config) any { return &c.CodeTries }},
+		{Name: "resends_per_day", Default: "5", Doc: "Mails for one invitation within a day. 0: 5.",
+			value: func(c *Config) any { return &c.ResendsPerDay }},
+		{Name: "invites_per_hour", Default: "100", Doc: "Invitation mails by one inviter within an hour. 0: 100.",
+			value: func(c *Config) any { return &c.InvitesPerHour }},
+		{Name: "invites_per_day", Default: "500", Doc: "Invitation mails of one organization within a day. 0: 500.",
+			value: func(c *Config) any { return &c.InvitesPerDay }},
+		{Name: "requests_per_second", Default: "100", Doc: "Requests of one credential within a second. 0: no limit.",
+			value: func(c *Config) any { return &c.RequestsPerSecond }},
+		{Name: "address_requests_per_minute", Default: "6000", Doc: "Requests of one address within a minute, whatever they are. 0: no limit.",
+			value: func(c *Config) any { return &c.AddressRequestsPerMinute }},
+		{Name: "return_to", Doc: "Absolute addresses, parted by commas, that a sign-in may lead back to, letter by letter. Empty: only paths of this server.",
+			value: func(c *Config) any { return &c.ReturnTo }},
+		{Name: "smtp_host", Doc: "The mail server. Empty: no mail is sent, and what should be is given up after two days.",
+			value: func(c *Config) any { return &c.SMTPHost }},
+		{Name: "smtp_port", Default: "0", Doc: "Its port. 0: 587, and 465 with smtp_tls: tls.",
+			value: func(c *Config) any { return &c.SMTPPort }},
+		{Name: "smtp_user", Doc: "Who signs in to it. Empty: nobody.",
+			value: func(c *Config) any { return &c.SMTPUser }},
+		{Name: "smtp_password", Secret: true, Doc: "The password of smtp_user, in the file or the environment. Empty: see smtp_password_file.",
+			value: func(c *Config) any { return &c.SMTPPassword }},
+		{Name: "smtp_password_file", Doc: "A file with the password of smtp_user. Empty: see smtp_password.",
+			value: func(c *Config) any { return &c.SMTPPasswordFile }},
+		{Name: "smtp_from", Doc: "The address that mail comes from. Needed with smtp_host.",
+			value: func(c *Config) any { return &c.SMTPFrom }},
+		{Name: "smtp_tls", Default: "starttls", Choices: []string{"starttls", "tls", "unencrypted"},
+			Doc:   "How the connection to the mail server is encrypted; unencrypted is for a server on this machine.",
+			value: func(c *Config) any { return &c.SMTPTLS }},
+		{Name: "log_level", Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Doc: "What is logged: this and all that is worse.",
+			value: func(c *Config) any { return &c.LogLevel }},
+		{Name: "log_format", Default: "text", Choices: []string{"text", "json"}, Doc: "How a line of the log is written.",
+			value: func(c *Config) any { return &c.LogFormat }},
+	}
+}
+
+// set reads a value into its field.
+func (s Setting) set(c *Config, text string) error {
+	if s.Choices != nil && !slices.Contains(s.Choices, text) {
+		return fmt.Errorf("%s is %q: want %s", s.Name, text, strings.Join(s.Choices, ", "))
+	}
+	var err error
+	switch field := s.value(c).(type) {
+	case *string:
+		*field = text
+	case *time.Duration:
+		*field, err = time.ParseDuration(text)
+	case *int:
+		*field, err = strconv.Atoi(text)
+		if *field < 0 {
+			err = strconv.ErrRange
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s is %q: want %s", s.Name, text, s.wants())
+	}
+	return nil
+}
+
+func (s Setting) wants() string {
+	if _, ok := s.value(new(Config)).(*time.Duration); ok {
+		return "a duration such as 15m or 336h"
+	}
+	return "a whole number"
+}
+
+// show is the value as it may be printed.
+func (s Setting) show(c *Config) string {
+	var text string
+	switch field := s.value(c).(type) {
+	case *string:
+		text = *field
+	case *time.Duration:
+		text = shortDuration(*field)
+	case *int:
+		text = strconv.Itoa(*field)
+	}
+	if s.Secret && text != "" {
+		return "***"
+	}
+	return withoutPassword(text)
+}
+
+// shortDuration is a duration without the zeros that its String ends with: "336h".
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	for _, zeros := range []string{"0s", "0m"} {
+		if rest := strings.TrimSuffix(text, zeros); rest != "" && strings.HasSuffix(rest, map[string]string{"0s": "m", "0m": "h"}[zeros]) {
+			text = rest
+		}
+	}
+	return text
+}
+
+// withoutPassword hides the password of an address that has one. An address that does not parse is hidden whole from
+// its scheme on: nobody can say where in it a password stands.
+func withoutPassword(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found || !strings.ContainsAny(rest, "@?") {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return scheme + "://***"
+	}
+	query := u.Query()
+	for _, name := range []string{"password", "sslpassword", "passfile"} {
+		if query.Has(name) {
+			query.Set(name, "xxxxx")
+			u.RawQuery = query.Encode()
+		}
+	}
+	return u.Redacted()
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/cmd/guildhall/internal/config"
+	"github.com/guildhall/guildhall/cmd/guildhall/internal/start"
+	"github.com/guildhall/guildhall/internal/demo"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/server"
+)
+
+// serve runs an installation until ctx ends.
+func serve(ctx context.Context, p process) error {
+	c, err := config.Load(p.args, p.environ)
+	if err != nil {
+		return usageError{err}
+	}
+	log := logger(c, p.stderr)
+	listener, err := server.Listen(c.Addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	metrics, post := server.NewMetrics(), &start.Post{Next: c.Mail()}
+	hallConfig, err := hallConfigOf(c, log)
+	if err != nil {
+		return err
+	}
+	hallConfig.Mail, hallConfig.Observe = post, metrics.Observe
+	hall, err := guildhall.Open(ctx, hallConfig)
+	if err != nil {
+		return err
+	}
+	page, err := firstOwner(c, hall, post, log)
+	if err == nil {
+		err = errors.Join(keepCharter(c.DataDir, c.Charter), greet(ctx, p, c, hall, page))
+	}
+	if err != nil {
+		return errors.Join(err, hall.Close())
+	}
+	err = together(ctx, hall.Run, func(ctx context.Context) error {
+		return listenAndServe(ctx, c, listener, handlerOf(c, hall, page, log), metrics, log)
+	})
+	return errors.Join(err, hall.Close())
+}
+
+// hallConfigOf is what the configuration says of a hall. It makes the data folder.
+func hallConfigOf(c *config.Loaded, log *slog.Logger) (guildhall.Config, error) {
+	model, err := loadCharter(c.Charter)
+	if err != nil {
+		return guildhall.Config{}, fmt.Errorf("charter: %w", err)
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return guildhall.Config{}, fmt.Errorf("data_dir: %w", err)
+	}
+	return guildhall.Config{Database: c.Database, SecretFile: c.SecretFile, Charter: model, Settings: c.OpSettings(),
+		Limits: c.Limits(), Log: log}, nil
+}
+
+// firstOwner makes the page of the first owner.
+func firstOwner(c *config.Loaded, hall *guildhall.Hall, post *start.Post, log *slog.Logger) (*start.Page, error) {
+	ring, err := secret.OpenRing(c.SecretFile)
+	if err != nil {
+		return nil, err
+	}
+	if post.Next == nil {
+		log.Warn("no mail server is configured: nobody else can sign in; set smtp_host")
+	}
+	return start.New(start.Config{Service: hall.Service(), Secrets: ring, Post: post, BaseURL: c.BaseURL, Log: log}), nil
+}
+
+// greet says where the server is, and how the first owner gets in where nobody is yet.
+func greet(ctx context.Context, p process, c *config.Loaded, hall *guildhall.Hall, page *start.Page) error {
+	fmt.Fprintf(p.stdout, "Guildhall serves %s at %s\n", hall.Charter().Product, c.BaseURL)
+	vacant, err := page.Vacant(ctx)
+	if err != nil || !vacant {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "Nobody is here yet. The first owner opens:\n  %s\n", page.Link())
+	return err
+}
+
+func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, log *slog.Logger) http.Handler {
+	proxies, _ := c.Proxies() // checked with the configuration
+	return server.New(server.Config{Service: hall.Service(), BaseURL: c.BaseURL, TrustedProxies: proxies, Ready: hall.Ready,
+		Extra: map[string]http.Handler{"GET " + start.Path: page, "POST " + start.Path: page}, Log: log})
+}
+
+// listenAndServe serves the handler, and metrics where they are wanted, until ctx ends or one of them fails.
+func listenAndServe(ctx context.Context, c *config.Loaded, l net.Listener, h http.Handler, m *server.Metrics, log *slog.Logger) error {
+	serve := func(ctx context.Context) error {
+		return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: h, Log: log})
+	}
+	if c.MetricsAddr == "" {
+		return serve(ctx)
+	}
+	metrics, err := server.Listen(c.MetricsAddr)
+	if err != nil {
+		return fmt.Errorf("metrics_addr: %w", err)
+	}
+	return together(ctx, func(ctx context.Context) error {
+		return server.Serve(ctx, server.ServeConfig{Listener: metrics, Handler: m.Handler(), Log: log})
+	}, serve)
+}
+
+// together runs work beside main, and ends it when main has ended: requests that are being answered still have it. Main
+// ends too, should the work fail.
+func together(ctx context.Context, work, main func(ctx context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	working, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() {
+		defer stop()
+		ended <- work(working)
+	}()
+	err := main(ctx)
+	end()
+	return errors.Join(err, <-ended)
+}
+
+func logger(c *config.Loaded, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(strings.ToUpper(c.LogLevel))) // one of the setting's choices
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// doctor lists every rule that the data breaks.
+func doctor(ctx context.Context, p process) error {
+	c, err := config.Load(p.args, p.environ)
+	if err != nil {
+		return usageError{err}
+	}
+	hallConfig, err := hallConfigOf(c, logger(c, p.stderr))
+	if err != nil {
+		return err
+	}
+	hallConfig.Demo = demo.Owns(c.DataDir)
+	hall, err := guildhall.Open(ctx, hallConfig)
+	if err != nil {
+		return err
+	}
+	broken, err := hall.Doctor(ctx)
+	if err := errors.Join(err, hall.Close()); err != nil {
+		return err
+	}
+	for _, rule := range broken {
+		fmt.Fprintln(p.stdout, rule)
+	}
+	if len(broken) > 0 {
+		return fmt.Errorf("%d rules do not hold", len(broken))
+	}
+	_, err = fmt.Fprintln(p.stdout, "every rule holds")
+	return err
+}
