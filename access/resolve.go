@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/check"
-	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/id"
 	"github.com/guildhall/guildhall/internal/secret"
