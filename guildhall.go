@@ -225,3 +225,6 @@ func (h *Hall) Close() error {
 	err := h.flush(context.Background())
 	return errors.Join(err, h.db.Close())
 }
+
+// Stats counts what was asked of the database since the Hall was opened.
+func (h *Hall) Stats() sqldb.Stats { return h.db.Stats() }

@@ -80,6 +80,9 @@ const (
 	OwnersOnly        Reason = "owners_only"          // only owners make or lower owners
 	ByTransferOnly    Reason = "transfer_only"        // the charter has one owner: ownership moves by transfer
 	LastOwner         Reason = "last_owner"           // the organization would be left without an active owner
+	PeopleOnly        Reason = "people_only"          // for signed-in people, not for keys or the operator
+	ServiceOnly       Reason = "service_only"         // for the product's back end, by a service key
+	OperatorOnly      Reason = "operator_only"        // for the operator at the machine that holds the data
 )
 
 // Decision is an answer with its reason.

@@ -58,7 +58,9 @@ func endingOwners(ctx context.Context, r *op.Reader) ([]string, error) {
 func brokenTransfers(ctx context.Context, r *op.Reader) ([]string, error) {
 	rows, err := r.Query(ctx, `SELECT t.id, count(*) FROM transfers t JOIN members m ON m.organization = t.organization AND m.id IN (t.from_member, t.to_member)
 		WHERE t.state = 'pending' AND m.status = 'removed' GROUP BY t.id`)
-	return each(rows, err, func(transfer string, _ int64) string { return fmt.Sprintf("transfer %s waits for a removed member", transfer) })
+	return each(rows, err, func(transfer string, _ int64) string {
+		return fmt.Sprintf("transfer %s waits for a removed member", transfer)
+	})
 }
 
 func unfoldedUsers(ctx context.Context, r *op.Reader) ([]string, error) {

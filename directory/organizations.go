@@ -93,7 +93,7 @@ func createOrganization(ctx context.Context, tx *op.Tx, in CreateOrganizationInp
 	if tx.Charter.Rules.Organizations.Create != charter.AnyoneCreates {
 		return Organization{}, op.Errorf(op.Denied, "created_by_product", "in this product organizations are created by the product itself")
 	}
-	return foundOrganization(ctx, tx, in, User{ID: tx.Actor.User, Name: tx.Actor.Name, Email: tx.Actor.Email})
+	return foundOrganization(ctx, tx, founding{in, "", User{ID: tx.Actor.User, Name: tx.Actor.Name, Email: tx.Actor.Email}, false})
 }
 
 // ProvisionOrganizationInput names a new organization and its owner.
@@ -129,28 +129,53 @@ var ProvisionOrganization = &op.Op[ProvisionOrganizationInput, Organization]{
 }
 
 func provisionOrganization(ctx context.Context, tx *op.Tx, in ProvisionOrganizationInput) (Organization, error) {
-	owner, _, err := EnsureUser(ctx, tx, in.Owner, cleanDisplay(in.OwnerName))
+	owner, created, err := upsertUser(ctx, tx, in.Owner, cleanDisplay(in.OwnerName))
 	if err != nil {
 		return Organization{}, err
 	}
-	o, err := foundOrganization(ctx, tx, in.CreateOrganizationInput, owner)
-	if err != nil || in.ExternalID == "" {
-		return o, err
-	}
-	o.ExternalID = in.ExternalID
-	_, err = tx.Exec(ctx, "UPDATE organizations SET external_id = $2 WHERE id = $1", o.ID, in.ExternalID)
-	if _, taken := sqldb.Conflict(err); taken {
-		err = op.Errorf(op.Conflict, "external_id_taken", "another organization has the external id %q", in.ExternalID)
-	}
-	return o, err
+	return foundOrganization(ctx, tx, founding{in.CreateOrganizationInput, in.ExternalID, owner, created})
+}
+
+// founding is what an organization is made of.
+type founding struct {
+	CreateOrganizationInput
+	externalID string
+	owner      User
+	newOwner   bool // the owner is made by this call and needs an audit stream
 }
 
 // foundOrganization writes the organization, its slug, its audit stream and its first member, the owner.
-func foundOrganization(ctx context.Context, tx *op.Tx, in CreateOrganizationInput, owner User) (Organization, error) {
-	o := Organization{ID: tx.NewID("org"), Name: cleanDisplay(in.Name), TimeZone: in.TimeZone, RetentionDays: DefaultRetentionDays,
-		State: "active", Version: 1, CreatedAt: tx.Now, Slug: in.Slug}
+func foundOrganization(ctx context.Context, tx *op.Tx, f founding) (Organization, error) {
+	o := f.organization(tx)
+	var also []string
+	if f.newOwner {
+		also = append(also, f.owner.ID)
+	}
+	if err := tx.Found(ctx, o.ID, also...); err != nil {
+		return o, err
+	}
+	if err := f.insert(ctx, tx, &o); err != nil {
+		return o, err
+	}
+	tx.Actor.Principal.Organization = o.ID
+	m, err := insertMember(ctx, tx, newMember{User: f.owner, Role: tx.Charter.OwnerRole().ID})
+	tx.Also("organization", o.ID, o.Name)
+	tx.Also("member", m.ID, f.owner.Label())
+	return o, err
+}
+
+// organization is the new organization with what the charter says of new ones.
+func (f founding) organization(tx *op.Tx) Organization {
+	o := Organization{ID: tx.NewID("org"), ExternalID: f.externalID, Name: cleanDisplay(f.Name), Slug: f.Slug, TimeZone: f.TimeZone,
+		RetentionDays: DefaultRetentionDays, State: "active", Version: 1, CreatedAt: tx.Now}
 	if o.TimeZone == "" {
 		o.TimeZone = "UTC"
+	}
+	if o.Slug == "" {
+		o.Slug = suggestSlug(o.Name)
+	}
+	if o.Slug == "" {
+		o.Slug = withSuffix("", tx.Now)
 	}
 	if len(tx.Charter.Regions) > 0 {
 		o.Region = tx.Charter.Regions[0]
@@ -158,42 +183,44 @@ func foundOrganization(ctx context.Context, tx *op.Tx, in CreateOrganizationInpu
 	if len(tx.Charter.Plans) > 0 {
 		o.Plan = tx.Charter.Plans[0].ID
 	}
-	if o.Slug == "" {
-		var err error
-		if o.Slug, err = freeSlug(ctx, tx.Reader, o.Name); err != nil {
-			return o, err
-		}
-	}
-	if err := tx.Found(ctx, o.ID); err != nil {
-		return o, err
-	}
-	if err := insertOrganization(ctx, tx, o); err != nil {
-		return o, err
-	}
-	tx.Actor.Principal.Organization = o.ID
-	m, err := insertMember(ctx, tx, newMember{User: owner, Role: tx.Charter.OwnerRole().ID})
-	tx.Also("organization", o.ID, o.Name)
-	tx.Also("member", m.ID, owner.Label())
-	return o, err
+	return o
 }
+
+// insert writes the organization. A slug that was asked for and is taken is a Conflict; one that was made of the name
+// gets four characters more.
+func (f founding) insert(ctx context.Context, tx *op.Tx, o *Organization) error {
+	err := insertOrganization(ctx, tx, *o)
+	if !errors.Is(err, errSlugTaken) {
+		return err
+	}
+	if f.Slug != "" {
+		return slugTaken(o.Slug)
+	}
+	o.Slug = withSuffix(o.Slug, tx.Now)
+	return insertOrganization(ctx, tx, *o)
+}
+
+var errSlugTaken = errors.New("slug taken")
 
 // DefaultRetentionDays is how long a new organization keeps artifacts.
 const DefaultRetentionDays = 30
 
+// insertOrganization writes an organization with its slug, or nothing and errSlugTaken.
 func insertOrganization(ctx context.Context, tx *op.Tx, o Organization) error {
-	_, err := tx.Exec(ctx, `INSERT INTO organizations (id, slug, name, time_zone, region, retention_days, plan, seats, state,
-		version, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		o.ID, o.Slug, o.Name, o.TimeZone, o.Region, o.RetentionDays, o.Plan, o.Seats, o.State, 1, tx.Micros(), tx.Micros())
+	n, err := tx.Exec(ctx, `INSERT INTO organizations (id, external_id, slug, name, time_zone, region, retention_days, plan, seats, state,
+		version, created_at, updated_at) SELECT $1, NULLIF($2, ''), $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11
+		WHERE NOT EXISTS (SELECT 1 FROM slugs WHERE slug = $3)`,
+		o.ID, o.ExternalID, o.Slug, o.Name, o.TimeZone, o.Region, o.RetentionDays, o.Plan, o.Seats, o.State, tx.Micros())
 	if _, taken := sqldb.Conflict(err); taken {
-		return slugTaken(o.Slug)
+		return op.Errorf(op.Conflict, "taken", "another organization has this slug or external id")
+	}
+	if err == nil && n == 0 {
+		err = errSlugTaken
 	}
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO slugs (slug, organization, created_at) VALUES ($1, $2, $3)", o.Slug, o.ID, tx.Micros())
-	if _, taken := sqldb.Conflict(err); taken {
-		return slugTaken(o.Slug)
-	}
 	return err
 }
 
@@ -227,8 +254,13 @@ func freeSlug(ctx context.Context, r *op.Reader, name string) (string, error) {
 			return slug, err
 		}
 	}
-	random := id.New("x", r.Now)
-	return strings.TrimPrefix(slug+"-"+random[len(random)-4:], "-"), nil
+	return withSuffix(slug, r.Now), nil
+}
+
+// withSuffix makes a slug another one by four characters.
+func withSuffix(slug string, now time.Time) string {
+	random := id.New("x", now)
+	return strings.TrimPrefix(slug+"-"+random[len(random)-4:], "-")
 }
 
 func slugFree(ctx context.Context, r *op.Reader, slug string) (bool, error) {

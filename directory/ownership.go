@@ -56,30 +56,62 @@ var TransferOwnership = &op.Op[TransferInput, Transfer]{
 func transferOwnership(ctx context.Context, tx *op.Tx, in TransferInput) (Transfer, error) {
 	to := tx.Target().Value.(Member)
 	tx.Because(in.Reason)
-	from, err := handingOver(ctx, tx.Reader, to)
+	h, err := handingOver(ctx, tx.Reader, to)
 	if err != nil {
 		return Transfer{}, err
 	}
 	if tx.Charter.Rules.Ownership.Acceptance == charter.AcceptanceRequired {
-		return offerOwnership(ctx, tx, from, to)
+		return offerOwnership(ctx, tx, h)
 	}
-	return swapOwner(ctx, tx, from, to)
+	return swapOwner(ctx, tx, h)
+}
+
+// handOver is a change of owner with everybody whom it concerns.
+type handOver struct {
+	organization string // its name
+	from, to     Member
+	owners       []Member
 }
 
 // handingOver finds the owner who hands over: the caller, or for the operator the only owner. It refuses a recipient
 // who may not receive.
-func handingOver(ctx context.Context, r *op.Reader, to Member) (Member, error) {
+func handingOver(ctx context.Context, r *op.Reader, to Member) (handOver, error) {
+	h := handOver{to: to}
 	if err := mayReceive(r.Charter, to); err != nil {
-		return Member{}, err
+		return h, err
 	}
-	member := r.Actor.Principal.Member
-	if member == "" {
-		return onlyOwner(ctx, r)
+	if err := h.readOwners(ctx, r); err != nil {
+		return h, err
 	}
-	if !r.Actor.Principal.Owner {
-		return Member{}, op.Errorf(op.Denied, "owners_only", "only an owner hands ownership over")
+	caller := r.Actor.Principal.Member
+	if caller == "" && len(h.owners) != 1 {
+		return h, op.Errorf(op.Conflict, "several_owners", "there are %d owners: make the recipient an owner, and lower whom you mean", len(h.owners))
 	}
-	return Member{ID: member, User: r.Actor.User, Name: r.Actor.Name, Email: r.Actor.Email, Role: string(r.Actor.Principal.Role)}, nil
+	for _, owner := range h.owners {
+		if caller == "" || owner.ID == caller {
+			h.from = owner
+			return h, nil
+		}
+	}
+	return h, op.Errorf(op.Denied, "owners_only", "only an owner hands ownership over")
+}
+
+// readOwners reads the active owners and the organization's name.
+func (h *handOver) readOwners(ctx context.Context, r *op.Reader) error {
+	rows, err := r.Query(ctx, "SELECT "+memberColumns+`, o.name FROM members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.organization
+		WHERE m.organization = $1 AND m.role = $2 AND m.status = 'active' ORDER BY m.id`, r.Organization(), string(r.Charter.OwnerRole().ID))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		m, err := scanMember(r, rows, &h.organization)
+		if err != nil {
+			return err
+		}
+		h.owners = append(h.owners, m)
+	}
+	return rows.Err()
 }
 
 // mayReceive says why a member may not become owner by transfer.
@@ -99,64 +131,33 @@ func mayReceive(c *charter.Charter, to Member) error {
 	return nil
 }
 
-func onlyOwner(ctx context.Context, r *op.Reader) (Member, error) {
-	rows, err := r.Query(ctx, "SELECT "+memberColumns+` FROM members m JOIN users u ON u.id = m.user_id
-		WHERE m.organization = $1 AND m.role = $2 AND m.status = 'active' LIMIT 2`, r.Organization(), string(r.Charter.OwnerRole().ID))
-	if err != nil {
-		return Member{}, err
-	}
-	defer rows.Close()
-	var owners []Member
-	for rows.Next() {
-		m, err := scanMember(r, rows)
-		if err != nil {
-			return m, err
-		}
-		owners = append(owners, m)
-	}
-	if rows.Err() == nil && len(owners) != 1 {
-		return Member{}, op.Errorf(op.Conflict, "several_owners", "there are several owners: make the recipient an owner, and lower whom you mean")
-	}
-	return owners[0], rows.Err()
-}
-
 // swapOwner makes one member owner and gives the other the role of a previous owner, in one statement.
-func swapOwner(ctx context.Context, tx *op.Tx, from, to Member) (Transfer, error) {
+func swapOwner(ctx context.Context, tx *op.Tx, h handOver) (Transfer, error) {
 	owner, previous := string(tx.Charter.OwnerRole().ID), string(tx.Charter.Rules.Ownership.PreviousOwnerBecomes)
 	n, err := tx.Exec(ctx, `UPDATE members SET role = CASE WHEN id = $2 THEN $4 ELSE $5 END, version = version + 1
-		WHERE organization = $1 AND id IN ($2, $3) AND status = 'active'`, tx.Organization(), to.ID, from.ID, owner, previous)
+		WHERE organization = $1 AND id IN ($2, $3) AND status = 'active'`, tx.Organization(), h.to.ID, h.from.ID, owner, previous)
 	if err == nil && n != 2 {
 		err = op.Errorf(op.Conflict, "not_active", "one of the two is no longer an active member")
 	}
 	if err != nil {
 		return Transfer{}, err
 	}
-	tx.Fence(op.Fence{Kind: op.FenceUser, ID: from.User}, op.Fence{Kind: op.FenceUser, ID: to.User})
-	tx.Changed("owner", from.ID, to.ID)
+	tx.Fence(op.Fence{Kind: op.FenceUser, ID: h.from.User}, op.Fence{Kind: op.FenceUser, ID: h.to.User})
+	tx.Changed("owner", h.from.ID, h.to.ID)
 	tx.Changed("previous_owner_role", owner, previous)
-	tx.Also("member", from.ID, from.Label())
-	return Transfer{From: from.ID, To: to.ID, State: "accepted"}, tellOwners(ctx, tx, from, to)
+	tx.Also("member", h.from.ID, h.from.Label())
+	h.tellOwners(tx)
+	return Transfer{From: h.from.ID, To: h.to.ID, State: "accepted"}, nil
 }
 
-// tellOwners mails every owner that ownership moved.
-func tellOwners(ctx context.Context, tx *op.Tx, from, to Member) error {
-	rows, err := tx.Query(ctx, `SELECT o.name, u.email FROM members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.organization
-		WHERE m.organization = $1 AND (m.role = $2 OR m.id = $3) AND m.status = 'active'`, tx.Organization(), string(tx.Charter.OwnerRole().ID), from.ID)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var organization, email string
-		if err := rows.Scan(&organization, &email); err != nil {
-			return err
-		}
-		sendMail(tx, mail.Message{To: email, Subject: "Ownership of " + organization + " was handed over", Text: fmt.Sprintf(
+// tellOwners mails every owner, and the new one, that ownership moved.
+func (h handOver) tellOwners(tx *op.Tx) {
+	for _, m := range append(h.owners, h.to) {
+		sendMail(tx, mail.Message{To: m.Email, Subject: "Ownership of " + h.organization + " was handed over", Text: fmt.Sprintf(
 			"%s handed ownership of %s over to %s.\n%s is %s now.\n\nIf you did not expect this, look at the audit log:\n%s\n",
-			from.Label(), organization, to.Label(), from.Label(), titleOf(tx.Charter, string(tx.Charter.Rules.Ownership.PreviousOwnerBecomes)),
+			h.from.Label(), h.organization, h.to.Label(), h.from.Label(), titleOf(tx.Charter, string(tx.Charter.Rules.Ownership.PreviousOwnerBecomes)),
 			tx.Settings.URL("/orgs"))})
 	}
-	return rows.Err()
 }
 
 // sendMail puts a mail into the outbox.
@@ -169,7 +170,8 @@ func sendMail(tx *op.Tx, m mail.Message) string {
 }
 
 // offerOwnership waits for the recipient.
-func offerOwnership(ctx context.Context, tx *op.Tx, from, to Member) (Transfer, error) {
+func offerOwnership(ctx context.Context, tx *op.Tx, h handOver) (Transfer, error) {
+	from, to := h.from, h.to
 	if err := expireTransfers(ctx, tx); err != nil {
 		return Transfer{}, err
 	}
@@ -185,7 +187,7 @@ func offerOwnership(ctx context.Context, tx *op.Tx, from, to Member) (Transfer, 
 	tx.Changed("transfer", nil, "pending")
 	tx.Also("transfer", t.ID, "")
 	sendMail(tx, mail.Message{To: to.Email, Subject: "You are asked to take ownership over", Text: fmt.Sprintf(
-		"%s asks you to become owner. Accept or decline within 7 days:\n%s\n", from.Label(), tx.Settings.URL("/orgs"))})
+		"%s asks you to become owner of %s. Accept or decline within 7 days:\n%s\n", from.Label(), h.organization, tx.Settings.URL("/orgs"))})
 	return t, nil
 }
 
@@ -255,7 +257,11 @@ func acceptOwnership(ctx context.Context, tx *op.Tx, _ PendingInput) (Transfer, 
 	if err := settleTransfer(ctx, tx, p.transfer.ID, "accepted"); err != nil {
 		return p.transfer, err
 	}
-	out, err := swapOwner(ctx, tx, p.from, p.to)
+	h := handOver{from: p.from, to: p.to}
+	if err := h.readOwners(ctx, tx.Reader); err != nil {
+		return p.transfer, err
+	}
+	out, err := swapOwner(ctx, tx, h)
 	out.ID = p.transfer.ID
 	return out, err
 }
@@ -294,13 +300,13 @@ func previewTransfer(ctx context.Context, r *op.Reader, in TransferInput) (op.Im
 	if err != nil {
 		return op.Impact{}, err
 	}
-	from, err := handingOver(ctx, r, to)
+	h, err := handingOver(ctx, r, to)
 	if err != nil {
 		return op.Impact{}, err
 	}
 	owner := r.Charter.OwnerRole()
 	previous := titleOf(r.Charter, string(r.Charter.Rules.Ownership.PreviousOwnerBecomes))
-	impact := op.Impact{Summary: fmt.Sprintf("%s becomes %s and %s becomes %s", to.Label(), owner.Title, from.Label(), previous),
+	impact := op.Impact{Summary: fmt.Sprintf("%s becomes %s and %s becomes %s", to.Label(), owner.Title, h.from.Label(), previous),
 		Gains: r.Charter.IDs(owner.Holds.Minus(to.principal.Holds))}
 	if r.Charter.Rules.Ownership.Acceptance == charter.AcceptanceRequired {
 		impact.Summary = strings.Replace(impact.Summary, " becomes", ", once they accept, becomes", 1)

@@ -54,14 +54,27 @@ func FindUser(ctx context.Context, r *op.Reader, email string) (User, error) {
 // EnsureUser finds the user of an address or makes one, with an audit stream of its own. The caller has proved that the
 // address is theirs.
 func EnsureUser(ctx context.Context, tx *op.Tx, email, name string) (u User, created bool, err error) {
-	u, err = FindUser(ctx, tx.Reader, email)
-	if !errors.Is(err, op.ErrNotFound) {
-		return u, false, err
-	}
-	if u, err = InsertUser(ctx, tx, tx.NewID("usr"), email, name); err != nil {
-		return u, false, err
+	if u, created, err = upsertUser(ctx, tx, email, name); err != nil || !created {
+		return u, created, err
 	}
 	return u, true, tx.FoundAlso(ctx, u.ID)
+}
+
+// upsertUser finds the user of an address or makes one, in one statement. The caller founds the audit stream of a new
+// one.
+func upsertUser(ctx context.Context, tx *op.Tx, email, name string) (u User, created bool, err error) {
+	address, err := ParseAddress(email)
+	if err != nil {
+		return u, false, op.InvalidField("email", "invalid", "%v", err)
+	}
+	if name == "" {
+		name = address.Name
+	}
+	id := tx.NewID("usr")
+	u, err = scanUser(tx.QueryRow(ctx, `INSERT INTO users (id, email, email_folded, name, time_zone, version, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, '', 1, $5, $5) ON CONFLICT (email_folded) DO UPDATE SET updated_at = users.updated_at
+		RETURNING `+strings.ReplaceAll(userColumns, "u.", ""), id, address.Email, address.Folded, name, tx.Micros()))
+	return u, err == nil && u.ID == id, err
 }
 
 // InsertUser makes a user. The caller founds the audit stream of the id.
@@ -123,17 +136,19 @@ var GetMe = &op.Op[GetMeInput, Me]{
 }
 
 func getMe(ctx context.Context, tx *op.Tx, _ GetMeInput) (Me, error) {
-	me := Me{Kind: tx.Actor.Kind, ID: tx.Actor.ID, ExpiresAt: when(tx.Actor.Credential.ExpiresAt)}
 	if tx.Actor.User == "" {
-		me.Organizations = []Belonging{}
-		return me, nil
+		return Me{Kind: tx.Actor.Kind, ID: tx.Actor.ID, Organizations: []Belonging{}}, nil
 	}
 	u, err := scanUser(tx.QueryRow(ctx, "SELECT "+userColumns+" FROM users u WHERE u.id = $1", tx.Actor.User))
 	if err != nil {
-		return me, err
+		return Me{}, err
 	}
-	me.User = &u
-	me.Organizations, err = BelongingsOf(ctx, tx.Reader, u.ID)
+	return describeMe(ctx, tx.Reader, u)
+}
+
+func describeMe(ctx context.Context, r *op.Reader, u User) (me Me, err error) {
+	me = Me{Kind: r.Actor.Kind, ID: u.ID, User: &u, ExpiresAt: when(r.Actor.Credential.ExpiresAt)}
+	me.Organizations, err = BelongingsOf(ctx, r, u.ID)
 	return me, err
 }
 
@@ -212,7 +227,7 @@ func updateMe(ctx context.Context, tx *op.Tx, in UpdateMeInput) (Me, error) {
 	}
 	if changed == u {
 		tx.Unchanged()
-		return getMe(ctx, tx, GetMeInput{})
+		return describeMe(ctx, tx.Reader, u)
 	}
 	if changed.Name != u.Name {
 		tx.ChangedPersonal(u.ID, "name", u.Name, changed.Name)
@@ -227,7 +242,8 @@ func updateMe(ctx context.Context, tx *op.Tx, in UpdateMeInput) (Me, error) {
 		u.ID, changed.Name, changed.TimeZone, tx.Micros()); err != nil {
 		return Me{}, err
 	}
-	return getMe(ctx, tx, GetMeInput{})
+	changed.Version++
+	return describeMe(ctx, tx.Reader, changed)
 }
 
 // sortName is what lists sort a person by: the folded name, else the address.

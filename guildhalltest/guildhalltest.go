@@ -5,7 +5,6 @@ package guildhalltest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -61,7 +60,7 @@ func WithCharter(t testing.TB, c *charter.Charter, options ...Option) *Hall {
 	h.Mail = &mail.Catcher{Now: h.Clock.Now}
 	config := guildhall.Config{
 		Database: "sqlite:" + filepath.Join(dir, "hall.db"), SecretFile: filepath.Join(dir, "instance.secret"), Charter: c,
-		Settings: op.Settings{BaseURL: BaseURL}, Mail: h.Mail, Now: h.Clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Settings: op.Settings{BaseURL: BaseURL}, Mail: h.Mail, Now: h.Clock.Now, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	for _, change := range options {
 		change(&config)

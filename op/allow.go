@@ -135,15 +135,23 @@ func (r Rule) decide(c *charter.Charter, a *Actor, t *Target, now int64) decide.
 		reason, ok := a.Principal.Access(now)
 		return decide.Decision{Allow: ok, Reason: reason}
 	case ruleSignedIn:
-		return decide.Decision{Allow: a.Kind == UserActor, Reason: decide.ByOwnership}
+		return decideKind(a.Kind == UserActor, decide.PeopleOnly)
 	case ruleAnyone:
 		return decide.Decision{Allow: true, Reason: decide.ByPower}
 	case ruleService:
-		return decide.Decision{Allow: a.Kind == ServiceActor, Reason: decide.ByPower}
+		return decideKind(a.Kind == ServiceActor, decide.ServiceOnly)
 	case ruleOperator:
-		return decide.Decision{Allow: a.Kind == OperatorActor || a.Kind == SystemActor, Reason: decide.ByPower}
+		return decideKind(a.Kind == OperatorActor || a.Kind == SystemActor, decide.OperatorOnly)
 	}
 	return decide.Decision{Reason: decide.NoPermission}
+}
+
+// decideKind allows a kind of actor, or says which it would have to be.
+func decideKind(is bool, otherwise decide.Reason) decide.Decision {
+	if is {
+		return decide.Decision{Allow: true, Reason: decide.ByPower}
+	}
+	return decide.Decision{Reason: otherwise}
 }
 
 func (r Rule) decideOwn(c *charter.Charter, a *Actor, t *Target, now int64) decide.Decision {

@@ -263,8 +263,10 @@ func (s *Service) denied(ctx context.Context, r *Reader, c *call, d decide.Decis
 	switch {
 	case c.actor.Kind == NobodyActor:
 		return ErrUnauthenticated
-	case c.d.info.Scope == Self && c.d.info.targeted:
+	case c.d.info.Scope == Self && c.d.info.targeted && c.actor.Kind == UserActor:
 		return ErrNotFound
+	case c.d.info.Scope == Self && c.actor.Kind != UserActor:
+		d.Reason = decide.PeopleOnly
 	}
 	return s.refuse(ctx, r, d)
 }

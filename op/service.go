@@ -260,6 +260,14 @@ func denialText(r *Reader, d decide.Decision) string {
 		return "this product has one owner: ownership moves by transfer only"
 	case decide.UnknownPermission:
 		return "this product has no permission " + string(d.Needs)
+	case decide.PeopleOnly:
+		return "this is for signed-in people: a key or the operator has no such things"
+	case decide.ServiceOnly:
+		return "this is for the product's back end, by a service key"
+	case decide.OperatorOnly:
+		return "this is for the operator at the machine that holds the data"
+	case decide.NotMember:
+		return "this needs a member of the organization with " + string(d.Needs)
 	case decide.OrganizationGone:
 		return "this organization is scheduled for deletion"
 	}

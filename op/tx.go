@@ -136,10 +136,15 @@ func (tx *Tx) Because(reason string) { tx.call.reason = reason }
 // Unchanged says that the call changed nothing: the audit row says so too.
 func (tx *Tx) Unchanged() { tx.call.outcome = OutcomeUnchanged }
 
-// Found begins a new audit stream, for the organization or user that this call makes, and writes the call's row to it.
-// The target must have said NewStream.
-func (tx *Tx) Found(ctx context.Context, stream string) error {
-	if _, err := tx.Exec(ctx, "INSERT INTO streams (id, seq, at) VALUES ($1, $2, $3)", stream, 1, tx.Micros()); err != nil {
+// Found begins a new audit stream, for the organization or user that this call makes, and writes the call's row to it;
+// and further ones for users that it makes beside. The target must have said NewStream.
+func (tx *Tx) Found(ctx context.Context, stream string, also ...string) error {
+	insert := newInsert("streams", "id", "seq", "at")
+	insert.row(stream, 1, tx.Micros())
+	for _, other := range also {
+		insert.row(other, 0, tx.Micros())
+	}
+	if err := insert.exec(ctx, tx); err != nil {
 		return err
 	}
 	tx.call.stream, tx.call.seq, tx.call.at = stream, 1, tx.Micros()

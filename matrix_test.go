@@ -1,0 +1,474 @@
+package guildhall_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/audit"
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/op"
+)
+
+// world is a hall with two organizations, an outsider and a service key: what every operation is tried in.
+type world struct {
+	*guildhalltest.Hall
+	t          *testing.T
+	acme       *guildhalltest.Organization
+	globex     *guildhalltest.Organization
+	outsider   *guildhalltest.Person
+	serviceKey string
+	fresh      int
+}
+
+func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option) *world {
+	options = append(options, guildhalltest.With(func(c *guildhall.Config) { c.Settings.InviterHour, c.Settings.TenantDay = 1e6, 1e6 }))
+	h := guildhalltest.New(t, charterName, options...)
+	return &world{Hall: h, t: t, acme: h.Organization("acme"), globex: h.Organization("globex"),
+		outsider: h.SignIn("outsider@nowhere.test"), serviceKey: h.ServiceKey("matrix")}
+}
+
+// eachWorld runs a test in the world of every ready-made charter on both databases.
+func eachWorld(t *testing.T, run func(*testing.T, *world)) {
+	for _, name := range charter.Names() {
+		for _, d := range testdb.Dialects {
+			t.Run(name+"/"+d.String(), func(t *testing.T) {
+				run(t, newWorld(t, name, guildhalltest.OnDatabase(testdb.DSN(t, d))))
+			})
+		}
+	}
+}
+
+// caller is a column of the matrix.
+type caller struct {
+	name string
+	op.Caller
+}
+
+// callers are all columns: strangers of every kind, every role, the product's back end and the operator.
+func (w *world) callers() []caller {
+	all := []caller{
+		{"nobody", op.Caller{Address: "192.0.2.9"}},
+		{"bad token", op.Caller{Address: "192.0.2.9", Credential: "gld_ses_0000000000000000000000000000000000000000000AAAAAA"}},
+		{"outsider", w.outsider.Caller()},
+		{"of another", w.globex.Owner().Caller()},
+	}
+	for _, role := range w.Charter().Roles() {
+		all = append(all, caller{string(role.ID), w.acme.People[role.ID].Caller()})
+	}
+	return append(all, caller{"service key", op.Caller{Credential: w.serviceKey, Address: "192.0.2.2"}}, caller{"operator", op.Caller{Machine: true}})
+}
+
+// fields makes an operation's input of its example, in an organization, with things that exist there: every field of
+// the route gets a fresh one by its name, so a new operation joins by itself.
+func (w *world) fields(info op.Info, in *guildhalltest.Organization) map[string]any {
+	raw, err := json.Marshal(info.Example)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	values := map[string]any{}
+	if err := json.Unmarshal(raw, &values); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, ok := values["organization"]; ok {
+		values["organization"] = in.ID
+	}
+	for name, value := range values {
+		if made := w.thing(info, name, in); made != "" {
+			values[name] = made
+		} else if text, ok := value.(string); ok && name == "email" {
+			w.fresh++
+			values[name] = fmt.Sprintf("fresh%d-%s", w.fresh, text)
+		}
+	}
+	return values
+}
+
+// thing makes something that a field can name. Names that it does not know keep the example's value.
+func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization) string {
+	w.fresh++
+	email := fmt.Sprintf("thing%d@%s.test", w.fresh, in.Slug)
+	lowest := w.Charter().Roles()[0].ID
+	switch name {
+	case "member":
+		role := lowest
+		if info.Name == "ownership.transfer" {
+			role = w.Charter().Rules.Ownership.TransferTo
+		}
+		return in.Join(email, role).Member
+	case "invitation":
+		made, err := directory.CreateInvitation.Call(w.Operator(), w.Service(), directory.CreateInvitationInput{InOrganization: in.In(), Email: email, Role: lowest})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return made.ID
+	case "role":
+		return string(lowest)
+	case "permission":
+		return "members.view"
+	case "subject":
+		return in.Owner().Member
+	case "event":
+		return w.someEvent(in)
+	case "session":
+		return w.sessionOf(in.Owner())
+	case "service_key", "key":
+		made, err := credential.CreateServiceKey.Call(w.Operator(), w.Service(), credential.CreateServiceKeyInput{Name: email})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return made.ID
+	case "slug":
+		return fmt.Sprintf("slug-%d", w.fresh)
+	}
+	return ""
+}
+
+func (w *world) someEvent(in *guildhalltest.Organization) string {
+	list, err := audit.ListEvents.Call(w.Operator(), w.Service(), audit.ListEventsInput{InOrganization: in.In()})
+	if err != nil || len(list.Data) == 0 {
+		w.t.Fatalf("events: %v", err)
+	}
+	return list.Data[0].ID
+}
+
+func (w *world) sessionOf(p *guildhalltest.Person) string {
+	list, err := credential.ListSessions.Call(p.Ctx(), w.Service(), credential.ListSessionsInput{})
+	if err != nil || len(list.Data) == 0 {
+		w.t.Fatalf("sessions: %v", err)
+	}
+	return list.Data[0].ID
+}
+
+// try runs an operation and says in a word how it went.
+func (w *world) try(o op.Any, c op.Caller, fields map[string]any) (string, *op.Error) {
+	_, err := w.Service().Invoke(context.Background(), o, op.Request{Caller: c, Input: fields})
+	if err == nil {
+		return "ok", nil
+	}
+	e := op.AsError(err)
+	return e.FullCode(), e
+}
+
+// TestOutcomesOfEveryOperation tries every operation as everybody and compares with a table that people review.
+// T-013, T-014, T-015: what each role may, through the real operation.
+func TestOutcomesOfEveryOperation(t *testing.T) {
+	for _, name := range charter.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			golden(t, "outcomes-"+name+".txt", outcomes(newWorld(t, name)))
+		})
+	}
+}
+
+// outcomes is the table: an operation a row, a caller a column.
+func outcomes(w *world) string {
+	var b strings.Builder
+	names := w.callers()
+	fmt.Fprintf(&b, "%-30s", "operation")
+	for _, c := range names {
+		fmt.Fprintf(&b, " %-18s", c.name)
+	}
+	b.WriteString("\n")
+	for _, o := range guildhall.Operations() {
+		info := o.Info()
+		fmt.Fprintf(&b, "%-30s", info.Name)
+		for i := range names {
+			c := w.callers()[i] // again: a call may have ended a session
+			word, _ := w.try(o, c.Caller, w.fields(info, w.acme))
+			fmt.Fprintf(&b, " %-18s", word)
+			w.mend()
+		}
+		b.WriteString("\n")
+	}
+	return trimLines(b.String())
+}
+
+// mend undoes what a call did to the people of the matrix, so that the next one finds them as they were.
+func (w *world) mend() {
+	for _, o := range []*guildhalltest.Organization{w.acme, w.globex} {
+		for role, p := range o.People {
+			if w.holdsOn(o, p, role) {
+				continue
+			}
+			w.rejoin(o, p, role)
+		}
+	}
+	if _, err := directory.GetMe.Call(w.outsider.Ctx(), w.Service(), directory.GetMeInput{}); err != nil {
+		w.outsider.Token = w.SignIn(w.outsider.Email).Token
+	}
+}
+
+func (w *world) holdsOn(o *guildhalltest.Organization, p *guildhalltest.Person, role charter.RoleID) bool {
+	m, err := directory.GetMember.Call(p.Ctx(), w.Service(), directory.MemberInput{InOrganization: o.In(), Member: p.Member})
+	return err == nil && m.Role == string(role) && m.Status == "active"
+}
+
+// rejoin signs somebody in again and, if they lost it, gives them their place back.
+func (w *world) rejoin(o *guildhalltest.Organization, p *guildhalltest.Person, role charter.RoleID) {
+	w.t.Helper()
+	p.Token = w.SignIn(p.Email).Token
+	m, err := directory.GetMember.Call(w.Operator(), w.Service(), directory.MemberInput{InOrganization: o.In(), Member: p.Member})
+	switch {
+	case err != nil:
+		*p = *o.Join(p.Email, role)
+		p.Role = role
+	case m.Role != string(role):
+		w.giveBack(o, p, role)
+	}
+}
+
+func (w *world) giveBack(o *guildhalltest.Organization, p *guildhalltest.Person, role charter.RoleID) {
+	w.t.Helper()
+	rules := w.Charter().Rules
+	if role != w.Charter().OwnerRole().ID || rules.Owners == charter.ManyOwners {
+		id := string(role)
+		if _, err := directory.UpdateMember.Call(w.Operator(), w.Service(), directory.UpdateMemberInput{
+			MemberInput: directory.MemberInput{InOrganization: o.In(), Member: p.Member}, Role: &id}); err != nil {
+			w.t.Fatalf("giving %s back: %v", role, err)
+		}
+		return
+	}
+	if _, err := directory.TransferOwnership.Call(w.Operator(), w.Service(), directory.TransferInput{InOrganization: o.In(), Member: p.Member}); err != nil {
+		w.t.Fatalf("giving ownership back: %v", err)
+	}
+}
+
+func trimLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestOnRulesFollowTheTable: where an operation asks for one permission and nothing else, a role may exactly if the
+// product's own table, written out in the charter's tests and not read from here, gives it that permission.
+func TestOnRulesFollowTheTable(t *testing.T) {
+	cells := 0
+	eachWorld(t, func(t *testing.T, w *world) {
+		for _, o := range guildhall.Operations() {
+			info := o.Info()
+			if info.Scope != op.Organization || len(info.Allow.Permissions()) != 1 || info.Allow.Owning() {
+				continue
+			}
+			needs := info.Allow.Permissions()[0]
+			for _, role := range w.Charter().Roles() {
+				cells++
+				_, e := w.try(o, w.acme.People[role.ID].Caller(), w.fields(info, w.acme))
+				denied := e != nil && e.Kind == op.Denied && e.Needs == needs
+				if denied == w.Charter().Can(role, needs) {
+					t.Errorf("%s as %s: denied %v, but the role has %s: %v (%v)", info.Name, role.ID, denied, needs, w.Charter().Can(role, needs), e)
+				}
+				w.mend()
+			}
+		}
+		w.Sound()
+	})
+	t.Logf("%d cells", cells)
+}
+
+// TestStrangersLearnNothing: whoever does not belong to an organization is told the same about it, whatever they name,
+// as about one that does not exist; nothing is written and nothing locked. T-001, T-006, T-007.
+func TestStrangersLearnNothing(t *testing.T) {
+	pairs := 0
+	eachWorld(t, func(t *testing.T, w *world) {
+		for _, o := range guildhall.Operations() {
+			info := o.Info()
+			if info.Scope != op.Organization {
+				continue
+			}
+			real := w.fields(info, w.acme)
+			unreal := maps.Clone(real)
+			unreal["organization"] = "org_00000000000000000000000000"
+			for _, c := range w.callers()[:4] {
+				pairs++
+				before := w.Stats()
+				_, got := w.try(o, c.Caller, real)
+				if wrote := w.Stats().Writes - before.Writes; wrote != 0 {
+					t.Errorf("%s as %s began %d writing transactions", info.Name, c.name, wrote)
+				}
+				_, want := w.try(o, c.Caller, unreal)
+				if got == nil || want == nil {
+					t.Errorf("%s as %s: %v, and %v of what does not exist", info.Name, c.name, got, want)
+					continue
+				}
+				if diff := cmp.Diff(problem(t, want), problem(t, got)); diff != "" {
+					t.Errorf("%s as %s is told more:\n%s", info.Name, c.name, diff)
+				}
+			}
+		}
+	})
+	t.Logf("%d pairs", pairs)
+}
+
+// TestForeignObjectsDoNotExist: every object of one organization, named in the address of another by its own people, is
+// answered like one that never was; nothing of it changes. T-001, T-002.
+func TestForeignObjectsDoNotExist(t *testing.T) {
+	pairs := 0
+	eachWorld(t, func(t *testing.T, w *world) {
+		for _, o := range guildhall.Operations() {
+			info := o.Info()
+			for _, field := range info.PathFields() {
+				if info.Scope != op.Organization || field == "organization" || field == "role" {
+					continue
+				}
+				for _, role := range w.Charter().Roles() {
+					pairs++
+					checkForeign(t, w, o, field, role.ID)
+				}
+			}
+		}
+		w.Sound()
+	})
+	t.Logf("%d pairs", pairs)
+}
+
+// checkForeign names globex's object in acme's address, as one of acme's people.
+func checkForeign(t *testing.T, w *world, o op.Any, field string, role charter.RoleID) {
+	t.Helper()
+	info := o.Info()
+	theirs := w.fields(info, w.globex)
+	theirs["organization"] = w.acme.ID
+	never := maps.Clone(theirs)
+	prefix, _, _ := strings.Cut(theirs[field].(string), "_")
+	never[field] = prefix + "_00000000000000000000000000"
+	before := w.Stats()
+	_, got := w.try(o, w.acme.People[role].Caller(), theirs)
+	if wrote := w.Stats().Writes - before.Writes; wrote != 0 && !info.Recorded {
+		t.Errorf("%s as %s began %d writing transactions", info.Name, role, wrote)
+	}
+	_, want := w.try(o, w.acme.People[role].Caller(), never)
+	if got == nil || want == nil {
+		t.Errorf("%s as %s of a foreign %s: %v; of none: %v", info.Name, role, field, got, want)
+		return
+	}
+	if diff := cmp.Diff(problem(t, want), problem(t, got)); diff != "" {
+		t.Errorf("%s as %s tells a foreign %s from none:\n%s", info.Name, role, field, diff)
+	}
+}
+
+// problem is an error as the bytes that a caller compares.
+func problem(t *testing.T, e *op.Error) string {
+	t.Helper()
+	raw, err := json.Marshal(map[string]any{"kind": e.Kind.Status(), "code": e.FullCode(), "text": e.Text, "needs": e.Needs,
+		"holders": e.Holders, "fields": e.Fields, "fix": e.FixURL, "refers": e.Refers}, json.Deterministic(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// TestEveryChangeHasItsRow: a call that changes something writes exactly one audit row, and a refused one is counted in
+// a row within the minute. T-091.
+func TestEveryChangeHasItsRow(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		for _, o := range guildhall.Operations() {
+			info := o.Info()
+			if !info.Changes() || info.MediaType != "" {
+				continue
+			}
+			for _, c := range w.callers() {
+				fields := w.fields(info, w.acme)
+				if err := w.RunDue(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				before := rowsNow(t, w)
+				word, e := w.try(o, c.Caller, fields)
+				after := rowsNow(t, w)
+				want := 0
+				if e == nil {
+					want = 1
+				}
+				if got := after - before; got != want && word != "wrong_code" {
+					t.Errorf("%s as %s (%s) wrote %d rows, want %d", info.Name, c.name, word, got, want)
+				}
+				checkRefusalRow(t, w, c, e, after)
+				w.mend()
+			}
+		}
+	})
+}
+
+// checkRefusalRow wants one row more for a denied call of somebody who is known, once the minute's refusals are written.
+func checkRefusalRow(t *testing.T, w *world, c caller, e *op.Error, before int) {
+	t.Helper()
+	if e == nil || e.Kind != op.Denied || c.name == "nobody" {
+		return
+	}
+	if err := w.Service().WriteRefusals(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if rowsNow(t, w) <= before {
+		t.Errorf("the refusal of %s (%s) left no row", c.name, e.FullCode())
+	}
+}
+
+// rowsNow counts all audit rows of the hall.
+func rowsNow(t *testing.T, w *world) (n int) {
+	t.Helper()
+	err := w.Service().Snapshot(t.Context(), func(r *op.Reader) error {
+		return r.QueryRow(t.Context(), "SELECT count(*) FROM audit_rows").Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestStatementsOfAWrite: a change takes at most eight statements inside its transaction.
+func TestStatementsOfAWrite(t *testing.T) {
+	most := map[string]int{}
+	observe := guildhalltest.With(func(c *guildhall.Config) {
+		c.Observe = func(o op.Observation) {
+			if o.Error == nil && o.Changed {
+				most[o.Operation] = max(most[o.Operation], o.Statements)
+			}
+		}
+	})
+	for _, name := range charter.Names() {
+		outcomes(newWorld(t, name, observe))
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(most)) {
+		fmt.Fprintf(&b, "%-30s %d\n", name, most[name])
+		if most[name] > 8 {
+			t.Errorf("%s takes %d statements", name, most[name])
+		}
+	}
+	golden(t, "statements.txt", b.String())
+}
+
+// golden compares with a file of testdata, which UPDATE=1 rewrites.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", file)
+	if os.Getenv("UPDATE") != "" {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: run make golden, and read what it wrote", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (make golden rewrites it; the diff is the review):\n%s", path, diff)
+	}
+}
