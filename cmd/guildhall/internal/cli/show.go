@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/guildhall/guildhall/op"
+)
+
+// member is one name of a JSON object; objects are read in their order.
+type member struct {
+	name  string
+	value jsontext.Value
+}
+
+// show prints an output: JSON for programs, a table for people at a terminal.
+func (a *app) show(w io.Writer, output any) error {
+	raw, err := json.Marshal(output, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	if a.globals.JSON || !a.Terminal(w) {
+		value := jsontext.Value(raw)
+		if err := value.Indent(jsontext.WithIndent("  ")); err != nil {
+			return fmt.Errorf("output: %w", err)
+		}
+		_, err := fmt.Fprintf(w, "%s\n", value)
+		return err
+	}
+	members, err := membersOf(raw)
+	if err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	if data, ok := find(members, "data"); ok && data.Kind() == '[' {
+		return a.showList(w, members, data)
+	}
+	showOne(w, members)
+	return nil
+}
+
+func find(members []member, name string) (jsontext.Value, bool) {
+	for _, m := range members {
+		if m.name == name {
+			return m.value, true
+		}
+	}
+	return nil, false
+}
+
+// membersOf reads an object's members in their order.
+func membersOf(raw []byte) ([]member, error) {
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return nil, fmt.Errorf("no JSON object")
+	}
+	var members []member
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		m := member{name: name.String()}
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		m.value = slices.Clone(value)
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+// showList prints one row for each item: the fields that have one value each, and lists of words.
+func (a *app) showList(w io.Writer, members []member, data jsontext.Value) error {
+	var items []jsontext.Value
+	if err := json.Unmarshal(data, &items); err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	rows := make([][]member, len(items))
+	var columns []string
+	for i, item := range items {
+		row, err := membersOf(item)
+		if err != nil {
+			return fmt.Errorf("output: %w", err)
+		}
+		rows[i] = row
+		for _, m := range row {
+			if simple(m.value) && !slices.Contains(columns, m.name) {
+				columns = append(columns, m.name)
+			}
+		}
+	}
+	if len(rows) == 0 {
+		a.note("none")
+		return nil
+	}
+	printRows(w, columns, rows)
+	if cursor, ok := find(members, "next_cursor"); ok {
+		a.note("there are more: --cursor %s", cell(cursor))
+	}
+	return nil
+}
+
+func printRows(w io.Writer, columns []string, rows [][]member) {
+	t := newTable(w)
+	head := table.Row{}
+	for _, name := range columns {
+		head = append(head, strings.ToUpper(strings.ReplaceAll(name, "_", " ")))
+	}
+	t.AppendHeader(head)
+	for _, row := range rows {
+		cells := table.Row{}
+		for _, name := range columns {
+			value, _ := find(row, name)
+			cells = append(cells, cell(value))
+		}
+		t.AppendRow(cells)
+	}
+	t.Render()
+}
+
+// newTable is a table without lines, as other commands print theirs.
+func newTable(w io.Writer) table.Writer {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
+	return t
+}
+
+// showOne prints a line for each field.
+func showOne(w io.Writer, members []member) {
+	t := newTable(w)
+	for _, m := range members {
+		t.AppendRow(table.Row{m.name, cell(m.value)})
+	}
+	t.Render()
+}
+
+// simple reports whether a value fits into a cell.
+func simple(value jsontext.Value) bool {
+	return value.Kind() != '{' && (value.Kind() != '[' || words(value) != nil)
+}
+
+// words is a list of texts; nil for any other list.
+func words(value jsontext.Value) []string {
+	var all []string
+	if json.Unmarshal(value, &all) != nil {
+		return nil
+	}
+	return all
+}
+
+// cell is a value as people read it. What could steer a terminal is shown and not obeyed: T-094.
+func cell(value jsontext.Value) string {
+	var text string
+	switch value.Kind() {
+	case 0, 'n':
+		return ""
+	case '"':
+		if json.Unmarshal(value, &text) != nil {
+			return ""
+		}
+		return printable(text)
+	case 't':
+		return "yes"
+	case 'f':
+		return "no"
+	case '[':
+		if list := words(value); list != nil {
+			return printable(strings.Join(list, ", "))
+		}
+	}
+	return printable(string(value))
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
+// failed tells an error and gives its exit code; nil is success.
+func (a *app) failed(ctx context.Context, r op.Request, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(a.Stderr, "guildhall: cancelled")
+		return exitCancelled
+	}
+	e := op.AsError(err)
+	fmt.Fprintf(a.Stderr, "guildhall: %s\n", printable(e.Text))
+	for _, line := range explanation(e, r.Caller.RequestID) {
+		fmt.Fprintf(a.Stderr, "  %s\n", printable(line))
+	}
+	return e.Kind.Exit()
+}
+
+// explanation is what helps to mend an error, a line each.
+func explanation(e *op.Error, ownID string) []string {
+	var lines []string
+	for _, f := range e.Fields {
+		if name := strings.TrimPrefix(f.Pointer, "/"); f.Detail != e.Text || !strings.Contains(e.Text, name) {
+			lines = append(lines, name+": "+f.Detail)
+		}
+	}
+	if e.Needs != "" {
+		lines = append(lines, "needs "+string(e.Needs))
+	}
+	for _, h := range e.Holders {
+		lines = append(lines, fmt.Sprintf("ask %s (%s)", h.Name, h.Role))
+	}
+	for name, id := range e.Refers {
+		lines = append(lines, name+": "+id)
+	}
+	slices.Sort(lines[len(lines)-len(e.Refers):])
+	if e.RetryAfter > 0 {
+		lines = append(lines, "try again in "+e.RetryAfter.String())
+	}
+	if e.Kind == op.Unauthenticated {
+		lines = append(lines, "set GUILDHALL_TOKEN, or send the credential with --token-stdin")
+	}
+	for _, fact := range []struct{ name, value string }{{"mend it: ", e.FixURL}, {"about: ", e.Docs}, {"request: ", e.RequestID}} {
+		if fact.value == "" && fact.name == "request: " {
+			fact.value = ownID
+		}
+		if fact.value != "" {
+			lines = append(lines, fact.name+fact.value)
+		}
+	}
+	return lines
+}
