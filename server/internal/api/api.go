@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +96,8 @@ func (a *api) invoke(w http.ResponseWriter, r *http.Request, o op.Any, request o
 
 // status is 201 for what makes something new.
 func status(info op.Info, request op.Request) int {
-	if made := info.Verb() == "create" || info.Verb() == "add"; made && !request.DryRun && info.Method == http.MethodPost {
+	made := slices.Contains([]string{"create", "add", "provision"}, info.Verb())
+	if made && !request.DryRun && info.Method == http.MethodPost {
 		return http.StatusCreated
 	}
 	return http.StatusOK
