@@ -266,3 +266,8 @@ func (h *Hall) Sound() {
 		h.t.Errorf("broken: %s", rule)
 	}
 }
+
+// PersonOf is somebody whose session a test began itself.
+func PersonOf(h *Hall, email, user, member, token string) *Person {
+	return &Person{Email: email, User: user, Member: member, Token: token, hall: h}
+}

@@ -252,7 +252,7 @@ func fieldError(err error) FieldError {
 		name, _, _ = strings.Cut(name, " ")
 		return FieldError{pointer + "/" + name, "required", name + " is required"}
 	}
-	return FieldError{pointer, "invalid", detail.Message}
+	return FieldError{pointer, "invalid", strings.TrimPrefix(strings.TrimPrefix(pointer, "/")+": "+detail.Message, ": ")}
 }
 
 // outputAs gives an output its type back, from a value or from its JSON.
