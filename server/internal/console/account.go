@@ -12,8 +12,6 @@ func accountPages() []page {
 	return []page{
 		{"GET /account", signedIn, showAccount},
 		{"POST /account", signedIn, updateAccount},
-		{"GET /account/organizations/{slug}/leave", member, askLeave},
-		{"POST /account/organizations/{slug}/leave", member, leaveOrganization},
 		{"GET /account/sessions", signedIn, showSessions},
 		{"GET /account/sessions/end", signedIn, askEndSessions},
 		{"POST /account/sessions/end", signedIn, endSessions},
@@ -56,31 +54,6 @@ func updateAccount(v *visit) error {
 	return v.redirect(v.href("/account"), done(ui.T("Your profile is saved.")))
 }
 
-func askLeave(v *visit) error {
-	impact, err := directory.PreviewRemoval.Call(v.ctx, v.Service, directory.MemberInput{
-		InOrganization: op.InOrganization{Organization: v.organization.ID}, Member: v.principal.Member})
-	if err != nil {
-		return err
-	}
-	return v.dialog(ui.DialogProps{
-		Title:      ui.T("Leave %s", v.organization.Name),
-		CancelHref: v.href("/account"),
-		Form:       &ui.FormProps{Action: v.here(), Hidden: v.hidden("")},
-		Submit:     []ui.ButtonProps{{Text: ui.T("Leave %s", v.organization.Name), Kind: ui.Danger}},
-	}, leaveQuestion(v, impact))
-}
-
-func leaveOrganization(v *visit) error {
-	in := directory.LeaveInput{InOrganization: op.InOrganization{Organization: v.organization.ID}, Reason: v.form.value("reason")}
-	if _, err := directory.Leave.Call(v.ctx, v.Service, in, v.form.options()...); err != nil {
-		if v.form.refuse(err) {
-			return askLeave(v)
-		}
-		return err
-	}
-	return v.redirect(v.href("/orgs"), done(ui.T("You left %s. Your access there has ended.", v.organization.Name)))
-}
-
 func showSessions(v *visit) error {
 	list, err := credential.ListSessions.Call(v.ctx, v.Service, credential.ListSessionsInput{Page: op.Page{Limit: 50, Cursor: v.form.value("cursor")}})
 	if err != nil {
@@ -106,7 +79,7 @@ func askEndSessions(v *visit) error {
 	return v.dialog(ui.DialogProps{
 		Title:      ui.T("End all other sessions"),
 		CancelHref: v.href("/account/sessions"),
-		Form:       &ui.FormProps{Action: v.here(), Hidden: append(v.hidden(""), ui.Hidden{Name: "keep_current", Value: "true"})},
+		Form:       &ui.FormProps{Action: v.href("/account/sessions/end"), Hidden: append(v.hidden(""), ui.Hidden{Name: "keep_current", Value: "true"})},
 		Submit:     []ui.ButtonProps{{Text: ui.T("End all others"), Kind: ui.Danger}},
 	}, ui.Text(ui.T("Every other device is signed out at once. This one stays signed in.")))
 }
@@ -117,7 +90,7 @@ func endSessions(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.redirect(v.href("/account/sessions"), done(ui.N(ended.Ended, ui.T("One other session has ended."), ui.T("%d other sessions have ended."))))
+	return v.redirect(v.href("/account/sessions"), done(ui.N(ended.Ended, "One other session has ended.", "%d other sessions have ended.")))
 }
 
 func showActivity(v *visit) error {
