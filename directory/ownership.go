@@ -219,6 +219,16 @@ func pendingTransfer(ctx context.Context, r *op.Reader) (t Transfer, from, to Me
 	return t, from, to, err
 }
 
+// TransferOf is the hand-over that waits in the reader's organization, with both members, as one of the two sees it:
+// op.ErrNotFound for everybody else, and where none waits.
+func TransferOf(ctx context.Context, r *op.Reader, user string) (t Transfer, from, to Member, err error) {
+	t, from, to, err = pendingTransfer(ctx, r)
+	if err == nil && user != from.User && user != to.User {
+		err = op.ErrNotFound
+	}
+	return t, from, to, err
+}
+
 // pending is what Do gets of a loaded hand-over.
 type pending struct {
 	transfer Transfer
