@@ -252,6 +252,17 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 	if err := o.person(ctx, tx, cleanDisplay(in.Name)); err != nil {
 		return Joined{}, err
 	}
+	joined, err := o.join(ctx, tx)
+	if err != nil || tx.Actor.Kind != op.NobodyActor {
+		return joined, err
+	}
+	joined.SignedIn = true
+	_, err = credential.BeginSession(ctx, tx, o.user.ID, "invitation")
+	return joined, err
+}
+
+// join makes the invited person a member and settles the invitation.
+func (o *offer) join(ctx context.Context, tx *op.Tx) (Joined, error) {
 	if err := o.endFormer(ctx, tx); err != nil {
 		return Joined{}, err
 	}
@@ -261,17 +272,8 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 		return Joined{}, err
 	}
 	tx.Also("member", m.ID, o.user.Label())
-	if err := o.settle(ctx, tx, Accepted, m.ID); err != nil {
-		return Joined{}, err
-	}
-	joined := Joined{Organization: o.organization, Slug: o.organizationSlug, Name: o.organizationName, Member: m.ID, User: o.user.ID,
-		Role: o.role, RoleTitle: roleTitle(tx.Reader, string(o.role))}
-	if tx.Actor.Kind != op.NobodyActor {
-		return joined, nil
-	}
-	joined.SignedIn = true
-	_, err = credential.BeginSession(ctx, tx, o.user.ID, "invitation")
-	return joined, err
+	return Joined{Organization: o.organization, Slug: o.organizationSlug, Name: o.organizationName, Member: m.ID, User: o.user.ID,
+		Role: o.role, RoleTitle: roleTitle(tx.Reader, string(o.role))}, o.settle(ctx, tx, Accepted, m.ID)
 }
 
 // settleForMember ends an invitation that a member accepts. The membership stays as it is, the role above all.

@@ -511,3 +511,16 @@ func (h *house) job() (id string) {
 	}
 	return id
 }
+
+// T-028: who may still invite, but no longer to that role, no longer stands for it.
+func TestAnInvitationWaitsIfItsInviterMayGrantLess(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
+		h := openHouse(t, db, ready(t, "documents"), op.Settings{})
+		bob := h.joined("bob@acme.test", "owner")
+		must(bob.invites("zoe@acme.test", "owner"))(t)
+		must(bob.invites("cy@acme.test", "admin"))(t)
+		h.setsRole("bob@acme.test", "admin")
+		h.refused("joining as an owner", errOf(h.nobody().accepts(h.token("zoe@acme.test"))), "needs_reapproval")
+		must(h.nobody().accepts(h.token("cy@acme.test")))(t)
+	})
+}

@@ -99,15 +99,20 @@ func createInvitations(ctx context.Context, tx *op.Tx, in CreateInvitationsInput
 	if err != nil {
 		return InvitationResults{}, err
 	}
+	return withInvitations(tx.Reader, results, made), nil
+}
+
+// withInvitations puts the invitations that were made beside the results that say so, in the same order.
+func withInvitations(r *op.Reader, results []InvitationResult, made []invitationRow) InvitationResults {
 	next := 0
 	for n := range results {
 		if results[n].Verdict == VerdictOK {
-			shown := made[next].show(tx.Reader)
+			shown := made[next].show(r)
 			results[n].Invitation = &shown
 			next++
 		}
 	}
-	return InvitationResults{Data: results, Invited: len(made)}, nil
+	return InvitationResults{Data: results, Invited: len(made)}
 }
 
 // candidates are the items of the call; wantsEnd says whether one has an end date.

@@ -163,15 +163,14 @@ func TestChangingAndResendingEndTheOldLinks(t *testing.T) {
 		first, link := h.token("zoe@acme.test"), h.owner.copiesLink(i.ID)
 		must(h.owner.changesRole(i.ID, "editor"))(t)
 		second := h.token("zoe@acme.test")
-		again := h.owner.copiesLink(i.ID)
-		if third := h.owner.copiesLink(i.ID); third == again {
-			t.Error("a copied link was given out twice")
-		}
-		h.refused("a link that was copied again", errOf(h.nobody().opens(again)), "not_found")
+		h.refused("the link that was copied before the change", errOf(h.nobody().opens(link)), "not_found")
+		again, newest := h.owner.copiesLink(i.ID), h.owner.copiesLink(i.ID)
+		h.refused("a link after which another was copied", errOf(h.nobody().opens(again)), "not_found")
+		must(h.nobody().opens(newest))(t)
 		h.passes(time.Hour)
 		resent := must(h.owner.resends(i.ID))(t)
 		third := h.token("zoe@acme.test")
-		for name, token := range map[string]string{"the first link": first, "the copied link": link, "the link of the change": second} {
+		for name, token := range map[string]string{"the first link": first, "the copied link": newest, "the link of the change": second} {
 			h.refused(name, errOf(h.nobody().accepts(token)), "not_found")
 			h.refused(name, h.nobody().declines(token), "not_found")
 			h.refused(name, errOf(h.nobody().opens(token)), "not_found")
@@ -261,6 +260,12 @@ func TestAnInvitationIsSeenByThoseWhoMayInvite(t *testing.T) {
 		h.refused("nobody looks", get(h.nobody()), "unauthenticated")
 		h.refused("a stranger cancels", stranger.cancels(i.ID), "not_found")
 		h.refused("a viewer cancels", viewer.cancels(i.ID), "denied")
+		mallory := h.as("mallory@globex.test")
+		must(directory.CreateOrganization.Call(mallory.ctx, h.service, directory.CreateOrganizationInput{Name: "Globex", Slug: "globex"}))(t)
+		foreign := one(i.ID)
+		foreign.Organization = "globex"
+		h.refused("from another organization", errOf(directory.GetInvitation.Call(mallory.ctx, h.service, foreign)), "not_found")
+		h.refused("cancelling from there", errOf(directory.CancelInvitation.Call(mallory.ctx, h.service, foreign)), "not_found")
 		h.refused("another id", errOf(directory.GetInvitation.Call(h.owner.ctx, h.service, one("inv_00000000000000000000000000"))), "not_found")
 	})
 }
