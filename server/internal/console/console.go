@@ -60,7 +60,8 @@ func pages() []page {
 
 // organizationPages are the pages under /o/{slug}.
 func organizationPages() []page {
-	return slices.Concat[[]page]()
+	return slices.Concat(overviewPages(), settingsPages(), teamPages(), invitePages(), invitationsPages(), memberPages(), transferPages(),
+		rolesPages(), accessPages(), auditPages(), adminsPages())
 }
 
 // New makes the handler of all pages and their assets. It expects the layers of web.Handler around it.

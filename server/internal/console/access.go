@@ -1,0 +1,133 @@
+package console
+
+import (
+	"github.com/a-h/templ"
+
+	"github.com/guildhall/guildhall/access"
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/console/ui"
+)
+
+func accessPages() []page {
+	return []page{{"GET /o/{slug}/settings/access", member, showAccess}}
+}
+
+// accessPage explains why somebody may do something, or why not, and who may.
+type accessPage struct {
+	*visit
+	answer  *access.Explanation
+	holders *op.List[access.Holder]
+}
+
+// showAccess asks about the viewer unless the address names somebody else.
+func showAccess(v *visit) error {
+	p := accessPage{visit: v}
+	if v.form.value("can") != "" {
+		if err := p.ask(); err != nil {
+			return err
+		}
+	}
+	slug := v.organization.Slug
+	return v.page(ui.PageProps{Title: ui.T("Access explainer"), Lede: ui.T("Why somebody may do something, why not, and who may."), Crumb: v.settingsCrumb(),
+		Ways: v.way("GET /v1/organizations/"+slug+"/access/explain"+queryOf([]string{"subject", v.form.value("who"), "permission", v.form.value("can"), "resource", v.form.value("on")}),
+			"guildhall access explain "+v.form.or("can", "members.invite")+" --org "+slug)}, p.show())
+}
+
+// ask gets the answers. A question that makes no sense comes back with what is wrong.
+func (p *accessPage) ask() error {
+	in := access.ExplainInput{InOrganization: p.inOrg(), Subject: p.form.value("who"), Permission: charter.Permission(p.form.value("can")), Resource: p.form.value("on")}
+	answer, err := access.Explain.Call(p.ctx, p.Service, in)
+	switch e := op.AsError(err); {
+	case err == nil:
+		p.answer = &answer
+	case e.Kind == op.NotFound && in.Subject != "":
+		p.form.say("who", ui.T("there is no member %q here", in.Subject))
+		return nil
+	case p.again(err):
+		p.renameFields()
+		return nil
+	default:
+		return err
+	}
+	if !p.can("members.view") {
+		return nil
+	}
+	holders, err := access.Holders.Call(p.ctx, p.Service, access.HoldersInput{InOrganization: in.InOrganization, Page: p.pageOf(), Permission: in.Permission})
+	p.holders = &holders
+	return err
+}
+
+// renameFields gives the operation's fields the names that they have in the address.
+func (p *accessPage) renameFields() {
+	names := map[string]string{"permission": "can", "subject": "who", "resource": "on"}
+	for i, w := range p.form.wrong {
+		if name, ok := names[fieldOf(w)]; ok {
+			p.form.wrong[i].Pointer = "/" + name
+		}
+	}
+}
+
+// sentence is the answer as people say it.
+func (p accessPage) sentence() string {
+	what := permissionOf(p.Service.Charter(), p.answer.Permission).Text
+	who := p.answer.Subject.Name
+	if who == "" {
+		who = p.answer.Subject.Email
+	}
+	on := ""
+	if p.answer.Resource != "" {
+		on = ui.T(", on %s", p.answer.Resource)
+	}
+	if p.answer.Subject.User == p.actor.User {
+		if p.answer.Allow {
+			return ui.T("You can: %s%s.", what, on)
+		}
+		return ui.T("You cannot: %s%s.", what, on)
+	}
+	if p.answer.Allow {
+		return ui.T("%s can: %s%s.", who, what, on)
+	}
+	return ui.T("%s cannot: %s%s.", who, what, on)
+}
+
+// why is the answer with its provenance.
+func (p accessPage) why() ui.WhyBoxProps {
+	box := ui.WhyBoxProps{Answer: p.sentence(), Allowed: p.answer.Allow, Chain: []string{sentence(p.answer.Text)}}
+	if p.answer.GrantedBy != "" {
+		box.Chain = append(box.Chain, sentence(p.answer.GrantedBy))
+	}
+	for _, h := range p.answer.Holders {
+		box.Holders = append(box.Holders, h.Name)
+	}
+	return box
+}
+
+func (p accessPage) who() ui.InputProps {
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "who", Label: ui.T("Who"), Optional: true, Hint: ui.T("A member's e-mail address or id. Empty: yourself."),
+		Error: p.form.error("who")}, Value: p.form.value("who"), Placeholder: "zoe@example.com"}
+}
+
+func (p accessPage) what() ui.SelectProps {
+	s := permissionSelect(p.Service.Charter(), p.form.value("can"))
+	s.Label, s.Error = ui.T("Can do what"), p.form.error("can")
+	return s
+}
+
+func (p accessPage) onWhat() ui.InputProps {
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "on", Label: ui.T("On what"), Optional: true, Hint: ui.T("A single thing, as its type and id. Empty: the organization as a whole."),
+		Error: p.form.error("on")}, Value: p.form.value("on"), Placeholder: "workflow:wf_1"}
+}
+
+// table lists who may.
+func (p accessPage) table() ui.TableProps {
+	t := ui.TableProps{ID: "holders", Caption: ui.T("Who can: %s", permissionOf(p.Service.Charter(), p.answer.Permission).Text), ShowCaption: true,
+		Columns: []ui.Column{{Title: ui.T("Person")}, {Title: ui.T("By the role")}},
+		Empty:   ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Nobody here can.")}),
+		Pager:   pagerOf(p.org("/settings/access"), p.form.values, p.holders.NextCursor)}
+	for _, h := range p.holders.Data {
+		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{
+			ui.Person(ui.PersonProps{Name: h.Name, Detail: h.Email, Href: p.memberHref(h.Member, "")}), ui.Text(h.RoleTitle)}})
+	}
+	return t
+}

@@ -1,0 +1,243 @@
+package console
+
+import (
+	"strconv"
+
+	"github.com/a-h/templ"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/console/ui"
+)
+
+func settingsPages() []page {
+	return []page{
+		{"GET /o/{slug}/settings", member, showSettings},
+		{"GET /o/{slug}/settings/general", member, showGeneral},
+		{"POST /o/{slug}/settings/general", member, saveGeneral},
+	}
+}
+
+// setting is a page of the settings overview.
+type setting struct {
+	group, title, text, href string
+	read, change             charter.Permission // empty: everybody, and nothing to change
+	value                    string             // what is set now
+}
+
+// settingsList are the settings pages that the viewer may read.
+func (v *visit) settingsList(o directory.Organization) (readable []setting) {
+	for _, s := range []setting{
+		{ui.T("Account"), ui.T("Profile"), ui.T("Your name and time zone."), v.href("/account"), "", "", v.personName()},
+		{ui.T("Account"), ui.T("Sessions"), ui.T("Where you are signed in."), v.href("/account/sessions"), "", "", ""},
+		{ui.T("Account"), ui.T("Activity"), ui.T("What you did, in every organization."), v.href("/account/activity"), "", "", ""},
+		{ui.T("Organization"), ui.T("General"), ui.T("Name, address, time zone, region and how long artifacts are kept."), v.org("/settings/general"), "organization.view", "settings.update", generalValue(o)},
+		{ui.T("People"), ui.T("Team"), ui.T("Who belongs to the organization, and with which role."), v.org("/settings/team"), "members.view", "members.assign_role", ""},
+		{ui.T("People"), ui.T("Invitations"), ui.T("Who was asked to join."), v.invitationsHref(), "members.invite", "members.invite", ""},
+		{ui.T("People"), ui.T("Roles"), ui.T("What each role may do."), v.org("/settings/roles"), "organization.view", "", ""},
+		{ui.T("People"), ui.T("Access explainer"), ui.T("Why somebody may do something, or why not."), v.org("/settings/access"), "", "", ""},
+		{ui.T("People"), ui.T("View admins"), ui.T("Whom to ask."), v.org("/settings/admins"), "", "", ""},
+		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},
+	} {
+		if s.read == "" || v.can(s.read) {
+			readable = append(readable, s)
+		}
+	}
+	return readable
+}
+
+// generalValue says the main settings in one line.
+func generalValue(o directory.Organization) string {
+	if o.Region == "" {
+		return ui.T("%s; %s", o.Name, retentionText(o.RetentionDays))
+	}
+	return ui.T("%s; %s; %s", o.Name, o.Region, retentionText(o.RetentionDays))
+}
+
+func retentionText(days int64) string {
+	if days == 0 {
+		return ui.T("artifacts are kept for ever")
+	}
+	return ui.N(int(days), "artifacts are kept for 1 day", "artifacts are kept for %d days")
+}
+
+// settingsGroup is a heading of the overview.
+type settingsGroup struct {
+	title string
+	list  []setting
+}
+
+func showSettings(v *visit) error {
+	o, err := directory.GetOrganization.Call(v.ctx, v.Service, directory.GetOrganizationInput{InOrganization: v.inOrg()})
+	if err != nil {
+		return err
+	}
+	offer, err := v.pendingOffer()
+	if err != nil {
+		return err
+	}
+	var groups []settingsGroup
+	for _, s := range v.settingsList(o) {
+		if len(groups) == 0 || groups[len(groups)-1].title != s.group {
+			groups = append(groups, settingsGroup{title: s.group})
+		}
+		last := &groups[len(groups)-1]
+		last.list = append(last.list, s)
+	}
+	slug := v.organization.Slug
+	return v.page(ui.PageProps{Title: ui.T("Account & settings"), Lede: ui.T("Every page that you may read, and what you may do there."),
+		Ways: v.way("GET /v1/organizations/"+slug, "guildhall organizations get "+slug)}, v.settingsOverview(groups, offer))
+}
+
+// mayThere says what the viewer may do on a settings page: change it, or view it.
+func (v *visit) mayThere(s setting) ui.BadgeProps {
+	switch {
+	case s.read == "" && s.change == "":
+		return ui.BadgeProps{Text: ui.T("Yours")}
+	case s.change != "" && v.can(s.change):
+		return ui.BadgeProps{Text: ui.T("Change"), Tone: ui.OK}
+	}
+	return ui.BadgeProps{Text: ui.T("View")}
+}
+
+// asks is the permission that is missing to change a settings page; empty: none is.
+func (v *visit) asks(s setting) string {
+	if s.change == "" || v.can(s.change) {
+		return ""
+	}
+	return permissionOf(v.Service.Charter(), s.change).Text
+}
+
+// generalPage are the organization's general settings.
+type generalPage struct {
+	*visit
+	organization directory.Organization
+	theirs       *directory.Organization // what somebody else saved in the meantime
+}
+
+func showGeneral(v *visit) error {
+	o, err := directory.GetOrganization.Call(v.ctx, v.Service, directory.GetOrganizationInput{InOrganization: v.inOrg()})
+	if err != nil {
+		return err
+	}
+	return generalPage{visit: v, organization: o}.show()
+}
+
+func (p generalPage) show() error {
+	slug := p.visit.organization.Slug
+	return p.page(ui.PageProps{Title: ui.T("General"), Lede: ui.T("What is true of the whole organization."), Crumb: p.settingsCrumb(),
+		Ways: p.way("PATCH /v1/organizations/"+slug, "guildhall organizations update "+slug)}, p.general())
+}
+
+// editable reports whether the viewer may change the settings.
+func (p generalPage) editable() bool { return p.can("settings.update") }
+
+// saveGeneral saves what was sent, unless somebody else saved something since: then both are shown.
+func saveGeneral(v *visit) error {
+	in, ok := v.generalInput()
+	var out directory.Organization
+	err := error(nil)
+	if ok {
+		out, err = directory.UpdateOrganization.Call(v.ctx, v.Service, in, v.form.options()...)
+	}
+	if ok && err == nil {
+		return v.redirect(v.href("/o/"+out.Slug+"/settings/general"), done(ui.T("The settings of %s are saved.", out.Name)))
+	}
+	if e := op.AsError(err); err != nil && e.Kind == op.Stale {
+		return v.generalConflict(e)
+	}
+	if !ok || v.again(err) {
+		return showGeneral(v)
+	}
+	return err
+}
+
+func (v *visit) generalConflict(e *op.Error) error {
+	theirs, ok := e.Current.(directory.Organization)
+	if !ok {
+		return e
+	}
+	v.form.status = e.Kind.Status()
+	v.form.values.Set(versionField, theirs.ETag())
+	return generalPage{visit: v, organization: theirs, theirs: &theirs}.show()
+}
+
+// generalInput reads the form; false: a field is not what it should be.
+func (v *visit) generalInput() (directory.UpdateOrganizationInput, bool) {
+	in := directory.UpdateOrganizationInput{InOrganization: v.inOrg()}
+	for name, field := range map[string]**string{"name": &in.Name, "slug": &in.Slug, "time_zone": &in.TimeZone, "region": &in.Region} {
+		if v.form.values.Has(name) {
+			*field = new(v.form.value(name))
+		}
+	}
+	if !v.form.values.Has("retention_days") {
+		return in, true
+	}
+	days, err := strconv.ParseInt(v.form.value("retention_days"), 10, 64)
+	if err != nil {
+		v.form.say("retention_days", ui.T("%q is not a number of days", v.form.value("retention_days")))
+		return in, false
+	}
+	in.RetentionDays = &days
+	return in, true
+}
+
+func (p generalPage) field(name, label, hint, value string) ui.InputProps {
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: name, Label: label, Hint: hint, Error: p.form.error(name)}, Value: p.form.or(name, value)}
+}
+
+func (p generalPage) name() ui.InputProps {
+	return p.field("name", ui.T("Name"), "", p.organization.Name)
+}
+
+func (p generalPage) slug() ui.InputProps {
+	return p.field("slug", ui.T("Slug"), ui.T("In every address of the organization. The old one goes on leading here."), p.organization.Slug)
+}
+
+func (p generalPage) timeZone() ui.InputProps {
+	return p.field("time_zone", ui.T("Time zone"), ui.T("An IANA name, such as Europe/Berlin or UTC."), p.organization.TimeZone)
+}
+
+func (p generalPage) region() ui.SelectProps {
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "region", Label: ui.T("Default region"), Error: p.form.error("region"),
+		Hint: ui.T("Where work runs unless told otherwise, and where data must stay.")}, Value: p.form.or("region", p.organization.Region)}
+	for _, region := range p.Service.Charter().Regions {
+		s.Options = append(s.Options, ui.Option{Value: region, Text: region})
+	}
+	return s
+}
+
+func (p generalPage) retention() ui.InputProps {
+	f := p.field("retention_days", ui.T("Artifact retention, in days"), ui.T("Artifacts are deleted after so many days. 0 keeps them for ever."), strconv.FormatInt(p.organization.RetentionDays, 10))
+	f.InputMode = "numeric"
+	return f
+}
+
+// facts are the settings for those who may only read them.
+func (p generalPage) facts() []ui.Fact {
+	o := p.organization
+	facts := []ui.Fact{{Name: ui.T("Name"), Value: ui.Text(o.Name)}, {Name: ui.T("Slug"), Value: ui.Code(o.Slug)},
+		{Name: ui.T("Time zone"), Value: ui.Text(o.TimeZone)}}
+	if o.Region != "" {
+		facts = append(facts, ui.Fact{Name: ui.T("Default region"), Value: ui.Code(o.Region)})
+	}
+	return append(facts, ui.Fact{Name: ui.T("Artifact retention"), Value: ui.Text(capitalised(retentionText(o.RetentionDays)))},
+		ui.Fact{Name: ui.T("Organization id"), Value: ui.Code(o.ID)})
+}
+
+// conflict compares what somebody else saved with what was sent, where they differ.
+func (p generalPage) conflict() ui.TableProps {
+	t := ui.TableProps{ID: "conflict", Caption: ui.T("Where the two differ"), ShowCaption: true,
+		Columns: []ui.Column{{Title: ui.T("Field")}, {Title: ui.T("Theirs")}, {Title: ui.T("Yours")}},
+		Empty:   ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Both say the same.")})}
+	for _, f := range []struct{ name, label, theirs string }{
+		{"name", ui.T("Name"), p.theirs.Name}, {"slug", ui.T("Slug"), p.theirs.Slug}, {"time_zone", ui.T("Time zone"), p.theirs.TimeZone},
+		{"region", ui.T("Default region"), p.theirs.Region}, {"retention_days", ui.T("Artifact retention, in days"), strconv.FormatInt(p.theirs.RetentionDays, 10)},
+	} {
+		if yours := p.form.or(f.name, f.theirs); yours != f.theirs {
+			t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{ui.Text(f.label), ui.Text(f.theirs), ui.Text(yours)}})
+		}
+	}
+	return t
+}
