@@ -172,6 +172,7 @@ CREATE UNIQUE INDEX invitations_link ON invitations (link_hash);
 CREATE INDEX invitations_created ON invitations (organization, created_at, id);
 CREATE INDEX invitations_email ON invitations (email_folded);
 CREATE INDEX invitations_inviter ON invitations (organization, invited_by);
+CREATE INDEX invitations_mail ON invitations (mail);
 
 CREATE TABLE transfers (
     id           text   NOT NULL PRIMARY KEY,
