@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/op"
@@ -35,8 +36,9 @@ func (v *visit) fail(err error) {
 // errorPage shows an error in the frame of the organization, else of the product, else in the dialog that asked.
 func (v *visit) errorPage(e *op.Error) error {
 	if e.RetryAfter > 0 {
-		v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+		v.w.Header().Set("Retry-After", inSeconds(e.RetryAfter))
 	}
+	v.failed = true
 	p := v.errorProps(e)
 	if ui.Fragment(v.r) {
 		d := ui.DialogProps{ID: "dialog", Title: p.Title(), Arrived: true}
@@ -47,6 +49,9 @@ func (v *visit) errorPage(e *op.Error) error {
 	}
 	return v.pageAs(p.Status, ui.PageProps{Title: p.Title(), OwnHeading: true}, ui.ErrorPage(p))
 }
+
+// inSeconds rounds up, so that nobody comes back too early.
+func inSeconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 func (v *visit) errorProps(e *op.Error) ui.ErrorPageProps {
 	p := ui.ErrorPageProps{Status: e.Kind.Status(), HomeHref: v.href("/"), RequestID: web.RequestID(v.r)}

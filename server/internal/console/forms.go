@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
@@ -24,6 +25,8 @@ type form struct {
 	whole  string // what is wrong with it as a whole
 	gone   bool   // what it answers is over: it is not shown again
 	status int
+
+	retryAfter time.Duration
 }
 
 // formOf reads the form of a request. On GET it is the query: an address may fill a form in, and never submits it.
@@ -84,7 +87,7 @@ func (f *form) refuse(err error) bool {
 	default:
 		return false
 	}
-	f.status = e.Kind.Status()
+	f.status, f.retryAfter = e.Kind.Status(), e.RetryAfter
 	if f.wrong = e.Fields; len(f.wrong) == 0 {
 		f.whole = sentence(e.Text)
 	}

@@ -42,7 +42,7 @@ func (v *visit) showInvitation(token string) error {
 	if err != nil {
 		return v.noInvitation(err)
 	}
-	p := ui.HostedProps{Title: ui.T("Join %s", i.Organization), Wide: true}
+	p := ui.HostedProps{Title: ui.T("Join %s", i.Organization)}
 	if why := invitationOver(i); why != "" && !i.Member {
 		v.form.status = op.Gone.Status()
 		return v.hosted(ui.HostedProps{Title: ui.T("This invitation is over")}, invitationEnded(v, why))
@@ -149,7 +149,7 @@ func offered(permissions []directory.OfferedPermission) (facts []ui.Fact) {
 	for n, p := range permissions {
 		titles = append(titles, p.Title)
 		if n+1 == len(permissions) || permissions[n+1].Group != p.Group {
-			facts = append(facts, ui.Fact{Name: p.Group, Value: ui.Text(strings.Join(titles, ", "))})
+			facts = append(facts, ui.Fact{Name: p.Group, Value: ui.Text(strings.Join(titles, "; "))})
 			titles = nil
 		}
 	}

@@ -34,6 +34,7 @@ type visit struct {
 
 	private bool   // the page's address holds a secret: no other page is told of it
 	formsTo string // a further origin that the page's forms may lead to
+	failed  bool   // the page is about an error, and names the request itself
 }
 
 // shell is what the frame around a page needs, all of it from one snapshot of the data.
@@ -205,6 +206,9 @@ func (v *visit) respond(status int, build func(nonce string) component) error {
 		if v.private {
 			ui.NoReferrer(v.w)
 		}
+		if v.form.retryAfter > 0 {
+			v.w.Header().Set("Retry-After", inSeconds(v.form.retryAfter))
+		}
 		if v.formsTo != "" {
 			ui.AllowFormTo(v.w, nonce, v.formsTo)
 		}
@@ -229,7 +233,10 @@ func (v *visit) page(p ui.PageProps, content component) error {
 
 func (v *visit) pageAs(status int, p ui.PageProps, content component) error {
 	if v.organization.ID == "" {
-		return v.hostedAs(status, ui.HostedProps{Title: p.Title, Lede: p.Lede, OwnHeading: p.OwnHeading, Wide: true}, content)
+		if p.Actions != nil {
+			content = join(p.Actions, content)
+		}
+		return v.hostedAs(status, ui.HostedProps{Title: p.Title, Lede: p.Lede, OwnHeading: p.OwnHeading, Wide: true}, join(content, wayOut(v)))
 	}
 	p.BasePath, p.Theme, p.Here = v.BasePath, v.theme(), v.here()
 	p.Viewer = ui.Viewer{Name: v.personName(), Email: v.actor.Email}
@@ -237,11 +244,20 @@ func (v *visit) pageAs(status int, p ui.PageProps, content component) error {
 	for _, o := range v.organizations {
 		p.Organizations = append(p.Organizations, frameOrganization(o))
 	}
-	p.Nav, p.Menu, p.Flash, p.RequestID = v.navigation(), v.menu(), v.takeFlash(), web.RequestID(v.r)
+	p.Nav, p.Menu, p.Flash, p.RequestID = v.navigation(), v.menu(), v.takeFlash(), v.requestID()
+	p.NoCreate = !v.mayFound()
 	return v.respond(status, func(nonce string) component {
 		p.Nonce = nonce
 		return within(ui.Page(p), content)
 	})
+}
+
+// requestID is what the foot of the page shows.
+func (v *visit) requestID() string {
+	if v.failed {
+		return ""
+	}
+	return web.RequestID(v.r)
 }
 
 func frameOrganization(b directory.Belonging) ui.Organization {
@@ -254,7 +270,7 @@ func (v *visit) hosted(p ui.HostedProps, content component) error {
 }
 
 func (v *visit) hostedAs(status int, p ui.HostedProps, content component) error {
-	p.BasePath, p.Theme, p.RequestID = v.BasePath, v.theme(), web.RequestID(v.r)
+	p.BasePath, p.Theme, p.RequestID = v.BasePath, v.theme(), v.requestID()
 	p.Brand, p.Footer = ui.Brand{Name: v.Service.Charter().Product}, v.links()
 	p.Flash = v.takeFlash()
 	return v.respond(status, func(nonce string) component {
