@@ -17,7 +17,7 @@ func TestAProfileIsSavedAndALostUpdateIsNot(t *testing.T) {
 	b := s.as(owner)
 	page := b.get("/account")
 	b.submit(page, "/account", "name", "Ada <i>Lovelace</i>", "time_zone", "Europe/Berlin").says("/account", 200, "Your profile is saved.", "Ada <i>Lovelace</i>")
-	if got := b.get("/account").says("/account", 200); strings.Contains(got.text(), "is saved") {
+	if got := b.get("/account").says("/account", 200); strings.Contains(got.whole(), "is saved") {
 		t.Error("it is said twice")
 	}
 	page.form("/account").Set("name", "Eve")

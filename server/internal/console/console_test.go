@@ -223,6 +223,9 @@ func textOf(n *html.Node) string {
 	return strings.TrimSpace(spaces.ReplaceAllString(b.String(), " "))
 }
 
+// whole is what the page says with its frame.
+func (s *sight) whole() string { return textOf(s.doc) }
+
 // text is what the page's main part says.
 func (s *sight) text() string {
 	text := textOf(s.doc)
@@ -241,7 +244,7 @@ func (s *sight) says(path string, status int, all ...string) *sight {
 		s.t.Fatalf("got %d at %s, want %d at %s: %s", s.Code, s.url, status, path, s.text())
 	}
 	for _, want := range all {
-		if whole := textOf(s.doc); !strings.Contains(whole, want) {
+		if whole := s.whole(); !strings.Contains(whole, want) {
 			s.t.Errorf("%s does not say %q: %s", path, want, whole)
 		}
 	}
