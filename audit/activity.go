@@ -38,7 +38,7 @@ func myActivity(ctx context.Context, tx *op.Tx, in MyActivityInput) (op.List[Eve
 }
 
 func activityText(user string, after []string, limit int) (string, []any) {
-	text, args := "SELECT "+eventColumns+" FROM audit_rows r WHERE r.actor = $1 ", []any{user, limit}
+	text, args := "SELECT "+eventColumns+", 0 FROM audit_rows r WHERE r.actor = $1 ", []any{user, limit}
 	if len(after) == 2 {
 		at, _ := strconv.ParseInt(after[0], 10, 64)
 		text, args = text+"AND (r.at, r.id) < ($3, $4) ", append(args, at, after[1])

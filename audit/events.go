@@ -133,24 +133,23 @@ func eventTarget(ctx context.Context, r *op.Reader, in GetEventInput) (op.Target
 	return op.Target{Organization: r.Organization(), Type: "event", ID: in.Event, Value: events[0]}, nil
 }
 
-// eventColumns are what scanEvent reads.
+// eventColumns are what scanEvent reads, with a sequence number behind them.
 const eventColumns = `r.stream, r.seq, r.at, r.id, r.action, r.actor_kind, r.actor, r.outcome, r.times, r.reason,
 	r.request_id, r.detail, r.leaf`
 
-// scanEvent reads the row itself; its people are read for all rows at once.
-func scanEvent(row interface{ Scan(...any) error }) (Event, string, error) {
-	e := Event{Targets: []Target{}, Changes: []FieldChange{}}
-	var stream, detail string
+// scanEvent reads the row itself; its people are read for all rows at once. Rows before stop are not asked for.
+func scanEvent(row interface{ Scan(...any) error }) (e Event, stream string, stop int64, err error) {
+	e = Event{Targets: []Target{}, Changes: []FieldChange{}}
+	var detail string
 	var at int64
 	var leaf []byte
-	err := row.Scan(&stream, &e.Sequence, &at, &e.ID, &e.Action, &e.Actor.Kind, &e.Actor.ID, &e.Outcome, &e.Count, &e.Reason,
-		&e.RequestID, &detail, &leaf)
-	if err != nil {
-		return e, stream, err
+	if err := row.Scan(&stream, &e.Sequence, &at, &e.ID, &e.Action, &e.Actor.Kind, &e.Actor.ID, &e.Outcome, &e.Count, &e.Reason,
+		&e.RequestID, &detail, &leaf, &stop); err != nil {
+		return e, stream, stop, err
 	}
 	e.Time, e.Leaf = time.UnixMicro(at).UTC(), hex.EncodeToString(leaf)
 	if isOrganization(stream) {
 		e.Organization = stream
 	}
-	return e, stream, json.Unmarshal([]byte(detail), &e.Changes)
+	return e, stream, stop, json.Unmarshal([]byte(detail), &e.Changes)
 }

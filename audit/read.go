@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 
@@ -20,7 +19,10 @@ func isOrganization(stream string) bool { return id.Valid("org", stream) }
 type query struct {
 	stream string
 	before int64 // the sequence number of the last event of the page before; 0 on the first page
+	from   int64 // Unix microseconds; 0 is the beginning
+	until  int64 // Unix microseconds; 0 is the end
 	target string
+	leads  bool // a condition has an index of its own, which ends with the sequence
 	conds  []string
 	args   []any
 }
@@ -46,8 +48,7 @@ func compile(ctx context.Context, r *op.Reader, f Filter) (*query, error) {
 	return q, nil
 }
 
-// add adds a term. Sequence and time run together, so a bound of time becomes one of the sequence, which every index
-// has: bounds of time cost one look into the index of times, whatever else is asked.
+// add adds a term.
 func (q *query) add(ctx context.Context, r *op.Reader, t Term) error {
 	value := t.Value
 	if t.Field == "actor" || t.Field == "target" {
@@ -58,10 +59,10 @@ func (q *query) add(ctx context.Context, r *op.Reader, t Term) error {
 	}
 	switch {
 	case t.Field == "after":
-		q.where("r.seq >= COALESCE((SELECT b.seq FROM audit_rows b WHERE b.stream = $1 AND b.at >= ? ORDER BY b.at, b.seq LIMIT 1), "+
-			strconv.FormatInt(math.MaxInt64, 10)+")", t.at)
+		q.from = max(q.from, t.at)
+	case t.Field == "before" && (q.until == 0 || t.at < q.until):
+		q.until = t.at
 	case t.Field == "before":
-		q.where("r.seq <= COALESCE((SELECT b.seq FROM audit_rows b WHERE b.stream = $1 AND b.at < ? ORDER BY b.at DESC, b.seq DESC LIMIT 1), 0)", t.at)
 	case t.Field == "target" && (t.Not || q.target != ""):
 		not := ""
 		if t.Not {
@@ -73,6 +74,7 @@ func (q *query) add(ctx context.Context, r *op.Reader, t Term) error {
 	case t.Not:
 		q.where("r."+t.Field+" <> ?", value)
 	default:
+		q.leads = true
 		q.where("r."+t.Field+" = ?", value)
 	}
 	return nil
@@ -101,27 +103,43 @@ func memberID(ctx context.Context, r *op.Reader, t Term) (string, error) {
 	return found, err
 }
 
-// text is the statement with its arguments. A target leads by its own index; of the others the database takes one.
+// firstFrom and lastBefore turn bounds of time, which runs together with the sequence, into bounds of the sequence,
+// which every index ends with: one look into the index of times, whatever else is asked.
+const (
+	firstFrom  = "COALESCE((SELECT b.seq FROM audit_rows b WHERE b.stream = $1 AND b.at >= ? ORDER BY b.at, b.seq LIMIT 1), 9223372036854775807)"
+	lastBefore = "COALESCE((SELECT b.seq FROM audit_rows b WHERE b.stream = $1 AND b.at < ? ORDER BY b.at DESC, b.seq DESC LIMIT 1), 0)"
+)
+
+// text is the statement with its arguments. A target leads by its own index; of the others the database takes one. The
+// last column is a sequence number at which to stop reading: where a condition has an index of its own, SQLite takes it
+// only if the sequence is not bounded on both sides.
 func (q *query) text(limit int) (string, []any) {
-	from, args, conds := "audit_rows r", []any{q.stream}, []string{"r.stream = $1"}
-	param := func(value any) string {
+	args := []any{q.stream}
+	bind := func(condition string, value any) string {
 		args = append(args, value)
-		return "$" + strconv.Itoa(len(args))
+		return strings.Replace(condition, "?", "$"+strconv.Itoa(len(args)), 1)
 	}
-	seq := "r.seq"
+	from, seq, conds, stop := "audit_rows r", "r.seq", []string{"r.stream = $1"}, "0"
 	if q.target != "" {
 		from, seq = "audit_subjects s JOIN audit_rows r ON r.stream = s.stream AND r.seq = s.seq", "s.seq"
-		conds = []string{"s.stream = $1", "s.id = " + param(q.target), "s.n > 0", `NOT EXISTS (SELECT 1 FROM audit_subjects d
+		conds = []string{"s.stream = $1", bind("s.id = ?", q.target), "s.n > 0", `NOT EXISTS (SELECT 1 FROM audit_subjects d
 			WHERE d.stream = s.stream AND d.seq = s.seq AND d.id = s.id AND d.n > 0 AND d.n < s.n)`}
 	}
-	if q.before > 0 {
-		conds = append(conds, seq+" < "+param(q.before))
+	if q.before > 0 { // which is before until as well
+		conds = append(conds, bind(seq+" < ?", q.before))
+	} else if q.until != 0 {
+		conds = append(conds, bind(seq+" <= "+lastBefore, q.until))
+	}
+	if q.from != 0 && (q.leads || q.target != "") {
+		stop = bind(firstFrom, q.from)
+	} else if q.from != 0 {
+		conds = append(conds, bind(seq+" >= "+firstFrom, q.from))
 	}
 	for i, condition := range q.conds {
-		conds = append(conds, strings.Replace(condition, "?", param(q.args[i]), 1))
+		conds = append(conds, bind(condition, q.args[i]))
 	}
-	return "SELECT " + eventColumns + " FROM " + from + " WHERE " + strings.Join(conds, " AND ") +
-		" ORDER BY " + seq + " DESC LIMIT " + param(limit), args
+	order := bind(" ORDER BY "+seq+" DESC LIMIT ?", limit)
+	return "SELECT " + eventColumns + ", " + stop + " FROM " + from + " WHERE " + strings.Join(conds, " AND ") + order, args
 }
 
 // page reads events: one statement for the rows and one for all of their people.
@@ -145,9 +163,12 @@ func readEvents(ctx context.Context, r *op.Reader, text string, args []any) ([]E
 	var events []Event
 	at := map[position]int{}
 	for rows.Next() {
-		e, stream, err := scanEvent(rows)
+		e, stream, stop, err := scanEvent(rows)
 		if err != nil {
 			return nil, err
+		}
+		if e.Sequence < stop {
+			break
 		}
 		at[position{stream, e.Sequence}] = len(events)
 		events = append(events, e)

@@ -57,7 +57,7 @@ func New(t testing.TB, db *sqldb.DB, product string) *Hall {
 	operations := append(directory.Operations(), credential.Operations()...)
 	operations = append(append(operations, access.Operations()...), audit.Operations()...)
 	h.Service, err = op.New(op.Config{
-		DB: db, Charter: h.Charter, Secrets: secret.NewRing(), Operations: append(operations, begin),
+		DB: db, Charter: h.Charter, Secrets: secret.NewRing(), Operations: append(operations, begin, change),
 		Load: directory.Load, Fence: h.fence, Holders: directory.Holders, Now: h.Now,
 		Settings: op.Settings{BaseURL: "https://hall.test"},
 		Observe: func(o op.Observation) {
@@ -197,4 +197,21 @@ func (h *Hall) must(err error) {
 	if err != nil {
 		h.T.Fatal(err)
 	}
+}
+
+// change runs what a test wants done within an operation's transaction.
+var change = &op.Op[struct{}, struct{}]{
+	Name: "test.change", Route: "POST /v1/test/change", Kind: op.Write, Scope: op.Instance, Allow: op.ByOperator,
+	Do: func(ctx context.Context, tx *op.Tx, _ struct{}) (struct{}, error) {
+		fn, _ := ctx.Value(changeKey{}).(func(context.Context, *op.Tx) error)
+		return struct{}{}, fn(ctx, tx)
+	},
+}
+
+type changeKey struct{}
+
+// Change runs fn within an operation of the operator.
+func (h *Hall) Change(fn func(ctx context.Context, tx *op.Tx) error) error {
+	_, err := change.Call(context.WithValue(h.Operator(), changeKey{}, fn), h.Service, struct{}{})
+	return err
 }
