@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/access"
-	"github.com/guildhall/guildhall/access/accesstest"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/credential"
@@ -33,7 +32,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func ask(t *testing.T, h *accesstest.Hall, s check.Subject, p charter.Permission, r check.Resource) check.Decision {
+func ask(t *testing.T, h *hall, s check.Subject, p charter.Permission, r check.Resource) check.Decision {
 	t.Helper()
 	d, err := h.Access.Check(t.Context(), check.Request{Subject: s, Permission: p, Resource: r})
 	must(t, err)
@@ -46,7 +45,7 @@ func TestEveryCellOfEveryTableIsAnsweredTheSameEverywhere(t *testing.T) {
 	for _, product := range charter.Names() {
 		t.Run(product, func(t *testing.T) {
 			testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-				h := accesstest.New(t, db, product)
+				h := newHall(t, db, product)
 				acme, owner := h.Found("acme", "owner@acme.test")
 				for _, role := range h.Charter.Roles() {
 					p := owner
@@ -60,7 +59,7 @@ func TestEveryCellOfEveryTableIsAnsweredTheSameEverywhere(t *testing.T) {
 	}
 }
 
-func everyCell(t *testing.T, h *accesstest.Hall, organization string, role *charter.Role, p accesstest.Person) {
+func everyCell(t *testing.T, h *hall, organization string, role *charter.Role, p person) {
 	permissions := h.Charter.Absent()
 	for _, info := range h.Charter.Permissions() {
 		permissions = append(permissions, info.ID)
@@ -88,7 +87,7 @@ func everyCell(t *testing.T, h *accesstest.Hall, organization string, role *char
 }
 
 func TestAResourceIsAskedAboutWithTheCharterOnly(t *testing.T) {
-	h := accesstest.New(t, testdb.SQLite(t), "automation")
+	h := newHall(t, testdb.SQLite(t), "automation")
 	acme, _ := h.Found("acme", "ada@acme.test")
 	globex, _ := h.Found("globex", "glen@globex.test")
 	bob := h.Join(acme, "bob@acme.test", "editor")
@@ -133,7 +132,7 @@ func TestAResourceIsAskedAboutWithTheCharterOnly(t *testing.T) {
 
 func TestARememberedAnswerAsksNothingOfTheDatabase(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := accesstest.New(t, db, "automation")
+		h := newHall(t, db, "automation")
 		acme, _ := h.Found("acme", "ada@acme.test")
 		bob := h.Join(acme, "bob@acme.test", "editor")
 		_, key := h.ServiceKey()
@@ -159,7 +158,7 @@ func TestARememberedAnswerAsksNothingOfTheDatabase(t *testing.T) {
 
 func TestTimeEndsAccessToTheMicrosecond(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := accesstest.New(t, db, "automation")
+		h := newHall(t, db, "automation")
 		acme, ada := h.Found("acme", "ada@acme.test")
 		bob := h.Join(acme, "bob@acme.test", "editor")
 		run := func(s check.Subject) decide.Reason {
@@ -204,7 +203,7 @@ func TestTimeEndsAccessToTheMicrosecond(t *testing.T) {
 
 // TestAnOperationsUseKeepsASessionFromIdling lets the operations use a session that access remembers.
 func TestAnOperationsUseKeepsASessionFromIdling(t *testing.T) {
-	h := accesstest.New(t, testdb.SQLite(t), "automation")
+	h := newHall(t, testdb.SQLite(t), "automation")
 	_, ada := h.Found("acme", "ada@acme.test")
 	resource := check.Resource{Type: check.Organization, ID: "acme"}
 	ask(t, h, sent(ada.Token), "workflows.run", resource)
@@ -219,29 +218,29 @@ func TestAnOperationsUseKeepsASessionFromIdling(t *testing.T) {
 // TestEndingEndsAtTheNextQuestion ends access in every way, many times. T-038
 func TestEndingEndsAtTheNextQuestion(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := accesstest.New(t, db, "automation")
+		h := newHall(t, db, "automation")
 		acme, ada := h.Found("acme", "ada@acme.test")
-		member := func(p accesstest.Person) directory.MemberInput {
+		member := func(p person) directory.MemberInput {
 			return directory.MemberInput{InOrganization: in(acme), Member: p.Member}
 		}
-		ways := map[string]func(p accesstest.Person) (decide.Reason, error){
-			"removal": func(p accesstest.Person) (decide.Reason, error) {
+		ways := map[string]func(p person) (decide.Reason, error){
+			"removal": func(p person) (decide.Reason, error) {
 				_, err := directory.RemoveMember.Call(h.As(ada.Token), h.Service, directory.EndMemberInput{MemberInput: member(p)})
 				return decide.NotMember, err
 			},
-			"suspension": func(p accesstest.Person) (decide.Reason, error) {
+			"suspension": func(p person) (decide.Reason, error) {
 				_, err := directory.SuspendMember.Call(h.As(ada.Token), h.Service, directory.EndMemberInput{MemberInput: member(p)})
 				return decide.IsSuspended, err
 			},
-			"demotion": func(p accesstest.Person) (decide.Reason, error) {
+			"demotion": func(p person) (decide.Reason, error) {
 				_, err := directory.UpdateMember.Call(h.As(ada.Token), h.Service, directory.UpdateMemberInput{MemberInput: member(p), Role: new("viewer")})
 				return decide.NoPermission, err
 			},
-			"leaving": func(p accesstest.Person) (decide.Reason, error) {
+			"leaving": func(p person) (decide.Reason, error) {
 				_, err := directory.Leave.Call(h.As(p.Token), h.Service, directory.LeaveInput{InOrganization: in(acme)})
 				return decide.NotMember, err
 			},
-			"the session's end": func(p accesstest.Person) (decide.Reason, error) {
+			"the session's end": func(p person) (decide.Reason, error) {
 				_, err := credential.RevokeSession.Call(h.As(p.Token), h.Service, credential.RevokeSessionInput{Session: p.Session})
 				return decide.UnknownSubject, err
 			},
@@ -264,7 +263,7 @@ func TestEndingEndsAtTheNextQuestion(t *testing.T) {
 }
 
 func TestJoiningAllowsAtTheNextQuestion(t *testing.T) {
-	h := accesstest.New(t, testdb.SQLite(t), "automation")
+	h := newHall(t, testdb.SQLite(t), "automation")
 	acme, _ := h.Found("acme", "ada@acme.test")
 	bob := h.User("bob@acme.test")
 	resource := check.Resource{Type: check.Organization, ID: acme}
@@ -279,7 +278,7 @@ func TestJoiningAllowsAtTheNextQuestion(t *testing.T) {
 
 func TestWithoutADatabaseNothingIsAllowed(t *testing.T) {
 	db := testdb.SQLite(t)
-	h := accesstest.New(t, db, "automation")
+	h := newHall(t, db, "automation")
 	_, ada := h.Found("acme", "ada@acme.test")
 	q := check.Request{Subject: sent(ada.Token), Permission: "workflows.run", Resource: check.Resource{Type: check.Organization, ID: "acme"}}
 	h.Access.Attach(brokenService(t, h))
@@ -294,7 +293,7 @@ func TestWithoutADatabaseNothingIsAllowed(t *testing.T) {
 }
 
 // brokenService is a service whose database has no tables.
-func brokenService(t *testing.T, h *accesstest.Hall) *op.Service {
+func brokenService(t *testing.T, h *hall) *op.Service {
 	t.Helper()
 	s, err := op.New(op.Config{DB: testdb.Connect(t, testdb.Empty(t, sqldb.SQLite)), Charter: h.Charter, Secrets: secret.NewRing(), Load: directory.Load})
 	must(t, err)
@@ -302,7 +301,7 @@ func brokenService(t *testing.T, h *accesstest.Hall) *op.Service {
 }
 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
-	h := accesstest.New(t, testdb.SQLite(t), "automation")
+	h := newHall(t, testdb.SQLite(t), "automation")
 	acme, _ := h.Found("acme", "ada@acme.test")
 	small := access.New(access.Config{Charter: h.Charter, Now: h.Now, Size: 64})
 	small.Attach(h.Service)
@@ -340,7 +339,7 @@ func TestTwoNamesNeverShareAKey(t *testing.T) {
 }
 
 func TestADecisionAllocatesNothing(t *testing.T) {
-	h := accesstest.New(t, testdb.SQLite(t), "automation")
+	h := newHall(t, testdb.SQLite(t), "automation")
 	role, _ := h.Charter.Role("editor")
 	p := decide.Principal{Standing: decide.Active, Holds: role.Holds}
 	q, at := decide.Ask(h.Charter, "workflows.run", ""), h.Now()
@@ -364,7 +363,7 @@ func TestADecisionAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	h := accesstest.New(b, testdb.SQLite(b), "automation")
+	h := newHall(b, testdb.SQLite(b), "automation")
 	acme, ada := h.Found("acme", "ada@acme.test")
 	for name, subject := range map[string]check.Subject{"user": user(ada.User), "session": sent(ada.Token)} {
 		b.Run(name, func(b *testing.B) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/access"
-	"github.com/guildhall/guildhall/access/accesstest"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/internal/sqldb"
@@ -18,7 +17,7 @@ import (
 
 func TestExplainSaysWhyAndWhoMay(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := accesstest.New(t, db, "automation")
+		h := newHall(t, db, "automation")
 		acme, ada := h.Found("acme", "ada@acme.test")
 		zoe := h.Join(acme, "zoe@acme.test", "editor")
 		sam := h.Join(acme, "sam@acme.test", "editor")
@@ -80,11 +79,11 @@ func resourceAsked(organization, resource string) check.Resource {
 }
 
 func TestExplainIsRefusedAboutOthersWithoutTheRight(t *testing.T) {
-	h := accesstest.New(t, testdb.SQLite(t), "gateway")
+	h := newHall(t, testdb.SQLite(t), "gateway")
 	acme, ada := h.Found("acme", "ada@acme.test")
 	_, glen := h.Found("globex", "glen@globex.test")
 	rea := h.Join(acme, "rea@acme.test", "reader")
-	explain := func(as accesstest.Person, subject string, p charter.Permission) (access.Explanation, error) {
+	explain := func(as person, subject string, p charter.Permission) (access.Explanation, error) {
 		return access.Explain.Call(h.As(as.Token), h.Service, access.ExplainInput{InOrganization: in("acme"), Subject: subject, Permission: p})
 	}
 	mine, err := explain(rea, rea.Email, "members.view")
@@ -94,7 +93,7 @@ func TestExplainIsRefusedAboutOthersWithoutTheRight(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name    string
-		as      accesstest.Person
+		as      person
 		subject string
 		p       charter.Permission
 		want    op.ErrorKind
@@ -118,7 +117,7 @@ func TestExplainIsRefusedAboutOthersWithoutTheRight(t *testing.T) {
 
 func TestHoldersAreTheActiveMembersWhoMay(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := accesstest.New(t, db, "automation")
+		h := newHall(t, db, "automation")
 		acme, ada := h.Found("acme", "ada@acme.test")
 		var want []string
 		for _, name := range []string{"bea", "cyd", "dan", "eve", "fay"} {

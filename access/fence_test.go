@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/guildhall/guildhall/access"
-	"github.com/guildhall/guildhall/access/accesstest"
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
@@ -20,36 +19,36 @@ import (
 type register struct {
 	name    string
 	fill    int // which of the readings that a first question takes is about what is revoked
-	allowed func(t *testing.T, h *accesstest.Hall) bool
-	revoke  func(t *testing.T, h *accesstest.Hall)
+	allowed func(t *testing.T, h *hall) bool
+	revoke  func(t *testing.T, h *hall)
 }
 
 // registers makes one hall and what can be revoked in it.
-func registers(t *testing.T, db *sqldb.DB) (*accesstest.Hall, []register) {
-	h := accesstest.New(t, db, "automation")
+func registers(t *testing.T, db *sqldb.DB) (*hall, []register) {
+	h := newHall(t, db, "automation")
 	acme, ada := h.Found("acme", "ada@acme.test")
 	bob := h.Join(acme, "bob@acme.test", "editor")
 	cyd := h.Join(acme, "cyd@acme.test", "editor")
 	key, secret := h.ServiceKey()
-	run := func(s check.Subject) func(*testing.T, *accesstest.Hall) bool {
-		return func(t *testing.T, h *accesstest.Hall) bool {
+	run := func(s check.Subject) func(*testing.T, *hall) bool {
+		return func(t *testing.T, h *hall) bool {
 			return ask(t, h, s, "workflows.run", check.Resource{Type: check.Organization, ID: acme}).Allow
 		}
 	}
 	return h, []register{
-		{"a role", 2, run(user(bob.User)), func(t *testing.T, h *accesstest.Hall) {
+		{"a role", 2, run(user(bob.User)), func(t *testing.T, h *hall) {
 			_, err := directory.UpdateMember.Call(h.As(ada.Token), h.Service, directory.UpdateMemberInput{
 				MemberInput: directory.MemberInput{InOrganization: in(acme), Member: bob.Member}, Role: new("viewer")})
 			must(t, err)
 		}},
-		{"a session", 1, run(sent(cyd.Token)), func(t *testing.T, h *accesstest.Hall) {
+		{"a session", 1, run(sent(cyd.Token)), func(t *testing.T, h *hall) {
 			_, err := credential.RevokeSession.Call(h.As(cyd.Token), h.Service, credential.RevokeSessionInput{Session: cyd.Session})
 			must(t, err)
 		}},
-		{"a service key", 1, func(t *testing.T, h *accesstest.Hall) bool {
+		{"a service key", 1, func(t *testing.T, h *hall) bool {
 			_, err := h.Access.Authenticate(context.Background(), secret)
 			return err == nil
-		}, func(t *testing.T, h *accesstest.Hall) {
+		}, func(t *testing.T, h *hall) {
 			_, err := credential.RevokeServiceKey.Call(h.Operator(), h.Service, credential.RevokeServiceKeyInput{Key: key})
 			must(t, err)
 		}},
@@ -57,7 +56,7 @@ func registers(t *testing.T, db *sqldb.DB) (*accesstest.Hall, []register) {
 }
 
 // eachRegister runs a test for every register, each in a hall of its own, on both databases.
-func eachRegister(t *testing.T, test func(t *testing.T, h *accesstest.Hall, r register)) {
+func eachRegister(t *testing.T, test func(t *testing.T, h *hall, r register)) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
 		h, all := registers(t, db)
 		for _, r := range all {
@@ -71,7 +70,7 @@ type mutant func(*access.Access, *access.Ticket)
 func sound(*access.Access, *access.Ticket) {}
 
 // readBeforeTheFence asks, and lets the whole revocation happen after the reading and before it is remembered.
-func readBeforeTheFence(t *testing.T, h *accesstest.Hall, r register, broken mutant) {
+func readBeforeTheFence(t *testing.T, h *hall, r register, broken mutant) {
 	h.Access.SetHooks(nothing, at(r.fill, func() { r.revoke(t, h) }), func(k *access.Ticket) { broken(h.Access, k) })
 	defer h.Access.SetHooks(nothing, nothing, nothingWith)
 	if !r.allowed(t, h) {
@@ -80,7 +79,7 @@ func readBeforeTheFence(t *testing.T, h *accesstest.Hall, r register, broken mut
 }
 
 // readWithinTheFence revokes, and asks between the fence and the commit; what was read is remembered after the release.
-func readWithinTheFence(t *testing.T, h *accesstest.Hall, r register, broken mutant) {
+func readWithinTheFence(t *testing.T, h *hall, r register, broken mutant) {
 	read, committed, answered := make(chan struct{}), make(chan struct{}), make(chan bool)
 	h.Access.SetHooks(nothing, at(r.fill, func() { close(read); <-committed }), func(k *access.Ticket) { broken(h.Access, k) })
 	defer h.Access.SetHooks(nothing, nothing, nothingWith)
@@ -110,7 +109,7 @@ func nothing()                   {}
 func nothingWith(*access.Ticket) {}
 
 func TestAReadingFromBeforeAFenceIsNotRemembered(t *testing.T) {
-	eachRegister(t, func(t *testing.T, h *accesstest.Hall, r register) {
+	eachRegister(t, func(t *testing.T, h *hall, r register) {
 		readBeforeTheFence(t, h, r, sound)
 		if r.allowed(t, h) {
 			t.Error("allowed after the revocation returned")
@@ -119,7 +118,7 @@ func TestAReadingFromBeforeAFenceIsNotRemembered(t *testing.T) {
 }
 
 func TestAReadingFromWithinAFenceIsNotRemembered(t *testing.T) {
-	eachRegister(t, func(t *testing.T, h *accesstest.Hall, r register) {
+	eachRegister(t, func(t *testing.T, h *hall, r register) {
 		readWithinTheFence(t, h, r, sound)
 		if r.allowed(t, h) {
 			t.Error("allowed after the revocation returned")
@@ -131,7 +130,7 @@ func TestAReadingFromWithinAFenceIsNotRemembered(t *testing.T) {
 func TestTheGuardIsNeeded(t *testing.T) {
 	for _, m := range []struct {
 		name  string
-		order func(*testing.T, *accesstest.Hall, register, mutant)
+		order func(*testing.T, *hall, register, mutant)
 		half  mutant
 	}{
 		{"without the sequence", readBeforeTheFence, access.WithoutSequence},
@@ -151,7 +150,7 @@ func TestTheGuardIsNeeded(t *testing.T) {
 
 // TestWhatIsRememberedGoesWithItsFence is the plain order: an answer from memory, a revocation, a refusal. T-038
 func TestWhatIsRememberedGoesWithItsFence(t *testing.T) {
-	eachRegister(t, func(t *testing.T, h *accesstest.Hall, r register) {
+	eachRegister(t, func(t *testing.T, h *hall, r register) {
 		if !r.allowed(t, h) || !r.allowed(t, h) {
 			t.Fatal("refused before the revocation")
 		}
@@ -165,7 +164,7 @@ func TestWhatIsRememberedGoesWithItsFence(t *testing.T) {
 // TestNothingIsAllowedAfterARevocationReturned asks all the time while roles go to and fro.
 func TestNothingIsAllowedAfterARevocationReturned(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := accesstest.New(t, db, "automation")
+		h := newHall(t, db, "automation")
 		acme, ada := h.Found("acme", "ada@acme.test")
 		bob := h.Join(acme, "bob@acme.test", "viewer")
 		var round atomic.Int64 // odd: bob's role is being changed; of the even ones every other one is a viewer's
@@ -211,7 +210,7 @@ func TestNothingIsAllowedAfterARevocationReturned(t *testing.T) {
 }
 
 func TestAFenceForgetsOnlyWhomItNames(t *testing.T) {
-	h := accesstest.New(t, testdb.SQLite(t), "automation")
+	h := newHall(t, testdb.SQLite(t), "automation")
 	acme, ada := h.Found("acme", "ada@acme.test")
 	bob := h.Join(acme, "bob@acme.test", "viewer")
 	resource := check.Resource{Type: check.Organization, ID: acme}

@@ -48,7 +48,8 @@ func activityText(user string, after []string, limit int) (string, []any) {
 
 // forgetLeft takes the names of others out of events in organizations that the caller does not belong to any more.
 func forgetLeft(ctx context.Context, r *op.Reader, events []Event) error {
-	rows, err := r.Query(ctx, "SELECT organization FROM members WHERE user_id = $1 AND status <> 'removed'", r.Actor.User)
+	rows, err := r.Query(ctx, `SELECT m.organization FROM members m
+		WHERE m.user_id = $1 AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $2)`, r.Actor.User, r.Micros())
 	if err != nil {
 		return err
 	}

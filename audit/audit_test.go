@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guildhall/guildhall/access/accesstest"
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/sqldb"
@@ -22,16 +21,16 @@ import (
 
 // story is an organization in which a few things happened.
 type story struct {
-	*accesstest.Hall
+	*hall
 	t        *testing.T
 	acme     string
-	ada, bob accesstest.Person
-	cyd      accesstest.Person
+	ada, bob person
+	cyd      person
 }
 
 func tell(t *testing.T, db *sqldb.DB) *story {
 	t.Helper()
-	s := &story{Hall: accesstest.New(t, db, "automation"), t: t}
+	s := &story{hall: newHall(t, db, "automation"), t: t}
 	s.acme, s.ada = s.Found("acme", "ada@acme.test")
 	s.bob, s.cyd = s.Join(s.acme, "bob@acme.test", "editor"), s.Join(s.acme, "cyd@acme.test", "editor")
 	s.After(24 * time.Hour) // Tuesday
@@ -54,17 +53,17 @@ func (s *story) must(err error) {
 	}
 }
 
-func (s *story) member(p accesstest.Person) directory.MemberInput {
+func (s *story) member(p person) directory.MemberInput {
 	return directory.MemberInput{InOrganization: op.InOrganization{Organization: s.acme}, Member: p.Member}
 }
 
-func (s *story) changes(p accesstest.Person, role string) {
+func (s *story) changes(p person, role string) {
 	s.t.Helper()
 	_, err := directory.UpdateMember.Call(s.As(s.ada.Token), s.Service, directory.UpdateMemberInput{MemberInput: s.member(p), Role: &role})
 	s.must(err)
 }
 
-func (s *story) suspends(p accesstest.Person) {
+func (s *story) suspends(p person) {
 	s.t.Helper()
 	_, err := directory.SuspendMember.Call(s.As(s.ada.Token), s.Service, directory.EndMemberInput{MemberInput: s.member(p), Reason: "on leave"})
 	s.must(err)
@@ -156,7 +155,7 @@ func TestAnEventSaysEverything(t *testing.T) {
 		if e.Actor.Kind != op.UserActor || e.Actor.ID != s.ada.User || e.Actor.Name != "Ada" || e.Actor.Email != s.ada.Email ||
 			e.Organization != s.acme || len(e.Targets) != 1 || e.Targets[0].ID != s.cyd.Member || e.Targets[0].Name != "Cyd" ||
 			e.Outcome != op.OutcomeOK || e.Count != 1 || e.Reason != "on leave" || e.Address != "203.0.113.7" || e.Agent != "test" ||
-			e.RequestID != "req_1" || len(e.Leaf) != 64 || !e.Time.Equal(accesstest.Monday.Add(24*time.Hour)) {
+			e.RequestID != "req_1" || len(e.Leaf) != 64 || !e.Time.Equal(monday.Add(24*time.Hour)) {
 			t.Errorf("got %+v", e)
 		}
 		if len(e.Changes) != 1 || e.Changes[0].Field != "status" || e.Changes[0].Before != "active" || e.Changes[0].After != "suspended" {
@@ -398,7 +397,7 @@ func TestALongExportGoesOnPageByPage(t *testing.T) {
 
 func TestOnesOwnActivityIsOnesOwn(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *story) {
-		mine := func(p accesstest.Person) []string {
+		mine := func(p person) []string {
 			var said []string
 			cursor := ""
 			for {

@@ -1,6 +1,4 @@
-// Package accesstest gives tests of access, of the audit log and of their edges a small hall: the real rooms on a real
-// database, with a clock that stands still, and people with sessions.
-package accesstest
+package audit_test
 
 import (
 	"context"
@@ -10,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guildhall/guildhall/access"
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
@@ -21,47 +18,43 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// Monday is when every hall begins.
-var Monday = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+// monday is when every hall begins.
+var monday = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
-// Hall is a service with its access. Writes of more than 8 statements of these rooms fail the test.
-type Hall struct {
+// hall is a service whose own writes are held to 8 statements.
+type hall struct {
 	T       testing.TB
 	DB      *sqldb.DB
 	Charter *charter.Charter
 	Service *op.Service
-	Access  *access.Access
-	// Fenced is called within a change, after its fence and before its commit. Nil: nothing is.
-	Fenced func()
-	now    atomic.Int64
+	now     atomic.Int64
 }
 
-// Person is somebody with a session and a membership.
-type Person struct {
+// person is somebody with a session and a membership.
+type person struct {
 	User, Member, Email, Name, Session, Token string
 }
 
-// New makes a hall of a ready-made charter on an empty, migrated database.
-func New(t testing.TB, db *sqldb.DB, product string) *Hall {
+// newHall makes a hall of a ready-made charter on an empty, migrated database.
+func newHall(t testing.TB, db *sqldb.DB, product string) *hall {
 	t.Helper()
-	h := &Hall{T: t, DB: db}
-	h.now.Store(Monday.UnixMicro())
+	h := &hall{T: t, DB: db}
+	h.now.Store(monday.UnixMicro())
 	var err error
 	if h.Charter, err = charter.Ready(product); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := op.FoundInstance(t.Context(), db, false, product, Monday); err != nil {
+	if _, err := op.FoundInstance(t.Context(), db, false, product, monday); err != nil {
 		t.Fatal(err)
 	}
-	h.Access = access.New(access.Config{Charter: h.Charter, Now: h.Now})
 	operations := append(directory.Operations(), credential.Operations()...)
-	operations = append(append(operations, access.Operations()...), audit.Operations()...)
+	operations = append(operations, audit.Operations()...)
 	h.Service, err = op.New(op.Config{
 		DB: db, Charter: h.Charter, Secrets: secret.NewRing(), Operations: append(operations, begin, change),
-		Load: directory.Load, Fence: h.fence, Holders: directory.Holders, Now: h.Now,
+		Load: directory.Load, Holders: directory.Holders, Now: h.Now,
 		Settings: op.Settings{BaseURL: "https://hall.test"},
 		Observe: func(o op.Observation) {
-			if ours := []string{"audit", "access", "me"}; o.Statements > 8 && slices.Contains(ours, strings.Split(o.Operation, ".")[0]) {
+			if ours := []string{"audit", "me"}; o.Statements > 8 && slices.Contains(ours, strings.Split(o.Operation, ".")[0]) {
 				t.Errorf("%s ran %d statements in its transaction", o.Operation, o.Statements)
 			}
 		},
@@ -69,23 +62,14 @@ func New(t testing.TB, db *sqldb.DB, product string) *Hall {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Access.Attach(h.Service)
 	return h
 }
 
-func (h *Hall) fence(ctx context.Context, principals []op.Fence) (func(), error) {
-	release, err := h.Access.Fence(ctx, principals)
-	if h.Fenced != nil {
-		h.Fenced()
-	}
-	return release, err
-}
-
 // Now is the hall's clock.
-func (h *Hall) Now() time.Time { return time.UnixMicro(h.now.Load()).UTC() }
+func (h *hall) Now() time.Time { return time.UnixMicro(h.now.Load()).UTC() }
 
 // After moves the clock.
-func (h *Hall) After(d time.Duration) { h.now.Add(d.Microseconds()) }
+func (h *hall) After(d time.Duration) { h.now.Add(d.Microseconds()) }
 
 // begin begins a session for a user.
 var begin = &op.Op[beginInput, begun]{
@@ -106,7 +90,7 @@ type begun struct {
 }
 
 // SignIn begins a session for somebody.
-func (h *Hall) SignIn(user string) (session, token string) {
+func (h *hall) SignIn(user string) (session, token string) {
 	h.T.Helper()
 	b, err := begin.Call(h.T.Context(), h.Service, beginInput{user})
 	h.must(err)
@@ -114,22 +98,22 @@ func (h *Hall) SignIn(user string) (session, token string) {
 }
 
 // As makes calls with a credential.
-func (h *Hall) As(token string) context.Context {
+func (h *hall) As(token string) context.Context {
 	return op.As(h.T.Context(), op.Caller{Credential: token, Address: "203.0.113.7", Agent: "test", RequestID: "req_1"})
 }
 
 // Operator makes calls as the operator at the machine.
-func (h *Hall) Operator() context.Context { return op.As(h.T.Context(), op.Caller{Machine: true}) }
+func (h *hall) Operator() context.Context { return op.As(h.T.Context(), op.Caller{Machine: true}) }
 
 // Found makes an organization with an owner, and gives its id.
-func (h *Hall) Found(slug, owner string) (string, Person) {
+func (h *hall) Found(slug, owner string) (string, person) {
 	h.T.Helper()
 	name, _, _ := strings.Cut(owner, "@")
 	name = strings.ToUpper(name[:1]) + name[1:]
 	o, err := directory.ProvisionOrganization.Call(h.Operator(), h.Service, directory.ProvisionOrganizationInput{
 		CreateOrganizationInput: directory.CreateOrganizationInput{Name: slug, Slug: slug}, Owner: owner, OwnerName: name})
 	h.must(err)
-	p := Person{Email: owner, Name: name}
+	p := person{Email: owner, Name: name}
 	h.row("SELECT m.id, m.user_id FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization = $1 AND u.email_folded = $2",
 		[]any{o.ID, owner}, &p.Member, &p.User)
 	p.Session, p.Token = h.SignIn(p.User)
@@ -137,10 +121,10 @@ func (h *Hall) Found(slug, owner string) (string, Person) {
 }
 
 // User makes a user with a session, who belongs nowhere.
-func (h *Hall) User(email string) Person {
+func (h *hall) User(email string) person {
 	h.T.Helper()
 	name, _, _ := strings.Cut(email, "@")
-	p := Person{User: id.New("usr", h.Now()), Email: email, Name: strings.ToUpper(name[:1]) + name[1:]}
+	p := person{User: id.New("usr", h.Now()), Email: email, Name: strings.ToUpper(name[:1]) + name[1:]}
 	h.Exec("INSERT INTO streams (id, seq, at) VALUES ($1, 0, $2)", p.User, h.now.Load())
 	h.Exec(`INSERT INTO users (id, external_id, email, email_folded, name, time_zone, version, created_at, updated_at)
 		VALUES ($1, $2, $3, $3, $4, 'UTC', 1, $5, $5)`, p.User, "ext-"+name, email, p.Name, h.now.Load())
@@ -149,35 +133,24 @@ func (h *Hall) User(email string) Person {
 }
 
 // Join makes a new user a member, behind the back of the operations.
-func (h *Hall) Join(organization, email, role string) Person {
+func (h *hall) Join(organization, email, role string) person {
 	h.T.Helper()
 	p := h.User(email)
 	p.Member = h.Enter(organization, p, role)
 	return p
 }
 
-// Enter makes a user a member, behind the back of the operations, and fences as one would.
-func (h *Hall) Enter(organization string, p Person, role string) string {
+// Enter makes a user a member, behind the back of the operations.
+func (h *hall) Enter(organization string, p person, role string) string {
 	h.T.Helper()
-	release, err := h.Access.Fence(h.T.Context(), []op.Fence{{Kind: op.FenceUser, ID: p.User}})
-	h.must(err)
-	defer release()
 	member := id.New("mem", h.Now())
 	h.Exec(`INSERT INTO members (id, organization, user_id, role, status, sort_name, ends_at, last_active_at, joined_at, removed_at, version)
 		VALUES ($1, $2, $3, $4, 'active', $5, 0, 0, $6, 0, 1)`, member, organization, p.User, role, p.Email, h.now.Load())
 	return member
 }
 
-// ServiceKey makes a service key, and gives its id and secret.
-func (h *Hall) ServiceKey() (key, token string) {
-	h.T.Helper()
-	k, err := credential.CreateServiceKey.Call(h.Operator(), h.Service, credential.CreateServiceKeyInput{Name: "back end"})
-	h.must(err)
-	return k.ID, k.Secret
-}
-
 // Exec runs one statement in a transaction of its own, behind the back of the operations.
-func (h *Hall) Exec(query string, args ...any) {
+func (h *hall) Exec(query string, args ...any) {
 	h.T.Helper()
 	h.must(h.DB.Write(h.T.Context(), func(tx *sqldb.Tx) error {
 		_, err := tx.Exec(h.T.Context(), query, args...)
@@ -185,14 +158,14 @@ func (h *Hall) Exec(query string, args ...any) {
 	}))
 }
 
-func (h *Hall) row(query string, args []any, into ...any) {
+func (h *hall) row(query string, args []any, into ...any) {
 	h.T.Helper()
 	h.must(h.DB.Read(h.T.Context(), func(tx *sqldb.Tx) error {
 		return tx.QueryRow(h.T.Context(), query, args...).Scan(into...)
 	}))
 }
 
-func (h *Hall) must(err error) {
+func (h *hall) must(err error) {
 	h.T.Helper()
 	if err != nil {
 		h.T.Fatal(err)
@@ -211,7 +184,7 @@ var change = &op.Op[struct{}, struct{}]{
 type changeKey struct{}
 
 // Change runs fn within an operation of the operator.
-func (h *Hall) Change(fn func(ctx context.Context, tx *op.Tx) error) error {
+func (h *hall) Change(fn func(ctx context.Context, tx *op.Tx) error) error {
 	_, err := change.Call(context.WithValue(h.Operator(), changeKey{}, fn), h.Service, struct{}{})
 	return err
 }
