@@ -94,8 +94,8 @@ func serveDemo(ctx context.Context, p process, f demoFlags, d *demo.Demo, l net.
 	if err := printed(p.stdout); err != nil {
 		return err
 	}
-	handler := server.New(server.Config{Service: d.Hall().Service(), BaseURL: localURL(l), Ready: d.Hall().Ready,
-		Extra: map[string]http.Handler{"/dev/": d.Handler()}, Log: log})
+	handler := server.ForHall(d.Hall(), server.HallConfig{BaseURL: localURL(l), Demo: true, Log: log,
+		Extra: map[string]http.Handler{"/dev/": d.Handler()}})
 	return together(ctx, d.Run, func(ctx context.Context) error {
 		return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: handler, Log: log})
 	})

@@ -92,8 +92,8 @@ func greet(ctx context.Context, p process, c *config.Loaded, hall *guildhall.Hal
 
 func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, log *slog.Logger) http.Handler {
 	proxies, _ := c.Proxies() // checked with the configuration
-	return server.New(server.Config{Service: hall.Service(), BaseURL: c.BaseURL, TrustedProxies: proxies, Ready: hall.Ready,
-		Extra: map[string]http.Handler{"GET " + start.Path: page, "POST " + start.Path: page}, Log: log})
+	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Log: log,
+		Extra: map[string]http.Handler{start.Path: page}})
 }
 
 // listenAndServe serves the handler, and metrics where they are wanted, until ctx ends or one of them fails.

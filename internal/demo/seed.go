@@ -182,11 +182,7 @@ func (s *seeding) settings(ctx context.Context) error {
 
 // invite leaves one invitation pending and cancels another.
 func (s *seeding) invite(ctx context.Context) error {
-	c := s.demo.config.Charter
-	role := c.Roles()[0]
-	if role == c.OwnerRole() {
-		return nil
-	}
+	role := s.demo.config.Charter.Roles()[0]
 	ctx = op.As(ctx, as(s.owner))
 	service := s.demo.hall.Service()
 	for _, name := range []string{s.tenant.invited, s.tenant.cancelled} {
@@ -210,11 +206,8 @@ func (s *seeding) invite(ctx context.Context) error {
 
 // refusal lets whoever has the lowest role try what they may not, so that the audit log shows what that looks like.
 func (s *seeding) refusal(ctx context.Context) error {
-	roles := rolesDown(s.demo.config.Charter)
-	if len(roles) == 1 {
-		return nil
-	}
-	session, err := s.demo.signIn(ctx, s.tenant.email(s.tenant.person(len(roles)-1)))
+	last := len(s.demo.config.Charter.Roles()) - 1
+	session, err := s.demo.signIn(ctx, s.tenant.email(s.tenant.person(last)))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -152,7 +153,7 @@ func (l *Loaded) takeEnvironment(env map[string]string) error {
 			delete(env, s.Env())
 		}
 	}
-	for name := range env {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if slices.Contains(otherVariables, name) {
 			continue
 		}

@@ -1,0 +1,25 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+
+	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/server/internal/gate"
+)
+
+// HallConfig says how a hall is served.
+type HallConfig struct {
+	BaseURL        string                  // the one of the hall's settings
+	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
+	Extra          map[string]http.Handler // further ServeMux patterns
+	Demo           bool                    // the console shows the page of its components
+	Log            *slog.Logger            // nil: slog.Default
+}
+
+// ForHall makes the handler of everything that a hall has: its operations and its checks.
+func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
+	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies,
+		Gate: gate.New(gate.Config{Access: h.Access(), BaseURL: c.BaseURL}), Extra: c.Extra, Ready: h.Ready, Log: c.Log})
+}
