@@ -23,7 +23,6 @@ type TokenInput struct {
 type offer struct {
 	invitationRow
 	organizationSlug, organizationName string
-	closed                             bool // the organization is being deleted
 	seats, members                     int64
 	proved                             bool // the link was mailed, so whoever has it can read that address
 	inviterNow                         decide.Principal

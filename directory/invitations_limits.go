@@ -35,13 +35,6 @@ func readCapacity(ctx context.Context, r *op.Reader, organization, inviter strin
 	return c, err
 }
 
-// seatsUsed says how many seats of an organization are taken, by members and by pending invitations, and how many there
-// are; a limit of 0 is none.
-func seatsUsed(ctx context.Context, r *op.Reader, organization string) (used, limit int64, err error) {
-	c, err := readCapacity(ctx, r, organization, "")
-	return c.members + c.pending, c.seats, err
-}
-
 // seat takes a seat for one more pending invitation.
 func (c *capacity) seat() error {
 	if c.seats > 0 && c.members+c.pending >= c.seats {
