@@ -4,8 +4,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 
 	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/server/internal/console"
 	"github.com/guildhall/guildhall/server/internal/gate"
 )
 
@@ -18,8 +20,16 @@ type HallConfig struct {
 	Log            *slog.Logger            // nil: slog.Default
 }
 
-// ForHall makes the handler of everything that a hall has: its operations and its checks.
+// ForHall makes the handler of everything that a hall has: its operations, its checks and its console.
 func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
-	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies,
+	pages := console.New(console.Config{Service: h.Service(), Access: h.Access(), BaseURL: c.BaseURL, Secure: secure(c.BaseURL),
+		Demo: c.Demo, Log: c.Log})
+	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
 		Gate: gate.New(gate.Config{Access: h.Access(), BaseURL: c.BaseURL}), Extra: c.Extra, Ready: h.Ready, Log: c.Log})
+}
+
+// secure reports whether browsers come over https.
+func secure(base string) bool {
+	u, err := url.Parse(base)
+	return err == nil && u.Scheme == "https"
 }

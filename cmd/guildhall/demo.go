@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
@@ -94,8 +93,7 @@ func serveDemo(ctx context.Context, p process, f demoFlags, d *demo.Demo, l net.
 	if err := printed(p.stdout); err != nil {
 		return err
 	}
-	handler := server.ForHall(d.Hall(), server.HallConfig{BaseURL: localURL(l), Demo: true, Log: log,
-		Extra: map[string]http.Handler{"/dev/": d.Handler()}})
+	handler := demo.LocalOnly(server.ForHall(d.Hall(), server.HallConfig{BaseURL: localURL(l), Demo: true, Extra: d.Pages(), Log: log}))
 	return together(ctx, d.Run, func(ctx context.Context) error {
 		return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: handler, Log: log})
 	})

@@ -153,7 +153,9 @@ func (d *demoRun) keepsItsContract(name string) {
 		t.Errorf("first is %s, %s; want ada@acme.test, who owns it", first.Email, first.Role)
 	}
 	d.wants(200, nil, "GET", "/v1/organizations/acme", d.ServiceKey, "")
-	var pending struct{ Data []struct{ Email, State string } }
+	var pending struct {
+		Data []struct{ Email, State string }
+	}
 	d.wants(200, &pending, "GET", "/v1/organizations/globex/invitations?state=pending", d.Organizations[1].Members[0].Token, "")
 	if len(pending.Data) != 1 || pending.Data[0].Email != "nia@globex.test" {
 		t.Errorf("pending invitations %+v", pending.Data)
@@ -193,10 +195,7 @@ func TestOpeningAMailedLinkConsumesNothing(t *testing.T) {
 	if !ok || !strings.HasPrefix(path, "/i/") {
 		t.Fatalf("link %q does not lead to %s/i/", link, d.URL)
 	}
-	for range 3 {
-		d.calls("GET", path, "", "")
-		d.calls("HEAD", path, "", "")
-	}
+	d.opens(path)
 	var joined struct{ Role string }
 	d.wants(200, &joined, "POST", "/v1/invitations/accept", "", fmt.Sprintf(`{"token": %q}`, strings.TrimPrefix(path, "/i/")))
 	if joined.Role != "editor" {
@@ -205,13 +204,36 @@ func TestOpeningAMailedLinkConsumesNothing(t *testing.T) {
 	d.wants(410, nil, "POST", "/v1/invitations/accept", "", fmt.Sprintf(`{"token": %q}`, strings.TrimPrefix(path, "/i/")))
 }
 
+// opens opens a page as a scanner does: again and again.
+func (d *demoRun) opens(path string) {
+	d.t.Helper()
+	for range 3 {
+		for _, method := range []string{"GET", "HEAD"} {
+			if got, _ := d.calls(method, path, "", ""); got != 200 {
+				d.t.Errorf("%s %s: %d, want 200", method, path, got)
+			}
+		}
+	}
+}
+
+// T-033: neither does it with the link that signs in.
+func TestOpeningTheLinkOfASignInConsumesNothing(t *testing.T) {
+	d := startDemo(t, "--data", t.TempDir())
+	d.wants(200, nil, "POST", "/v1/signin/begin", "", `{"email": "cy@acme.test"}`)
+	path := strings.TrimPrefix(d.mail("cy@acme.test").Links[0], d.URL)
+	d.opens(path)
+	_, token, _ := strings.Cut(path, "token=")
+	d.wants(200, nil, "POST", "/v1/signin/complete", "", fmt.Sprintf(`{"token": %q}`, token))
+	d.wants(410, nil, "POST", "/v1/signin/complete", "", fmt.Sprintf(`{"token": %q}`, token))
+}
+
 func TestDevAnswersToLocalNamesOnly(t *testing.T) {
 	d := startDemo(t, "--data", t.TempDir())
 	u, err := url.Parse(d.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/dev/mail", "/dev/mail.json", "/dev/sign-in", "/dev/nothing"} {
+	for _, path := range []string{"/dev/mail", "/dev/mail.json", "/dev/sign-in", "/dev/components", "/dev/nothing"} {
 		for host, open := range map[string]bool{
 			"localhost": true, "localhost:" + u.Port(): true, "127.0.0.1:" + u.Port(): true, "LOCALHOST:1": true,
 			"evil.example.com": false, "evil.example.com:" + u.Port(): false, "localhost.evil.example.com": false, "127.0.0.1.nip.io": false,
@@ -305,6 +327,20 @@ func TestFreshBeginsAnew(t *testing.T) {
 	}
 }
 
+// A PostgreSQL database may hold more than the demo's tables, so the demo empties none.
+func TestFreshEmptiesNoPostgreSQL(t *testing.T) {
+	data, dsn := t.TempDir(), testdb.Empty(t, sqldb.PostgreSQL)
+	startDemo(t, "--data", data, "--database", dsn, "--fresh").stopWell()
+	got := runs(t, nil, "demo", "--addr", "127.0.0.1:0", "--data", data, "--database", dsn, "--fresh")
+	if got.code != 1 || !strings.Contains(got.stderr, "make an empty PostgreSQL database") {
+		t.Errorf("exit code %d, %s", got.code, got.stderr)
+	}
+	other := startDemo(t, "--data", data, "--database", testdb.Empty(t, sqldb.PostgreSQL))
+	if len(other.Organizations) != 2 {
+		t.Errorf("on another database, the same folder has %d organizations", len(other.Organizations))
+	}
+}
+
 func TestTheDemoTouchesNothingButItsOwn(t *testing.T) {
 	data := t.TempDir()
 	file := filepath.Join(data, "guildhall.db")
@@ -369,8 +405,8 @@ func TestTheSignInPageSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	browser := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	me := func() int {
-		answer, err := browser.Get(d.URL + "/v1/me")
+	get := func(path string) int {
+		answer, err := browser.Get(d.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -382,7 +418,7 @@ func TestTheSignInPageSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	page.Body.Close()
-	if got := me(); page.StatusCode != 200 || got != 401 {
+	if got := get("/v1/me"); page.StatusCode != 200 || got != 401 {
 		t.Errorf("opening the page: %d, and then /v1/me: %d; want 200 and nobody signed in", page.StatusCode, got)
 	}
 	sent, err := browser.PostForm(d.URL+"/dev/sign-in", url.Values{"user": {"ada@acme.test"}})
@@ -390,8 +426,13 @@ func TestTheSignInPageSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent.Body.Close()
-	if got := me(); sent.StatusCode != 303 || sent.Header.Get("Location") != "/o/acme" || got != 200 {
-		t.Errorf("signing in: %d to %q, and then /v1/me: %d", sent.StatusCode, sent.Header.Get("Location"), got)
+	if sent.StatusCode != 303 || sent.Header.Get("Location") != "/o/acme" {
+		t.Errorf("signing in: %d to %q", sent.StatusCode, sent.Header.Get("Location"))
+	}
+	for _, path := range []string{"/v1/me", "/o/acme/settings/team"} {
+		if got := get(path); got != 200 {
+			t.Errorf("signed in, %s: %d, want 200", path, got)
+		}
 	}
 	if got, _ := d.calls("POST", "/dev/sign-in", "", "user=ada@acme.test", func(r *http.Request) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -56,6 +56,9 @@ func Open(ctx context.Context, c Config) (*Demo, error) {
 	if d.hall, err = guildhall.Open(ctx, d.hallConfig()); err != nil {
 		return nil, withAdvice(err)
 	}
+	if c.Fresh && !d.hall.Empty() {
+		return nil, errors.Join(errNotFresh, d.hall.Close())
+	}
 	if err := d.populate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("demo data: %w", err), d.hall.Close())
 	}
@@ -93,13 +96,14 @@ func (d *Demo) prepare(ctx context.Context) error {
 	switch {
 	case used && !marked:
 		return fmt.Errorf("%s holds data that no demo made: the demo does not touch it; name another folder with --data", d.config.Data)
-	case !d.config.Fresh || !marked:
+	case !d.config.Fresh || !marked || d.config.Database != "":
 		return nil
-	case d.config.Database != "":
-		return errors.New("--fresh begins anew with files only: make an empty PostgreSQL database, and name it with --database")
 	}
 	return d.forget(ctx)
 }
+
+// errNotFresh answers --fresh on a PostgreSQL database, which the demo does not empty: it may hold more than the demo's.
+var errNotFresh = errors.New("--fresh empties files only: make an empty PostgreSQL database, and name it with --database")
 
 func exists(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))

@@ -24,23 +24,36 @@ var pagesSource string
 
 var pages = template.Must(template.New("pages").Funcs(template.FuncMap{"linked": linked}).Parse(pagesSource))
 
-// Handler serves /dev/: the mailbox, the clock and the page that signs in. It answers to the host names localhost and
-// 127.0.0.1 only, so no other site reaches it by a name of its own.
-func (d *Demo) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /dev/mail", d.mailPage)
-	mux.HandleFunc("GET /dev/mail.json", d.mailJSON)
-	mux.HandleFunc("POST /dev/clock", d.moveClock)
-	mux.Handle("GET /dev/sign-in", fromHere(d.signInPage))
-	mux.Handle("POST /dev/sign-in", fromHere(d.signInOnPage))
+// Pages are the demo's own pages, by their ServeMux patterns: the mailbox, the clock and the page that signs in. They
+// belong behind LocalOnly.
+func (d *Demo) Pages() map[string]http.Handler {
+	return map[string]http.Handler{
+		"GET /dev/mail":      ownStyle(d.mailPage),
+		"GET /dev/mail.json": ownStyle(d.mailJSON),
+		"POST /dev/clock":    ownStyle(d.moveClock),
+		"GET /dev/sign-in":   fromHere(ownStyle(d.signInPage)),
+		"POST /dev/sign-in":  fromHere(ownStyle(d.signInOnPage)),
+	}
+}
+
+// ownStyle lets a page bring its style and its form along, and keeps it out of caches.
+func ownStyle(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		next(w, r)
+	}
+}
+
+// LocalOnly answers /dev/ to the host names localhost and 127.0.0.1 only, so that no other site reaches it by a name of
+// its own that leads here.
+func LocalOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !localName(r.Host) {
+		if strings.HasPrefix(r.URL.Path, "/dev/") && !localName(r.Host) {
 			http.NotFound(w, r)
 			return
 		}
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-		mux.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 
