@@ -194,20 +194,16 @@ func listMembers(ctx context.Context, tx *op.Tx, in ListMembersInput) (op.List[M
 	}
 	order := orderOf(tx.Charter, in.Sort)
 	var c conditions
-	c.add("m.organization = ?", tx.Organization())
-	c.add("m.status <> ?", "removed")
+	c.param(tx.Organization())
+	c.parts = append(c.parts, "m.status <> 'removed'")
 	in.filter(&c, tx.Micros())
 	order.after(&c, in.After())
-	rows, err := tx.Query(ctx, "SELECT "+memberColumns+", "+order.column+" FROM members m JOIN users u ON u.id = m.user_id WHERE "+c.where()+
+	rows, err := tx.Query(ctx, "SELECT "+memberColumns+", "+order.column+" FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization = $1 AND "+c.where()+
 		" ORDER BY "+order.text()+" LIMIT "+c.param(in.Size()+1), c.args...)
 	if err != nil {
 		return op.List[Member]{}, err
 	}
 	defer rows.Close()
-	type row struct {
-		Member
-		position string
-	}
 	var found []Member
 	positions := map[string]string{}
 	for rows.Next() {
