@@ -140,6 +140,7 @@ var wholeInstance = map[string]string{
 	"UPDATE members SET sort_name":                                  "a person's name changes in all their organizations",
 	"WHERE m.user_id = $1 AND m.status <> 'removed' AND (m.ends_at": "a person's own organizations",
 	"SELECT role, count(*) FROM members WHERE status":               "the doctor reads everything",
+	"WHERE m.user_id = u.id AND m.status <> 'removed'":              "how many organizations a person has",
 	"SELECT id, ends_at FROM members WHERE role":                    "the doctor reads everything",
 	"FROM members WHERE ends_at <> 0 AND ends_at <=":                "scheduled work on all organizations",
 	"token_hash =":        "an invitation's token is the proof, and names its organization",
