@@ -120,7 +120,7 @@ func parseWord(word string) ([]Term, error) {
 	field, value, found := strings.Cut(rest, ":")
 	switch {
 	case !found:
-		return nil, fmt.Errorf("say what %q is: actor:, action:, target:, outcome: or created:", word)
+		return nil, fmt.Errorf("put actor:, action:, target:, outcome: or created: before %q", word)
 	case value == "":
 		return nil, fmt.Errorf("%s: needs a value", field)
 	case field == "created" && not:
@@ -131,7 +131,7 @@ func parseWord(word string) ([]Term, error) {
 		t, err := Term{Field: field, Value: value, Not: not}.checked()
 		return []Term{t}, err
 	}
-	return nil, fmt.Errorf("there is no %s: there are actor:, action:, target:, outcome: and created:", field)
+	return nil, fmt.Errorf("of actor:, action:, target:, outcome: and created: none is called %s", field)
 }
 
 // parseCreated reads >TIME, >=TIME, <TIME, <=TIME, FROM..TO and a time alone. A day is all of it.
