@@ -306,15 +306,13 @@ func (o *offer) vouched(ctx context.Context, tx *op.Tx) error {
 	return op.Keep(waiting)
 }
 
-// person makes a user for the invited address where there is none. The mailed link has proved the address.
-func (o *offer) person(ctx context.Context, tx *op.Tx, name string) error {
+// person makes a user for the invited address where there is none. The mailed link has proved the address. The user's
+// own audit stream begins with the first thing that they do.
+func (o *offer) person(ctx context.Context, tx *op.Tx, name string) (err error) {
 	if o.user.ID != "" {
 		return nil
 	}
-	var err error
-	if o.user, err = InsertUser(ctx, tx, tx.NewID("usr"), o.email, name); err == nil {
-		err = tx.FoundAlso(ctx, o.user.ID)
-	}
+	o.user, err = InsertUser(ctx, tx, tx.NewID("usr"), o.email, name)
 	if _, taken := sqldb.Conflict(err); taken {
 		return &op.Error{Kind: op.Unavailable, Text: "an account was made for this address at the same moment: try again", RetryAfter: time.Second}
 	}

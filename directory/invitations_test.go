@@ -40,6 +40,12 @@ func TestAnInvitationIsMailedAndAccepted(t *testing.T) {
 		if me.User.Email != "Zoe@acme.test" || me.User.Name != "Zoe Z" || len(me.Organizations) != 1 || me.Organizations[0].Member != joined.Member {
 			t.Errorf("the session stands for %+v", me)
 		}
+		for n, name := range []string{"Zoe", "Zoe Zimmermann"} {
+			must(directory.UpdateMe.Call(h.holding("", r.Session.Token).ctx, h.service, directory.UpdateMeInput{Name: &name}))(t)
+			if seq := h.count("SELECT seq FROM streams WHERE id = $1", joined.User); seq != n+1 {
+				t.Errorf("after %d acts of their own the person's log is at %d", n+1, seq)
+			}
+		}
 		if got := h.owner.gets(i.ID); got.State != directory.Accepted || got.Member != joined.Member || got.SettledAt == nil {
 			t.Errorf("afterwards the invitation is %+v", got)
 		}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -435,13 +436,22 @@ func (c *call) about() string {
 // next counts the stream's sequence up. Times within a stream never run backwards.
 func (tx *Tx) next(ctx context.Context) error {
 	c := tx.call
-	err := tx.QueryRow(ctx, `UPDATE streams SET seq = seq + 1, at = CASE WHEN at < $2 THEN $2 ELSE at END
-		WHERE id = $1 RETURNING seq, at`, c.stream, tx.Micros()).Scan(&c.seq, &c.at)
+	query := `UPDATE streams SET seq = seq + 1, at = CASE WHEN at < $2 THEN $2 ELSE at END WHERE id = $1 RETURNING seq, at`
+	if strings.HasPrefix(c.stream, "usr_") {
+		query = firstOrNext
+	}
+	err := tx.QueryRow(ctx, query, c.stream, tx.Micros()).Scan(&c.seq, &c.at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
 	return err
 }
+
+// firstOrNext is next for a person's stream, which begins with the first row in it: whoever only joined an organization
+// has done nothing of their own yet.
+const firstOrNext = `INSERT INTO streams (id, seq, at) VALUES ($1, 1, $2)
+	ON CONFLICT (id) DO UPDATE SET seq = streams.seq + 1, at = CASE WHEN streams.at < $2 THEN $2 ELSE streams.at END
+	RETURNING seq, at`
 
 func (s *Service) fence(ctx context.Context, c *call) (func(), error) {
 	if c.bound.fences == nil && len(c.fences) == 0 || s.config.Fence == nil {
