@@ -125,6 +125,9 @@ func pause(ctx context.Context, attempt int) error {
 // Exec runs a statement and returns how many rows it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	t.count()
+	if err := plain(args); err != nil {
+		return 0, err
+	}
 	result, err := t.tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -135,6 +138,9 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 // Query runs a query. The caller closes the rows before the next statement.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	t.count()
+	if err := plain(args); err != nil {
+		return nil, err
+	}
 	return t.tx.QueryContext(ctx, query, args...)
 }
 
@@ -142,6 +148,11 @@ func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 // sql.ErrNoRows.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	t.count()
+	if plain(args) != nil { // a row has no error of its own: its Scan says that the query was given up
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		return t.tx.QueryRowContext(gone, query)
+	}
 	return t.tx.QueryRowContext(ctx, query, args...)
 }
 
@@ -156,3 +167,19 @@ func (t *Tx) Statements() int { return t.statements }
 
 // Dialect returns which of the two databases the transaction runs on.
 func (t *Tx) Dialect() Dialect { return t.dialect }
+
+// plain refuses arguments that no driver takes. It is asked before database/sql is: a driver that panics over an
+// argument leaves the transaction's lock held, and the rollback would wait for it for ever.
+func plain(args []any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("an argument of a query panics: %v", p)
+		}
+	}()
+	for i, arg := range args {
+		if _, err := driver.DefaultParameterConverter.ConvertValue(arg); err != nil {
+			return fmt.Errorf("argument %d of a query: %w", i+1, err)
+		}
+	}
+	return nil
+}

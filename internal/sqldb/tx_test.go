@@ -2,6 +2,8 @@ package sqldb_test
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"sync"
 	"testing"
@@ -202,5 +204,35 @@ func TestWritersDoNotDisturbEachOther(t *testing.T) {
 			}
 			return err
 		})
+	})
+}
+
+// panicking is an argument whose conversion panics, as that of a nil pointer does.
+type panicking struct{}
+
+func (panicking) Value() (driver.Value, error) { panic("no value") }
+
+// An argument that no driver takes is an error, and the next transaction begins: the only writer is not lost.
+func TestStrangeArgumentsDoNotHang(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
+		for _, arg := range []any{panicking{}, []string{"a"}, struct{}{}, make(chan int)} {
+			err := db.Write(t.Context(), func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(t.Context(), "UPDATE streams SET at = 0 WHERE id = $1", arg)
+				return err
+			})
+			if err == nil {
+				t.Errorf("%T is taken as an argument", arg)
+			}
+			err = db.Read(t.Context(), func(tx *sqldb.Tx) error {
+				var id string
+				return tx.QueryRow(t.Context(), "SELECT id FROM streams WHERE id = $1", arg).Scan(&id)
+			})
+			if err == nil || errors.Is(err, sql.ErrNoRows) {
+				t.Errorf("%T is taken as an argument of a row: %v", arg, err)
+			}
+		}
+		if err := db.Write(t.Context(), func(*sqldb.Tx) error { return nil }); err != nil {
+			t.Errorf("the next transaction: %v", err)
+		}
 	})
 }
