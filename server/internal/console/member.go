@@ -2,6 +2,7 @@ package console
 
 import (
 	"strings"
+	"time"
 
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/charter"
@@ -340,6 +341,14 @@ func (v *visit) endDateField(value string) ui.InputProps {
 func askEnd(v *visit) error {
 	m, err := v.member()
 	if err != nil {
+		return err
+	}
+	current := "never"
+	if m.EndsAt != nil {
+		current = m.EndsAt.Format(time.RFC3339Nano)
+	}
+	_, err = v.dryRun(directory.UpdateMember, directory.UpdateMemberInput{MemberInput: v.oneMember(), EndsAt: &current})
+	if err != nil && op.AsError(err).Kind == op.Denied {
 		return err
 	}
 	c := confirmation{id: "end-membership", title: ui.T("Set an end date for %s", m.Label()), version: m.ETag(), cancel: v.memberHref(m.ID, ""),

@@ -136,18 +136,17 @@ func (p generalPage) editable() bool { return p.can("settings.update") }
 // saveGeneral saves what was sent, unless somebody else saved something since: then both are shown.
 func saveGeneral(v *visit) error {
 	in, ok := v.generalInput()
-	var out directory.Organization
-	err := error(nil)
-	if ok {
-		out, err = directory.UpdateOrganization.Call(v.ctx, v.Service, in, v.form.options()...)
+	if !ok {
+		return showGeneral(v)
 	}
-	if ok && err == nil {
+	out, err := directory.UpdateOrganization.Call(v.ctx, v.Service, in, v.form.options()...)
+	if err == nil {
 		return v.redirect(v.href("/o/"+out.Slug+"/settings/general"), done(ui.T("The settings of %s are saved.", out.Name)))
 	}
-	if e := op.AsError(err); err != nil && e.Kind == op.Stale {
+	if e := op.AsError(err); e.Kind == op.Stale {
 		return v.generalConflict(e)
 	}
-	if !ok || v.again(err) {
+	if v.again(err) {
 		return showGeneral(v)
 	}
 	return err
