@@ -101,7 +101,7 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 		return demoMismatch(h.facts.Demo)
 	}
 	h.sightings = credential.NewSightings()
-	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now})
+	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Log: h.config.Log})
 	if h.service, err = op.New(h.serviceConfig(ring)); err != nil {
 		return err
 	}

@@ -212,7 +212,11 @@ type Joined struct {
 	Role         charter.RoleID `json:"role" example:"editor"`
 	RoleTitle    string         `json:"role_title" example:"Editor"`
 	SignedIn     bool           `json:"signed_in" doc:"A session was begun: the mailed link proved the address"`
+	Secret       string         `json:"secret,omitempty" doc:"The session's token, if one was begun, to be sent as Authorization: Bearer. Only its hash is kept"`
 }
+
+// WithoutSecret is what a repeat of the request is answered.
+func (j Joined) WithoutSecret() any { j.Secret = ""; return j }
 
 // AcceptInvitation makes the holder of a link a member. A mailed link proves the address, so it also signs in whoever
 // is not; a copied one needs a session of the invited address. What the invitation depends on is asked again: the
@@ -255,8 +259,9 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 	if err != nil || tx.Actor.Kind != op.NobodyActor {
 		return joined, err
 	}
-	joined.SignedIn = true
-	_, err = credential.BeginSession(ctx, tx, o.user.ID, "invitation")
+	tx.ProvedBy(o.user.ID, o.user.Name, o.user.Email)
+	s, err := credential.BeginSession(ctx, tx, o.user.ID, "invitation")
+	joined.SignedIn, joined.Secret = true, s.Secret.Reveal()
 	return joined, err
 }
 

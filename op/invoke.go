@@ -26,6 +26,7 @@ type call struct {
 	digest  []byte // of operation and input: what an Idempotency-Key stands for
 	target  Target
 	writing bool
+	proved  bool // the input said who the actor is: see ProvedBy
 
 	stream   string
 	seq, at  int64
@@ -510,7 +511,7 @@ const KeepRepeats = 24 * time.Hour
 // on the primary key, and is answered with what the first one did.
 func (s *Service) remember(ctx context.Context, tx *Tx, out any) error {
 	c := tx.call
-	if c.request.IdempotencyKey == "" || c.failed != nil || c.actor.Kind == NobodyActor {
+	if c.request.IdempotencyKey == "" || c.failed != nil || c.actor.Kind == NobodyActor || c.proved {
 		return nil
 	}
 	if secretly, ok := out.(SecretOutput); ok {

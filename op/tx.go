@@ -133,6 +133,15 @@ func (tx *Tx) Also(kind, id, name string) {
 // Because notes the reason that the actor gave.
 func (tx *Tx) Because(reason string) { tx.call.reason = reason }
 
+// ProvedBy says that the input itself proved who makes the call, as a mailed link does: the audit row names that person.
+// It changes nothing about what the call may do, and nothing at all where somebody is signed in.
+func (tx *Tx) ProvedBy(user, name, email string) {
+	if a := &tx.call.actor; a.Kind == NobodyActor {
+		tx.call.proved = true
+		a.Kind, a.ID, a.Name, a.Email = UserActor, user, name, email
+	}
+}
+
 // Unchanged says that the call changed nothing: the audit row says so too.
 func (tx *Tx) Unchanged() { tx.call.outcome = OutcomeUnchanged }
 

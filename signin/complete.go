@@ -117,6 +117,7 @@ func complete(ctx context.Context, tx *op.Tx, _ CompleteSignInInput) (SignedIn, 
 	if err := endReplaced(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
+	tx.ProvedBy(out.User.ID, out.User.Name, out.User.Email)
 	s, err := credential.BeginSession(ctx, tx, out.User.ID, "mail")
 	if err != nil {
 		return SignedIn{}, err
