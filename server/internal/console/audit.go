@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -89,7 +90,7 @@ func (v *visit) sentences(events []audit.Event) []ui.SentenceProps {
 	for i, e := range events {
 		actor := e.Actor.Name
 		if actor == "" {
-			actor = e.Sentence
+			actor, _, _ = strings.Cut(e.Sentence, " ") // an address, "Somebody", "Guildhall"
 		}
 		all[i] = ui.SentenceProps{Actor: actor, Parts: []ui.Part{{Text: e.Sentence}}, Time: ui.TimeProps{At: e.Time, Now: v.now},
 			Href: v.org("/settings/audit-log/" + e.ID)}
@@ -115,7 +116,7 @@ func (p auditPage) filters() ui.FilterBarProps {
 	path := p.org("/settings/audit-log")
 	bar := ui.FilterBarProps{Action: path, ClearHref: path, Search: ui.InputProps{
 		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search the audit log"), HideLabel: true, Error: p.form.error("q")}, Type: "search",
-		Value: p.form.value("q"), Placeholder: "actor:bo@example.com -action:audit.list created:>2026-11-01", Hotkey: "/"}}
+		Value: p.form.value("q"), Placeholder: "action:members.remove created:>2026-11-01", Hotkey: "/"}}
 	for _, name := range []string{"q", "actor", "action", "target", "outcome", "after", "before"} {
 		bar.Chips = append(bar.Chips, p.chip(path, name, ui.T("%s: %s", name, p.form.value(name)))...)
 	}
@@ -217,7 +218,10 @@ func (p eventPage) facts() []ui.Fact {
 	if e.Count > 1 {
 		facts = append(facts, ui.Fact{Name: ui.T("How often"), Value: ui.Text(ui.T("%d times within a minute", e.Count))})
 	}
-	return append(facts, ui.Fact{Name: ui.T("Request"), Value: ui.Code(e.RequestID)}, ui.Fact{Name: ui.T("Number"), Value: ui.Text(fmt.Sprint(e.Sequence))},
+	if e.RequestID != "" {
+		facts = append(facts, ui.Fact{Name: ui.T("Request"), Value: ui.Code(e.RequestID)})
+	}
+	return append(facts, ui.Fact{Name: ui.T("Number"), Value: ui.Text(fmt.Sprint(e.Sequence))},
 		ui.Fact{Name: ui.T("Leaf hash"), Value: ui.Code(e.Leaf)})
 }
 

@@ -40,7 +40,11 @@ func showInvitations(v *visit) error {
 		State: directory.InvitationState(v.form.value("state")), Q: v.form.value("q")}); err != nil {
 		return err
 	}
-	if p.tabs, err = v.teamTabs("invitations", ""); err != nil {
+	_, members, err := v.countedRoles()
+	if err != nil {
+		return err
+	}
+	if p.tabs, err = v.teamTabs("invitations", members); err != nil {
 		return err
 	}
 	if p.offer, err = v.pendingOffer(); err != nil {
@@ -122,9 +126,17 @@ func (p invitationsPage) table() ui.TableProps {
 
 func (p invitationsPage) row(i directory.Invitation) ui.Row {
 	return ui.Row{ID: i.ID, Over: i.State != directory.Pending, Cells: []templ.Component{
-		ui.Text(i.Email), ui.Text(i.RoleTitle), ui.Badge(stateBadge(i)), delivery(i), ui.Text(i.InvitedBy.Name), p.at(i.SentAt), p.at(i.ExpiresAt),
+		ui.Text(i.Email), ui.Text(i.RoleTitle), ui.Badge(stateBadge(i)), delivery(i), ui.Text(i.InvitedBy.Name), p.at(i.SentAt), p.expiry(i),
 		ui.Menu(ui.MenuProps{ID: "menu-" + i.ID, Label: ui.T("Actions for %s", i.Email), Items: p.items(i)}),
 	}}
+}
+
+// expiry shows when an invitation expires, or when it was settled.
+func (p invitationsPage) expiry(i directory.Invitation) component {
+	if i.State == directory.Pending || i.SettledAt == nil {
+		return p.at(i.ExpiresAt)
+	}
+	return ui.Join(ui.Text(ui.T("settled")), p.at(*i.SettledAt))
 }
 
 // items are the entries of an invitation's menu: what is over can only be begun anew.

@@ -203,7 +203,7 @@ func (p invitePage) verdicts() ui.TableProps {
 			shown = a.Text
 		}
 		t.Rows = append(t.Rows, ui.Row{Over: a.Verdict != directory.VerdictOK, Cells: []templ.Component{
-			ui.Person(ui.PersonProps{Name: shown, Detail: a.Name}), ui.Badge(verdictBadge(a.Verdict)), ui.Muted(why(a)), p.instead(a)}})
+			ui.Text(shown), ui.Badge(verdictBadge(a.Verdict)), ui.Muted(why(a)), p.instead(a)}})
 	}
 	return t
 }

@@ -201,7 +201,7 @@ func askRole(v *visit) error {
 	if err != nil {
 		return err
 	}
-	d := ui.DialogProps{ID: "change-role", Title: ui.T("Change the role of %s", p.member.Label()), Wide: true, CancelHref: v.memberHref(p.member.ID, "")}
+	d := ui.DialogProps{ID: "change-role", Title: ui.T("Change the role of %s", p.member.Label()), CancelHref: v.memberHref(p.member.ID, "")}
 	if len(p.possible()) > 0 {
 		d.Form = &ui.FormProps{Action: v.memberHref(p.member.ID, "role"), Hidden: p.hidden(p.member.ETag())}
 		d.Submit = []ui.ButtonProps{{Text: ui.T("Change the role of %s", p.member.Label()), Kind: ui.Primary}}
@@ -462,7 +462,7 @@ func askRemove(v *visit) error {
 			text:   []string{ui.T("Access ends at once, everywhere, and pending invitations of their address are cancelled. They can be invited again.")},
 			ways:   v.memberWays("POST", "/remove", "remove")}
 		if v.verbsOn(m).suspend {
-			c.helps = []ui.ButtonProps{{Text: ui.T("Suspend instead"), Kind: ui.Quiet, Href: v.memberHref(m.ID, "suspend")}}
+			c.helps = []ui.ButtonProps{{Text: ui.T("Suspend instead"), Small: true, Href: v.memberHref(m.ID, "suspend")}}
 		}
 		return c
 	})

@@ -36,12 +36,8 @@ func (p *overviewPage) read() (err error) {
 	if p.organization, err = directory.GetOrganization.Call(p.ctx, p.Service, directory.GetOrganizationInput{InOrganization: p.inOrg()}); err != nil {
 		return err
 	}
-	roles, err := directory.ListRoles.Call(p.ctx, p.Service, directory.ListRolesInput{InOrganization: p.inOrg()})
-	if err != nil {
+	if _, p.members, err = p.countedRoles(); err != nil {
 		return err
-	}
-	for _, role := range roles.Data {
-		p.members += role.Members
 	}
 	if p.offer, err = p.pendingOffer(); err != nil {
 		return err
@@ -97,7 +93,7 @@ func (p overviewPage) waiting() []ui.Fact {
 
 // numbers are the organization in short.
 func (p overviewPage) numbers() []ui.Fact {
-	facts := []ui.Fact{{Name: ui.T("Name"), Value: ui.Text(p.organization.Name)}, {Name: ui.T("Members"), Value: ui.Text(ui.N(p.members, "1 person", "%d people"))}}
+	facts := []ui.Fact{{Name: ui.T("Members"), Value: ui.Text(ui.N(p.members, "1 person", "%d people"))}}
 	if p.organization.Region != "" {
 		facts = append(facts, ui.Fact{Name: ui.T("Default region"), Value: ui.Code(p.organization.Region)})
 	}

@@ -22,7 +22,7 @@ func settingsPages() []page {
 // setting is a page of the settings overview.
 type setting struct {
 	group, title, text, href string
-	read, change             charter.Permission // empty: everybody, and nothing to change
+	read, change             charter.Permission // empty: everybody may read, and there is nothing to change
 	value                    string             // what is set now
 }
 
@@ -90,11 +90,20 @@ func showSettings(v *visit) error {
 		Ways: v.way("GET /v1/organizations/"+slug, "guildhall organizations get "+slug)}, v.settingsOverview(groups, offer))
 }
 
+// settingsTable lists the pages of a group.
+func (v *visit) settingsTable(g settingsGroup) ui.TableProps {
+	t := ui.TableProps{Caption: g.title, ShowCaption: true, Columns: []ui.Column{{Title: ui.T("Page")}, {Title: ui.T("What for")}, {Title: ui.T("You may")}}}
+	for _, s := range g.list {
+		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{ui.Link(ui.LinkProps{Text: s.title, Href: s.href}), v.settingText(s), ui.Badge(v.mayThere(s))}})
+	}
+	return t
+}
+
 // mayThere says what the viewer may do on a settings page: change it, or view it.
 func (v *visit) mayThere(s setting) ui.BadgeProps {
 	switch {
-	case s.read == "" && s.change == "":
-		return ui.BadgeProps{Text: ui.T("Yours")}
+	case s.group == ui.T("Account"):
+		return ui.BadgeProps{Text: ui.T("Yours"), Tone: ui.OK}
 	case s.change != "" && v.can(s.change):
 		return ui.BadgeProps{Text: ui.T("Change"), Tone: ui.OK}
 	}

@@ -72,26 +72,30 @@ func (p *teamPage) read() (err error) {
 	if p.list, err = directory.ListMembers.Call(p.ctx, p.Service, p.listInput().ListMembersInput); err != nil {
 		return err
 	}
-	roles, err := directory.ListRoles.Call(p.ctx, p.Service, directory.ListRolesInput{InOrganization: p.inOrg()})
-	if err != nil {
+	if p.roles, p.total, err = p.countedRoles(); err != nil {
 		return err
-	}
-	p.roles = roles.Data
-	for _, role := range p.roles {
-		p.total += role.Members
 	}
 	if p.offer, err = p.pendingOffer(); err != nil {
 		return err
 	}
-	p.tabs, err = p.teamTabs("members", strconv.Itoa(p.total))
+	p.tabs, err = p.teamTabs("members", p.total)
 	return err
 }
 
+// countedRoles are the roles, and how many members there are in all of them.
+func (v *visit) countedRoles() (all []directory.Role, members int, err error) {
+	roles, err := directory.ListRoles.Call(v.ctx, v.Service, directory.ListRolesInput{InOrganization: v.inOrg()})
+	for _, role := range roles.Data {
+		members += role.Members
+	}
+	return roles.Data, members, err
+}
+
 // teamTabs are the tabs of the team, with counts; without the right to invite there is only the first.
-func (v *visit) teamTabs(current, members string) (ui.TabsProps, error) {
+func (v *visit) teamTabs(current string, members int) (ui.TabsProps, error) {
 	tabs := ui.TabsProps{Label: ui.T("Team")}
 	if v.can("members.view") {
-		tabs.Tabs = append(tabs.Tabs, ui.Tab{Text: ui.T("Members"), Count: members, Href: v.org("/settings/team"), Current: current == "members"})
+		tabs.Tabs = append(tabs.Tabs, ui.Tab{Text: ui.T("Members"), Count: strconv.Itoa(members), Href: v.org("/settings/team"), Current: current == "members"})
 	}
 	if !v.can("members.invite") {
 		return tabs, nil
@@ -263,12 +267,12 @@ func (p teamPage) row(m directory.Member) ui.Row {
 	if items := p.memberItems(m); len(items) > 0 {
 		menu = ui.Menu(ui.MenuProps{ID: "menu-" + m.ID, Label: ui.T("Actions for %s", m.Label()), Items: items})
 	}
-	name := m.Label()
+	detail := m.Email
 	if m.User == p.actor.User {
-		name = ui.T("%s (you)", name)
+		detail = ui.T("%s · you", detail)
 	}
 	return ui.Row{ID: m.ID, Over: m.Status != "active", Cells: []templ.Component{
-		ui.Person(ui.PersonProps{Name: name, Detail: m.Email, Href: p.memberHref(m.ID, "")}),
+		ui.Person(ui.PersonProps{Name: m.Label(), Detail: detail, Href: p.memberHref(m.ID, "")}),
 		ui.Text(m.RoleTitle), ui.Badge(statusBadge(m)), p.at(m.JoinedAt), p.maybe(m.LastActiveAt, ui.T("not yet")), p.endBadge(m), menu,
 	}}
 }
