@@ -1,6 +1,8 @@
 package console
 
 import (
+	"strings"
+
 	"github.com/a-h/templ"
 
 	"github.com/guildhall/guildhall/access"
@@ -93,7 +95,8 @@ func (p accessPage) sentence() string {
 
 // why is the answer with its provenance.
 func (p accessPage) why() ui.WhyBoxProps {
-	box := ui.WhyBoxProps{Answer: p.sentence(), Allowed: p.answer.Allow, Chain: []string{sentence(p.answer.Text)}}
+	reason, _, _ := strings.Cut(p.answer.Text, " · ") // the holders stand below
+	box := ui.WhyBoxProps{Answer: p.sentence(), Allowed: p.answer.Allow, Chain: []string{sentence(reason)}}
 	if p.answer.GrantedBy != "" {
 		box.Chain = append(box.Chain, sentence(p.answer.GrantedBy))
 	}

@@ -98,7 +98,7 @@ func (v *visit) sentences(events []audit.Event) []ui.SentenceProps {
 	return all
 }
 
-// questions are the four that people bring to an audit log.
+// questions are those that people bring to an audit log, each one press away.
 func (p auditPage) questions() []ui.LinkProps {
 	ask := func(text string, pairs ...string) ui.LinkProps {
 		return ui.LinkProps{Text: text, Href: asking(p.org("/settings/audit-log"), pairs...)}
@@ -109,6 +109,7 @@ func (p auditPage) questions() []ui.LinkProps {
 		ask(ui.T("Who was removed?"), "q", "action:members.remove"),
 		ask(ui.T("Who changed the settings?"), "q", "action:organizations.update"),
 		ask(ui.T("What was refused?"), "outcome", "denied"),
+		ask(ui.T("Leave out who looked"), "q", lookedAt),
 	}
 }
 

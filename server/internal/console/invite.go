@@ -196,31 +196,27 @@ func (p invitePage) rolePicker() ui.ChoicesProps {
 // verdicts is the table of the second step.
 func (p invitePage) verdicts() ui.TableProps {
 	t := ui.TableProps{ID: "verdicts", Caption: ui.T("What would happen with each address"),
-		Columns: []ui.Column{{Title: ui.T("Address")}, {Title: ui.T("Verdict")}, {Title: ui.T("Why")}, {Title: ui.T("Instead")}}}
+		Columns: []ui.Column{{Title: ui.T("Address")}, {Title: ui.T("Verdict")}, {Title: ui.T("Why")}}}
 	for _, a := range p.preview.Data {
 		shown := a.Email
 		if shown == "" {
 			shown = a.Text
 		}
 		t.Rows = append(t.Rows, ui.Row{Over: a.Verdict != directory.VerdictOK, Cells: []templ.Component{
-			ui.Text(shown), ui.Badge(verdictBadge(a.Verdict)), ui.Muted(why(a)), p.instead(a)}})
+			ui.Text(shown), ui.Badge(verdictBadge(a.Verdict)), p.why(a)}})
 	}
 	return t
 }
 
-func why(a directory.PreviewedAddress) string {
+// why says what a verdict means, and what to do about an address that is invited already.
+func (p invitePage) why(a directory.PreviewedAddress) component {
 	if a.Verdict == directory.VerdictOK {
-		return ui.T("Will be invited")
+		return ui.Muted(ui.T("Will be invited."))
 	}
-	return sentence(a.Detail)
-}
-
-// instead is what to do about an address that is invited already.
-func (p invitePage) instead(a directory.PreviewedAddress) component {
 	if a.Invitation == "" {
-		return ui.Muted("")
+		return ui.Muted(sentence(a.Detail))
 	}
-	return ui.Join(ui.Link(ui.LinkProps{Text: ui.T("Send again"), Href: p.invitationHref(a.Invitation, "resend")}),
+	return ui.Join(ui.Muted(sentence(a.Detail)), ui.Link(ui.LinkProps{Text: ui.T("Send again"), Href: p.invitationHref(a.Invitation, "resend")}),
 		ui.Link(ui.LinkProps{Text: ui.T("Change role"), Href: p.invitationHref(a.Invitation, "role")}))
 }
 
