@@ -200,7 +200,23 @@ func decodeInto(raw []byte, in any) error {
 	return json.Unmarshal(raw, in)
 }
 
-// pathOnly keeps the fields that the path says: enough to find the target of an input that is otherwise not valid.
+// sound keeps the fields with which nothing is wrong: a target that the body names is found, and what is wrong with the
+// rest is told to those who may.
+func (d *declared) sound(tree fields, wrong []FieldError) fields {
+	kept := fields{}
+	for name, value := range tree {
+		pointer := "/" + escapePointer(name)
+		broken := slices.ContainsFunc(wrong, func(f FieldError) bool {
+			return f.Pointer == pointer || strings.HasPrefix(f.Pointer, pointer+"/")
+		})
+		if _, known := d.schema.Properties[name]; known && (!broken || slices.Contains(d.info.PathFields(), name)) {
+			kept[name] = value
+		}
+	}
+	return kept
+}
+
+// pathOnly keeps the fields that the path says: what is always text, should the rest not fit its types.
 func (d *declared) pathOnly(tree fields) fields {
 	kept := fields{}
 	for _, name := range d.info.PathFields() {

@@ -192,6 +192,9 @@ func (s *Service) decode(c *call) (wrong []FieldError, err error) {
 		}
 		wrong = []FieldError{{"", "invalid", "the input does not fit its types"}}
 	}
+	if err := s.bind(c, c.d.sound(c.tree, wrong)); err == nil {
+		return wrong, nil
+	}
 	return wrong, s.bind(c, c.d.pathOnly(c.tree))
 }
 
