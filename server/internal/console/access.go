@@ -30,10 +30,8 @@ func showAccess(v *visit) error {
 			return err
 		}
 	}
-	slug := v.organization.Slug
 	return v.page(ui.PageProps{Title: ui.T("Access explainer"), Lede: ui.T("Why somebody may do something, why not, and who may."), Crumb: v.settingsCrumb(),
-		Ways: v.way("GET /v1/organizations/"+slug+"/access/explain"+queryOf([]string{"subject", v.form.value("who"), "permission", v.form.value("can"), "resource", v.form.value("on")}),
-			"guildhall access explain "+v.form.or("can", "members.invite")+" --org "+slug)}, p.show())
+		Ways: v.same(access.Explain, "permission", v.form.or("can", "members.invite"), "subject", v.form.value("who"), "resource", v.form.value("on"))}, p.show())
 }
 
 // ask gets the answers. A question that makes no sense comes back with what is wrong.

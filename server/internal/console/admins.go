@@ -40,9 +40,8 @@ func showAdmins(v *visit) error {
 			return err
 		}
 	}
-	slug := v.organization.Slug
 	return v.page(ui.PageProps{Title: ui.T("View admins"), Lede: ui.T("Whom to ask in %s.", v.organization.Name), Crumb: v.settingsCrumb(),
-		Ways: v.way("GET /v1/organizations/"+slug+"/access/holders?permission=members.invite", "guildhall access holders members.invite --org "+slug)}, p.show())
+		Ways: v.same(access.Holders, "permission", "members.invite")}, p.show())
 }
 
 func (p *adminsPage) read() error {

@@ -36,11 +36,9 @@ func showAudit(v *visit) error {
 	if err != nil && !v.again(err) {
 		return err
 	}
-	slug := v.organization.Slug
-	filters := queryOf(v.auditFilters())
 	return v.page(ui.PageProps{Title: ui.T("Audit log"), Lede: ui.T("What happened in %s, the newest first. Nothing in it can be changed or deleted.", v.organization.Name),
 		Crumb: v.settingsCrumb(), Actions: p.export(),
-		Ways: v.way("GET /v1/organizations/"+slug+"/audit"+filters, "guildhall audit list --org "+slug)}, p.show())
+		Ways: v.same(audit.ListEvents, v.auditFilters()...)}, p.show())
 }
 
 // auditFilter is what the address asks for.
@@ -50,12 +48,10 @@ func (v *visit) auditFilter() audit.Filter {
 }
 
 // auditFilters are the filters in force, as names and values.
-func (v *visit) auditFilters() (pairs []string) {
-	for _, name := range []string{"q", "actor", "action", "target", "outcome", "after", "before"} {
-		pairs = append(pairs, name, v.form.value(name))
-	}
-	return pairs
-}
+func (v *visit) auditFilters() []string { return v.form.filters(auditFields...) }
+
+// auditFields are the fields of audit.Filter.
+var auditFields = []string{"q", "actor", "action", "target", "outcome", "after", "before"}
 
 // export leads to exactly the filtered events as CSV; nil for those who may not.
 func (p auditPage) export() component {
@@ -118,7 +114,7 @@ func (p auditPage) filters() ui.FilterBarProps {
 	bar := ui.FilterBarProps{Action: path, ClearHref: path, Search: ui.InputProps{
 		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search the audit log"), HideLabel: true, Error: p.form.error("q")}, Type: "search",
 		Value: p.form.value("q"), Placeholder: "action:members.remove created:>2026-11-01", Hotkey: "/"}}
-	for _, name := range []string{"q", "actor", "action", "target", "outcome", "after", "before"} {
+	for _, name := range auditFields {
 		bar.Chips = append(bar.Chips, p.chip(path, name, ui.T("%s: %s", name, p.form.value(name)))...)
 	}
 	return bar
@@ -197,9 +193,8 @@ func showEvent(v *visit) error {
 	if err != nil {
 		return err
 	}
-	slug := v.organization.Slug
 	return v.page(ui.PageProps{Title: e.Sentence, Crumb: ui.LinkProps{Text: ui.T("Audit log"), Href: v.org("/settings/audit-log")},
-		Ways: v.way("GET /v1/organizations/"+slug+"/audit/"+e.ID, "guildhall audit get "+e.ID+" --org "+slug)}, eventPage{v, e}.show())
+		Ways: v.same(audit.GetEvent, "event", e.ID)}, eventPage{v, e}.show())
 }
 
 // facts are who, when, from where; what is not known is left out.

@@ -50,12 +50,10 @@ func showInvitations(v *visit) error {
 	if p.offer, err = v.pendingOffer(); err != nil {
 		return err
 	}
-	slug := v.organization.Slug
 	return v.page(ui.PageProps{
 		Title: ui.T("Invitations"), Lede: ui.T("Who was asked to join %s, and what became of it.", v.organization.Name),
 		Crumb: v.settingsCrumb(), Actions: ui.Button(v.inviteVerb()),
-		Ways: v.way("GET /v1/organizations/"+slug+"/invitations"+queryOf([]string{"q", v.form.value("q"), "state", v.form.value("state")}),
-			"guildhall invitations list --org "+slug),
+		Ways: v.same(directory.ListInvitations, "q", v.form.value("q"), "state", v.form.value("state")),
 	}, p.invitations())
 }
 
@@ -173,23 +171,15 @@ func (v *visit) invitation() (directory.Invitation, error) {
 	return directory.GetInvitation.Call(v.ctx, v.Service, v.oneInvitation())
 }
 
-// invitationWays are the other ways to a verb of an invitation.
-func (v *visit) invitationWays(verb string) ui.Ways {
-	id := v.r.PathValue("invitation")
-	return v.way("POST /v1/organizations/"+v.organization.Slug+"/invitations/"+id+"/"+verb, "guildhall invitations "+verb+" "+id+" --org "+v.organization.Slug)
-}
-
 // askAbout shows a question about the invitation of the address. One that is no longer pending has only its state.
-func (v *visit) askAbout(verb string, question func(i directory.Invitation) confirmation) error {
+func (v *visit) askAbout(o op.Any, question func(i directory.Invitation) confirmation) error {
 	i, err := v.invitation()
 	if err != nil {
 		return err
 	}
 	c := question(i)
-	c.id, c.cancel = verb+"-invitation", v.invitationsHref()
-	if c.ways == (ui.Ways{}) {
-		c.ways = v.invitationWays(verb)
-	}
+	c.id, c.cancel = "about-invitation", v.invitationsHref()
+	c.ways = v.same(o, append([]string{"invitation", i.ID}, c.says...)...)
 	if i.State != directory.Pending {
 		c.impossible = ui.T("The invitation of %s is not pending any more: %s.", i.Email, stateBadge(i).Text)
 		c.helps = []ui.ButtonProps{{Text: ui.T("Invite again"), Href: asking(v.org("/settings/team/invite"), "text", i.Email, "role", string(i.Role))}}
@@ -212,7 +202,7 @@ func (v *visit) settled(err error, again func(*visit) error, text string) error 
 }
 
 func askResend(v *visit) error {
-	return v.askAbout("resend", func(i directory.Invitation) confirmation {
+	return v.askAbout(directory.ResendInvitation, func(i directory.Invitation) confirmation {
 		return confirmation{title: ui.T("Send the invitation of %s again", i.Email), submit: ui.ButtonProps{Text: ui.T("Send again"), Kind: ui.Primary},
 			text: []string{ui.T("A new mail goes out with a new link and a later expiry. Links that were sent or copied before end.")}}
 	})
@@ -224,7 +214,7 @@ func resendInvitation(v *visit) error {
 }
 
 func askCancel(v *visit) error {
-	return v.askAbout("cancel", func(i directory.Invitation) confirmation {
+	return v.askAbout(directory.CancelInvitation, func(i directory.Invitation) confirmation {
 		return confirmation{title: ui.T("Cancel the invitation of %s", i.Email), submit: ui.ButtonProps{Text: ui.T("Cancel the invitation"), Kind: ui.Danger},
 			text: []string{ui.T("Its links end at once, and nobody joins by them. This is final; you can invite the address again.")}}
 	})
@@ -236,7 +226,7 @@ func cancelInvitation(v *visit) error {
 }
 
 func askReapprove(v *visit) error {
-	return v.askAbout("reapprove", func(i directory.Invitation) confirmation {
+	return v.askAbout(directory.ReapproveInvitation, func(i directory.Invitation) confirmation {
 		return confirmation{title: ui.T("Approve the invitation of %s again", i.Email), submit: ui.ButtonProps{Text: ui.T("Approve again"), Kind: ui.Primary},
 			text: []string{ui.T("%s sent it and may no longer give the role %s. You become the inviter; the links stay.", i.InvitedBy.Name, i.RoleTitle)}}
 	})
@@ -248,7 +238,7 @@ func reapproveInvitation(v *visit) error {
 }
 
 func askLink(v *visit) error {
-	return v.askAbout("link", func(i directory.Invitation) confirmation {
+	return v.askAbout(directory.LinkInvitation, func(i directory.Invitation) confirmation {
 		return confirmation{title: ui.T("Copy a link for %s", i.Email), submit: ui.ButtonProps{Text: ui.T("Make a link"), Kind: ui.Primary}, text: []string{
 			ui.T("The link is shown once. Whoever opens it has to prove that %s is theirs before they can join.", i.Email),
 			ui.T("A link that was copied before ends. The mailed one stays.")}}
@@ -272,7 +262,7 @@ func linkInvitation(v *visit) error {
 		return err
 	}
 	return v.page(ui.PageProps{Title: ui.T("Link for %s", i.Email), Crumb: ui.LinkProps{Text: ui.T("Invitations"), Href: v.invitationsHref()},
-		Ways: v.invitationWays("link")}, linkPage{v, i, link}.shown())
+		Ways: v.same(directory.LinkInvitation, "invitation", i.ID)}, linkPage{v, i, link}.shown())
 }
 
 func askInvitationRole(v *visit) error {
@@ -280,14 +270,12 @@ func askInvitationRole(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.askAbout("role", func(i directory.Invitation) confirmation {
-		id := v.r.PathValue("invitation")
-		c := confirmation{title: ui.T("Change the role of the invitation of %s", i.Email), submit: ui.ButtonProps{Text: ui.T("Change the role"), Kind: ui.Primary},
+	return v.askAbout(directory.UpdateInvitation, func(i directory.Invitation) confirmation {
+		chosen := v.form.or("role", string(i.Role))
+		return confirmation{title: ui.T("Change the role of the invitation of %s", i.Email), submit: ui.ButtonProps{Text: ui.T("Change the role"), Kind: ui.Primary},
 			text:    []string{ui.T("The invitation is sent again with the new role, and the old links end. You become the inviter.")},
-			fields:  ui.Choices(v.roleChoices(roles.Data, v.form.or("role", string(i.Role)))),
-			version: i.ETag()}
-		c.ways = v.way("PATCH /v1/organizations/"+v.organization.Slug+"/invitations/"+id, "guildhall invitations update "+id+" --org "+v.organization.Slug)
-		return c
+			fields:  ui.Choices(v.roleChoices(roles.Data, chosen)),
+			version: i.ETag(), says: []string{"role", chosen}}
 	})
 }
 

@@ -52,9 +52,8 @@ func (p *invitePage) readRoles() error {
 }
 
 func (p invitePage) show(content component) error {
-	slug := p.organization.Slug
 	return p.page(ui.PageProps{Title: ui.T("Invite people"), Lede: ui.T("They get a mail with a link that is good for %s.", p.lifetime()),
-		Crumb: p.teamCrumb(), Ways: p.way("POST /v1/organizations/"+slug+"/invitations/batch", "guildhall invitations create zoe@example.com --org "+slug)}, content)
+		Crumb: p.teamCrumb(), Ways: p.same(directory.CreateInvitation, "email", "zoe@example.com", "role", p.rolePicker().Value)}, content)
 }
 
 // lifetime says how long an invitation can be accepted, by the charter.

@@ -40,12 +40,6 @@ func (v *visit) member() (directory.Member, error) {
 	return directory.GetMember.Call(v.ctx, v.Service, v.oneMember())
 }
 
-// memberWays are the other ways to a verb of the address's member.
-func (v *visit) memberWays(method, path, command string) ui.Ways {
-	id := v.r.PathValue("member")
-	return v.way(method+" /v1/organizations/"+v.organization.Slug+"/members/"+id+path, "guildhall members "+command+" "+id+" --org "+v.organization.Slug)
-}
-
 // memberPage is one member: who it is, what they may do and where from, what they did.
 type memberPage struct {
 	*visit
@@ -82,7 +76,7 @@ func showMember(v *visit) error {
 		}
 		p.events = list.Data
 	}
-	return v.page(ui.PageProps{Title: p.member.Label(), Crumb: v.teamCrumb(), Ways: v.memberWays("GET", "", "get")}, p.show())
+	return v.page(ui.PageProps{Title: p.member.Label(), Crumb: v.teamCrumb(), Ways: v.same(directory.GetMember, "member", p.member.ID)}, p.show())
 }
 
 func (p memberPage) own() bool { return p.member.User == p.actor.User }
@@ -206,7 +200,7 @@ func askRole(v *visit) error {
 		d.Form = &ui.FormProps{Action: v.memberHref(p.member.ID, "role"), Hidden: p.hidden(p.member.ETag())}
 		d.Submit = []ui.ButtonProps{{Text: ui.T("Change the role of %s", p.member.Label()), Kind: ui.Primary}}
 	}
-	return v.box(d, v.memberWays("PATCH", "", "update"), p.question())
+	return v.box(d, v.same(directory.UpdateMember, "member", p.member.ID, "role", p.suggested()), p.question())
 }
 
 func (v *visit) roleChange() (roleChange, error) {
@@ -258,6 +252,17 @@ func (p roleChange) choices() ui.ChoicesProps {
 		c.Options = append(c.Options, option)
 	}
 	return c
+}
+
+// suggested is a role for the ways to the same: the chosen one, else one that is possible.
+func (p roleChange) suggested() string {
+	if chosen := p.form.value("role"); chosen != "" {
+		return chosen
+	}
+	for _, o := range p.possible() {
+		return o.ID
+	}
+	return p.member.Role
 }
 
 // possible are the roles that can be chosen.
@@ -353,7 +358,7 @@ func askEnd(v *visit) error {
 	}
 	c := confirmation{id: "end-membership", title: ui.T("Set an end date for %s", m.Label()), version: m.ETag(), cancel: v.memberHref(m.ID, ""),
 		text:   []string{ui.T("At that moment the membership ends as if %s were removed: no session reaches %s any more.", m.Label(), v.organization.Name)},
-		submit: ui.ButtonProps{Text: ui.T("Set the end date"), Kind: ui.Primary}, ways: v.memberWays("PATCH", "", "update")}
+		submit: ui.ButtonProps{Text: ui.T("Set the end date"), Kind: ui.Primary}, ways: v.same(directory.UpdateMember, "member", m.ID, "ends_at", "never")}
 	c.fields = v.endFields(lastDay(m.EndsAt, v.zone()))
 	return v.ask(c)
 }
@@ -415,7 +420,7 @@ func askSuspend(v *visit) error {
 	return v.askToEnd(directory.SuspendMember, func(m directory.Member) confirmation {
 		return confirmation{id: "suspend-member", title: ui.T("Suspend %s", m.Label()), submit: ui.ButtonProps{Text: ui.T("Suspend %s", m.Label()), Kind: ui.Danger},
 			text: []string{ui.T("Access ends at once, everywhere. The role, %s, is kept, and reactivating gives it back.", m.RoleTitle)},
-			ways: v.memberWays("POST", "/suspend", "suspend")}
+			ways: v.same(directory.SuspendMember, "member", m.ID)}
 	})
 }
 
@@ -437,9 +442,13 @@ func askReactivate(v *visit) error {
 	if err != nil {
 		return err
 	}
+	// Who may suspend somebody may reactivate them, and only suspending has a dry run.
+	if _, err := v.dryRun(directory.SuspendMember, v.endInput()); err != nil && op.AsError(err).Kind == op.Denied {
+		return err
+	}
 	return v.ask(confirmation{id: "reactivate-member", title: ui.T("Reactivate %s", m.Label()), version: m.ETag(), cancel: v.memberHref(m.ID, ""),
 		text: []string{ui.T("%s has access again, with the role %s.", m.Label(), m.RoleTitle)}, fields: v.reasonField(),
-		submit: ui.ButtonProps{Text: ui.T("Reactivate %s", m.Label()), Kind: ui.Primary}, ways: v.memberWays("POST", "/reactivate", "reactivate")})
+		submit: ui.ButtonProps{Text: ui.T("Reactivate %s", m.Label()), Kind: ui.Primary}, ways: v.same(directory.ReactivateMember, "member", m.ID)})
 }
 
 func reactivateMember(v *visit) error {
@@ -460,7 +469,7 @@ func askRemove(v *visit) error {
 		c := confirmation{id: "remove-member", title: ui.T("Remove %s from %s", m.Label(), v.organization.Name),
 			submit: ui.ButtonProps{Text: ui.T("Remove %s", m.Label()), Kind: ui.Danger},
 			text:   []string{ui.T("Access ends at once, everywhere, and pending invitations of their address are cancelled. They can be invited again.")},
-			ways:   v.memberWays("POST", "/remove", "remove")}
+			ways:   v.same(directory.RemoveMember, "member", m.ID)}
 		if v.verbsOn(m).suspend {
 			c.helps = []ui.ButtonProps{{Text: ui.T("Suspend instead"), Small: true, Href: v.memberHref(m.ID, "suspend")}}
 		}
@@ -490,7 +499,7 @@ func askLeave(v *visit) error {
 	c := confirmation{id: "leave", title: ui.T("Leave %s", v.organization.Name), cancel: v.afterMember(), fields: v.reasonField(),
 		text:     []string{ui.T("You lose access at once, on every session. To come back you need a new invitation.")},
 		affected: affectedBy(impact), lost: v.permissions(impact.Loses), submit: ui.ButtonProps{Text: ui.T("Leave %s", v.organization.Name), Kind: ui.Danger},
-		ways: v.way("POST /v1/organizations/"+v.organization.Slug+"/members/leave", "guildhall members leave --org "+v.organization.Slug)}
+		ways: v.same(directory.Leave)}
 	if failed != nil {
 		var err error
 		if c.impossible, err = impossible(failed); err != nil {

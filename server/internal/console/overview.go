@@ -27,9 +27,8 @@ func showOverview(v *visit) error {
 	if err := p.read(); err != nil {
 		return err
 	}
-	slug := v.organization.Slug
 	return v.page(ui.PageProps{Title: ui.T("Overview"), Lede: ui.T("You are %s in %s.", v.roleTitle(), v.organization.Name),
-		Ways: v.way("GET /v1/organizations/"+slug, "guildhall organizations get "+slug)}, p.show())
+		Ways: v.same(directory.GetOrganization)}, p.show())
 }
 
 func (p *overviewPage) read() (err error) {

@@ -24,10 +24,9 @@ func showRoles(v *visit) error {
 	if v.form.value("format") == "csv" {
 		return p.csv()
 	}
-	slug := v.organization.Slug
 	return v.page(ui.PageProps{Title: ui.T("Roles"), Lede: ui.T("What each role may do. Every check and every page follows this table."), Crumb: v.settingsCrumb(),
 		Actions: ui.Button(ui.ButtonProps{Text: ui.T("Download CSV"), Icon: "download", Href: asking(v.org("/settings/roles"), "format", "csv", "only", v.form.value("only"))}),
-		Ways:    v.way("GET /v1/organizations/"+slug+"/roles", "guildhall roles list --org "+slug)}, p.show())
+		Ways:    v.same(directory.ListRoles)}, p.show())
 }
 
 // rolesPage is the matrix of roles and permissions.

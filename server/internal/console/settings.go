@@ -85,9 +85,8 @@ func showSettings(v *visit) error {
 		last := &groups[len(groups)-1]
 		last.list = append(last.list, s)
 	}
-	slug := v.organization.Slug
 	return v.page(ui.PageProps{Title: ui.T("Account & settings"), Lede: ui.T("Every page that you may read, and what you may do there."),
-		Ways: v.way("GET /v1/organizations/"+slug, "guildhall organizations get "+slug)}, v.settingsOverview(groups, offer))
+		Ways: v.same(directory.GetOrganization)}, v.settingsOverview(groups, offer))
 }
 
 // settingsTable lists the pages of a group.
@@ -134,9 +133,8 @@ func showGeneral(v *visit) error {
 }
 
 func (p generalPage) show() error {
-	slug := p.visit.organization.Slug
 	return p.page(ui.PageProps{Title: ui.T("General"), Lede: ui.T("What is true of the whole organization."), Crumb: p.settingsCrumb(),
-		Ways: p.way("PATCH /v1/organizations/"+slug, "guildhall organizations update "+slug)}, p.general())
+		Ways: p.same(directory.UpdateOrganization, "name", p.organization.Name)}, p.general())
 }
 
 // editable reports whether the viewer may change the settings.

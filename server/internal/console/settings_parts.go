@@ -215,6 +215,7 @@ type confirmation struct {
 	cancel     string
 	submit     ui.ButtonProps
 	ways       ui.Ways
+	says       []string // fields that the ways to the same say
 	wide       bool
 }
 

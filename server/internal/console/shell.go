@@ -364,7 +364,7 @@ func (v *visit) currentEntry() (longest string) {
 // menu are the first entries of the profile menu.
 func (v *visit) menu() []ui.MenuItem {
 	if !v.can("members.view") {
-		return nil
+		return []ui.MenuItem{{Text: ui.T("View admins"), Icon: "users", Href: v.org("/settings/admins")}}
 	}
 	return []ui.MenuItem{{Text: ui.T("Team"), Icon: "users", Href: v.org("/settings/team")}}
 }

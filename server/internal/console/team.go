@@ -30,7 +30,7 @@ func showTeam(v *visit) error {
 	return v.page(ui.PageProps{
 		Title: ui.T("Team"), Lede: ui.T("Who belongs to %s, and with which role.", v.organization.Name),
 		Crumb: v.settingsCrumb(), Actions: ui.Button(p.inviteVerb()),
-		Ways: v.way("GET /v1/organizations/"+v.organization.Slug+"/members"+queryOf(v.listInput().values()), "guildhall members list --org "+v.organization.Slug),
+		Ways: v.same(directory.ListMembers, v.form.filters("q", "role", "status", "sort")...),
 	}, p.members())
 }
 
@@ -53,23 +53,21 @@ type teamPage struct {
 	total int
 }
 
-func (v *visit) listInput() teamFilter {
-	return teamFilter{directory.ListMembersInput{InOrganization: v.inOrg(), Page: v.pageOf(), Query: v.form.value("q"),
-		Role: v.form.value("role"), Status: v.form.value("status"), Sort: v.form.value("sort")}}
+func (v *visit) listInput() directory.ListMembersInput {
+	return directory.ListMembersInput{InOrganization: v.inOrg(), Page: v.pageOf(), Query: v.form.value("q"),
+		Role: v.form.value("role"), Status: v.form.value("status"), Sort: v.form.value("sort")}
 }
 
-// teamFilter is what the address asks for.
-type teamFilter struct{ directory.ListMembersInput }
-
-// values are the filters as the API's query.
-func (f teamFilter) values() []string {
-	return []string{"q", f.Query, "role", f.Role, "status", f.Status, "sort", f.Sort}
+// filters are the values of fields, as names and values.
+func (f *form) filters(names ...string) (pairs []string) {
+	for _, name := range names {
+		pairs = append(pairs, name, f.value(name))
+	}
+	return pairs
 }
-
-func queryOf(pairs []string) string { return asking("", pairs...) }
 
 func (p *teamPage) read() (err error) {
-	if p.list, err = directory.ListMembers.Call(p.ctx, p.Service, p.listInput().ListMembersInput); err != nil {
+	if p.list, err = directory.ListMembers.Call(p.ctx, p.Service, p.listInput()); err != nil {
 		return err
 	}
 	if p.roles, p.total, err = p.countedRoles(); err != nil {

@@ -172,9 +172,24 @@ func TestSuspendingEndsAccessAndReactivatingGivesItBack(t *testing.T) {
 	s.as(member).get("/o/acme/settings").says("/o/acme/settings", 403, "suspended")
 	b.submit(undo, base+"/reactivate").says("/o/acme/settings/team", 200, "has access again")
 	s.as(member).get("/o/acme/settings").says("/o/acme/settings", 200)
+	s.as(member).get(base+"/reactivate").says(base+"/reactivate", 403)
 	owner := "/o/acme/settings/team/" + acme.Owner().Member + "/suspend"
 	b.get(owner).says(owner, 403, "Only owners make, change or remove owners")
 	s.Sound()
+}
+
+func TestAQuestionIsADialogOverThePageThatAskedIt(t *testing.T) {
+	s := newSite(t, "documents")
+	acme := s.Organization("acme")
+	b := s.as(acme.Owner())
+	b.header.Set("HX-Request", "true")
+	b.header.Set("HX-Request-Type", "partial")
+	for _, verb := range []string{"role", "end", "suspend", "remove"} {
+		got := b.get("/o/acme/settings/team/" + acme.People["member"].Member + "/" + verb).Body.String()
+		if strings.Contains(got, "<html") || !strings.Contains(got, "<dialog") || !strings.Contains(got, "data-arrived") || !strings.Contains(got, "autofocus") {
+			t.Errorf("%s is no dialog that begins at Cancel: %s", verb, got)
+		}
+	}
 }
 
 func TestAnEndDateIsTheEndOfADay(t *testing.T) {

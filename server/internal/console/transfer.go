@@ -28,7 +28,7 @@ func askTransfer(v *visit) error {
 	impact, failed := v.dryRun(directory.TransferOwnership, v.transferInput())
 	c := confirmation{id: "transfer", title: ui.T("Transfer ownership of %s to %s", v.organization.Name, to.Label()), cancel: v.memberHref(to.ID, ""),
 		version: to.ETag(), submit: ui.ButtonProps{Text: ui.T("Transfer ownership to %s", to.Label()), Kind: ui.Danger},
-		ways: v.way("POST /v1/organizations/"+v.organization.Slug+"/ownership/transfer", "guildhall ownership transfer "+to.ID+" --org "+v.organization.Slug)}
+		ways: v.same(directory.TransferOwnership, "member", to.ID)}
 	if failed != nil {
 		if c.impossible, err = impossible(failed); err != nil {
 			return err
@@ -137,10 +137,9 @@ func askOffer(v *visit) error {
 	if err != nil {
 		return err
 	}
-	slug := v.organization.Slug
-	ways := v.way("POST /v1/organizations/"+slug+"/ownership/cancel", "guildhall ownership cancel --org "+slug)
+	ways := v.same(directory.CancelOwnership)
 	if o != nil && o.receiving {
-		ways = v.way("POST /v1/organizations/"+slug+"/ownership/accept", "guildhall ownership accept --org "+slug)
+		ways = v.same(directory.AcceptOwnership)
 	}
 	return v.page(ui.PageProps{Title: ui.T("Ownership"), Crumb: v.settingsCrumb(), Ways: ways}, v.offerPage(o))
 }
