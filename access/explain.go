@@ -48,8 +48,8 @@ func (s ExplainedSubject) label() string { return cmp.Or(s.Name, s.Email) }
 // ExplainInput asks whether somebody may do something, and why.
 type ExplainInput struct {
 	op.InOrganization
-	Subject    string             `json:"subject,omitzero" doc:"Who: a member's id, a user's id, the product's external id or an e-mail address; left out: yourself" maxLength:"320" example:"zoe@acme.test"`
-	Permission charter.Permission `json:"permission" doc:"What" maxLength:"81" example:"billing.manage"`
+	Subject    string             `json:"subject,omitzero" doc:"Who: a member's id, a user's id, the product's external id or an e-mail address; left out: yourself" maxLength:"320" cli:"arg" example:"zoe@acme.test"`
+	Permission charter.Permission `json:"permission" doc:"What" maxLength:"81" cli:"arg" example:"billing.manage"`
 	Resource   string             `json:"resource,omitzero" doc:"On what: type and id; left out: the organization as a whole" maxLength:"200" example:"workflow:wf_1"`
 }
 

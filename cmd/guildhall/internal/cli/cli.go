@@ -206,6 +206,9 @@ func (a *app) do(ctx context.Context, c *command, args []string) int {
 			fmt.Fprintf(a.Stderr, "guildhall: %v\n", err)
 		}
 	}()
+	if err := a.findOrganization(ctx, backend, caller, c, input); err != nil {
+		return a.failed(ctx, op.Request{}, err)
+	}
 	request := op.Request{Caller: caller, Input: input, DryRun: a.globals.DryRun, IfMatch: a.globals.IfMatch, IdempotencyKey: a.globals.IdempotencyKey}
 	if ok, code := a.confirm(ctx, backend, c, request); !ok {
 		return code

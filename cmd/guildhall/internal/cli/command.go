@@ -33,14 +33,15 @@ type field struct {
 const organization = "organization"
 
 // newCommand derives a command from an operation: path fields other than the organization are positional, and so is the
-// first required field of the body. Everything else is a flag.
+// first required field of the body, or instead of it those with the tag cli:"arg". Everything else is a flag.
 func newCommand(registry huma.Registry, o op.Any) *command {
 	i := o.Info()
 	c := &command{op: o, info: i, noun: dashed(i.Noun()), verb: dashed(i.Verb())}
 	schema := huma.SchemaFromType(registry, i.In)
 	inPath := i.PathFields()
 	c.inOrg = slices.Contains(inPath, organization)
-	firstOfBody := true
+	said := argNames(i.In)
+	firstOfBody := len(said) == 0
 	for _, name := range fieldNames(i.In) {
 		if name == organization && c.inOrg {
 			continue
@@ -48,7 +49,7 @@ func newCommand(registry huma.Registry, o op.Any) *command {
 		f := &field{name: name, flag: dashed(name), doc: schema.Properties[name].Description, schema: schema.Properties[name],
 			required: slices.Contains(schema.Required, name) || slices.Contains(inPath, name)}
 		c.flags = append(c.flags, f)
-		if slices.Contains(inPath, name) || f.required && firstOfBody && f.schema.Type != huma.TypeObject {
+		if slices.Contains(inPath, name) || slices.Contains(said, name) || f.required && firstOfBody && f.schema.Type != huma.TypeObject {
 			firstOfBody = firstOfBody && slices.Contains(inPath, name)
 			c.positional = append(c.positional, f)
 		}
@@ -83,6 +84,18 @@ func fieldNames(t reflect.Type) []string {
 	return names
 }
 
+// argNames are the fields that say themselves that they are arguments.
+func argNames(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Tag.Get("cli") == "arg" {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // isPositional reports whether a field has a place of its own.
 func (c *command) isPositional(f *field) bool { return slices.Contains(c.positional, f) }
 
@@ -90,10 +103,10 @@ func (c *command) isPositional(f *field) bool { return slices.Contains(c.positio
 func (c *command) usage() string {
 	words := []string{"guildhall", c.noun, c.verb}
 	for _, f := range c.positional {
-		words = append(words, "<"+f.flag+">")
+		words = append(words, f.argument())
 	}
 	if c.inOrg {
-		words = append(words, "--org NAME")
+		words = append(words, "[--org NAME]")
 	}
 	optional := false
 	for _, f := range c.flags {
@@ -109,6 +122,14 @@ func (c *command) usage() string {
 		words = append(words, "[flags]")
 	}
 	return strings.Join(words, " ")
+}
+
+// argument shows a positional field.
+func (f *field) argument() string {
+	if !f.required {
+		return "[" + f.flag + "]"
+	}
+	return "<" + f.flag + ">"
 }
 
 // placeholder shows what kind of value a flag takes.

@@ -144,10 +144,22 @@ func (in values) setFact(f *field, fact, said bool, value string) error {
 	return nil
 }
 
-// place puts positional arguments where they belong: to the positional fields that no flag said, in order.
+// place puts positional arguments where they belong: to the positional fields that no flag said, in order. If there are
+// fewer arguments than fields, those that may be left out are.
 func (a *app) place(c *command, in values, positional []string) error {
+	var open []*field
 	for _, f := range c.positional {
-		if _, said := in[f.name]; said || len(positional) == 0 {
+		if _, said := in[f.name]; !said {
+			open = append(open, f)
+		}
+	}
+	spare := len(open) - len(positional)
+	for _, f := range open {
+		if len(positional) == 0 {
+			break
+		}
+		if !f.required && spare > 0 {
+			spare--
 			continue
 		}
 		if err := a.set(in, f, positional[0]); err != nil {
@@ -163,11 +175,7 @@ func (a *app) place(c *command, in values, positional []string) error {
 
 // complete adds the organization, and finds what is missing.
 func (a *app) complete(c *command, in values) error {
-	if c.inOrg {
-		name := cmp.Or(a.globals.Organization, a.Env("GUILDHALL_ORG"))
-		if name == "" {
-			return errors.New("say which organization: --org NAME, or GUILDHALL_ORG")
-		}
+	if name := cmp.Or(a.globals.Organization, a.Env("GUILDHALL_ORG")); c.inOrg && name != "" {
 		in[organization] = name
 	}
 	for _, f := range c.flags {
