@@ -137,6 +137,7 @@ func TestNoFieldIsTakenThatIsNotAsked(t *testing.T) {
 				tried++
 				s.refusesField(t, info, fields, name, by)
 			}
+			s.refusesWithin(t, info, fields, by)
 		}
 		t.Logf("%d fields tried", tried)
 	})
@@ -155,6 +156,28 @@ func (s *site) refusesField(t *testing.T, info op.Info, fields map[string]any, n
 	}
 	if wrote := s.Stats().Writes - before; wrote != 0 {
 		t.Errorf("%s with %q wrote", info.Name, name)
+	}
+}
+
+// refusesWithin adds a field to the objects within a body.
+func (s *site) refusesWithin(t *testing.T, info op.Info, fields map[string]any, by caller) {
+	t.Helper()
+	for name, value := range fields {
+		all, _ := value.([]any)
+		if len(all) == 0 {
+			continue
+		}
+		first, ok := all[0].(map[string]any)
+		if !ok {
+			continue
+		}
+		changed, within := maps.Clone(fields), maps.Clone(first)
+		within["invited_by"] = "mem" + noID
+		changed[name] = []any{within}
+		got := s.send(request(info, changed, by.Credential))
+		if p := got.problem(); got.status != 422 || len(p.Errors) == 0 || p.Errors[0].Pointer != "/"+name+"/0/invited_by" {
+			t.Errorf("%s: within %s: %s %s", info.Name, name, got.outcome(), got.body)
+		}
 	}
 }
 

@@ -307,7 +307,23 @@ func (s *site) fill(info op.Info, in *guildhalltest.Organization, by caller) map
 			InOrganization: in.In(), Email: email, Role: s.Charter().Roles()[0].ID}))
 		fields["token"] = s.MailedToken(email)
 	}
+	if info.Name == "invitations.update" {
+		fields["role"] = string(s.Charter().Roles()[1].ID) // it offers the lowest
+	}
+	s.freshen(fields)
 	return fields
+}
+
+// freshen gives the people within a body new addresses.
+func (s *site) freshen(fields map[string]any) {
+	for _, value := range fields {
+		all, _ := value.([]any)
+		for _, one := range all {
+			if person, ok := one.(map[string]any); ok && person["email"] != nil {
+				person["email"] = fmt.Sprintf("one%d@of-many.test", s.next())
+			}
+		}
+	}
 }
 
 func (s *site) next() int {
