@@ -140,6 +140,15 @@ func hasUndo(s *sight, path string) (found bool) {
 	return found
 }
 
+func TestAChangeOfARoleIsUndoneUnlessItWasChangedAgain(t *testing.T) {
+	s := newSite(t, "gateway")
+	acme := s.Organization("acme")
+	b, path := s.as(acme.Owner()), "/o/acme/settings/team/"+acme.People["reader"].Member+"/role"
+	changed := b.submit(b.get(path), path, "role", "developer").says("/o/acme/settings/team", 200, "is Developer now", "Undo")
+	b.submit(changed, path).says("/o/acme/settings/team", 200, "is Reader now")
+	b.submit(changed, path).says(path, 412, "changed in the meantime")
+}
+
 func TestALostChangeOfARoleIsNotSaved(t *testing.T) {
 	s := newSite(t, "gateway")
 	acme := s.Organization("acme")
