@@ -20,22 +20,22 @@ func Operations() []op.Any { return []op.Any{ListEvents, GetEvent, ExportEvents,
 // Event is one row of the audit log with what is known of its people. Where a person was erased, the names and changes
 // that were kept of them are gone.
 type Event struct {
-	ID           string        `json:"id" doc:"The event's id" example:"evt_01k..."`
+	ID           string        `json:"id" cli:"-" doc:"The event's id" example:"evt_01k..."`
 	Sequence     int64         `json:"sequence" doc:"Its number in its log: no number is missing and none comes twice" example:"42"`
 	Time         time.Time     `json:"time" doc:"When it happened"`
-	Action       string        `json:"action" doc:"The operation" example:"members.remove"`
+	Action       string        `json:"action" cli:"-" doc:"The operation" example:"members.remove"`
 	Sentence     string        `json:"sentence" doc:"What happened, in a sentence" example:"Ada removed Zoe"`
 	Actor        Actor         `json:"actor" doc:"Who did it"`
-	Organization string        `json:"organization,omitempty" doc:"The organization whose log it stands in; absent in a person's or the instance's own"`
-	Targets      []Target      `json:"targets" doc:"What it was done to"`
-	Changes      []FieldChange `json:"changes" doc:"What was changed: before and after"`
+	Organization string        `json:"organization,omitempty" cli:"-" doc:"The organization whose log it stands in; absent in a person's or the instance's own"`
+	Targets      []Target      `json:"targets" cli:"-" doc:"What it was done to"`
+	Changes      []FieldChange `json:"changes" cli:"-" doc:"What was changed: before and after"`
 	Outcome      op.Outcome    `json:"outcome" enum:"ok,unchanged,denied,failed" doc:"How it ended"`
-	Count        int64         `json:"count" doc:"How often: refusals of the same kind within a minute are one event" example:"1"`
+	Count        int64         `json:"count" cli:"-" doc:"How often: refusals of the same kind within a minute are one event" example:"1"`
 	Reason       string        `json:"reason,omitempty" doc:"The reason that was given, or why it was refused"`
-	Address      string        `json:"address,omitempty" doc:"The network address it was done from" example:"203.0.113.7"`
-	Agent        string        `json:"agent,omitempty" doc:"The user agent it was done with"`
-	RequestID    string        `json:"request_id,omitempty" doc:"The request's id"`
-	Leaf         string        `json:"leaf" doc:"The row's hash as a leaf of the log's Merkle tree (RFC 6962), in hex"`
+	Address      string        `json:"address,omitempty" cli:"-" doc:"The network address it was done from" example:"203.0.113.7"`
+	Agent        string        `json:"agent,omitempty" cli:"-" doc:"The user agent it was done with"`
+	RequestID    string        `json:"request_id,omitempty" cli:"-" doc:"The request's id"`
+	Leaf         string        `json:"leaf" cli:"-" doc:"The row's hash as a leaf of the log's Merkle tree (RFC 6962), in hex"`
 }
 
 // Actor is who did something.

@@ -16,21 +16,21 @@ import (
 type Invitation struct {
 	ID            string          `json:"id" doc:"The invitation's id" example:"inv_01k..."`
 	Email         string          `json:"email" doc:"The invited address, as it was written; mail goes there" example:"zoe@acme.test"`
-	Role          charter.RoleID  `json:"role" doc:"The role that the person will have" example:"editor"`
+	Role          charter.RoleID  `json:"role" cli:"-" doc:"The role that the person will have" example:"editor"`
 	RoleTitle     string          `json:"role_title" doc:"What people call the role" example:"Editor"`
 	State         InvitationState `json:"state" enum:"pending,accepted,declined,cancelled,expired" doc:"All but pending are final"`
 	NeedsApproval bool            `json:"needs_approval" doc:"The inviter lost the right to grant the role: nobody joins until somebody who has it approves"`
-	Message       string          `json:"message" doc:"What the inviter wrote; plain text"`
+	Message       string          `json:"message" cli:"-" doc:"What the inviter wrote; plain text"`
 	InvitedBy     Inviter         `json:"invited_by" doc:"Who invites, or approved the invitation"`
 	CreatedAt     time.Time       `json:"created_at"`
-	SentAt        time.Time       `json:"sent_at" doc:"When its mail was last sent off"`
+	SentAt        time.Time       `json:"sent_at" cli:"-" doc:"When its mail was last sent off"`
 	ExpiresAt     time.Time       `json:"expires_at" doc:"From this moment on it cannot be accepted"`
 	EndsAt        *time.Time      `json:"ends_at,omitzero" doc:"When the membership will end; absent: never"`
 	Delivery      string          `json:"delivery" enum:"queued,sent,failed" doc:"What became of the last mail"`
 	DeliveryError string          `json:"delivery_error,omitzero" doc:"Why the last mail could not be delivered"`
-	Member        string          `json:"member,omitzero" doc:"The member that accepting it made"`
-	SettledAt     *time.Time      `json:"settled_at,omitzero" doc:"When it was accepted, declined or cancelled, or expired"`
-	Version       int64           `json:"version" doc:"Counts the changes; the ETag"`
+	Member        string          `json:"member,omitzero" cli:"-" doc:"The member that accepting it made"`
+	SettledAt     *time.Time      `json:"settled_at,omitzero" cli:"-" doc:"When it was accepted, declined or cancelled, or expired"`
+	Version       int64           `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
 }
 
 // ETag is the invitation's version.

@@ -18,19 +18,19 @@ import (
 // Member is a user in one organization, with one role.
 type Member struct {
 	ID           string     `json:"id" doc:"The member's id" example:"mem_01k..."`
-	Organization string     `json:"organization"`
-	User         string     `json:"user" doc:"The user's id"`
-	ExternalID   string     `json:"external_id,omitzero" doc:"The product's own id of this person"`
+	Organization string     `json:"organization" cli:"-"`
+	User         string     `json:"user" cli:"-" doc:"The user's id"`
+	ExternalID   string     `json:"external_id,omitzero" cli:"-" doc:"The product's own id of this person"`
 	Name         string     `json:"name"`
 	Email        string     `json:"email"`
-	Role         string     `json:"role" example:"editor"`
+	Role         string     `json:"role" cli:"-" example:"editor"`
 	RoleTitle    string     `json:"role_title" example:"Editor"`
-	Owner        bool       `json:"owner" doc:"Whether the role is the owner role"`
+	Owner        bool       `json:"owner" cli:"-" doc:"Whether the role is the owner role"`
 	Status       string     `json:"status" enum:"active,suspended,ended,removed" doc:"Suspended keeps the role and has no access; ended: the end date has come"`
 	JoinedAt     time.Time  `json:"joined_at"`
 	EndsAt       *time.Time `json:"ends_at,omitzero" doc:"When the membership ends; access ends at that moment"`
 	LastActiveAt *time.Time `json:"last_active_at,omitzero"`
-	Version      int64      `json:"version" doc:"Counts the changes; the ETag"`
+	Version      int64      `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
 
 	principal decide.Principal
 }

@@ -20,16 +20,16 @@ import (
 // Organization is a customer's tenant.
 type Organization struct {
 	ID            string    `json:"id" doc:"The organization's id" example:"org_01k..."`
-	ExternalID    string    `json:"external_id,omitzero" doc:"The product's own id of this organization"`
+	ExternalID    string    `json:"external_id,omitzero" cli:"-" doc:"The product's own id of this organization"`
 	Slug          string    `json:"slug" doc:"Its name in addresses" example:"acme"`
 	Name          string    `json:"name" doc:"Its name as people read it" example:"Acme"`
 	TimeZone      string    `json:"time_zone" doc:"IANA time zone" example:"Europe/Berlin"`
 	Region        string    `json:"region,omitzero" doc:"Where work runs unless told otherwise, and where data must stay"`
-	RetentionDays int64     `json:"retention_days" doc:"Days after which artifacts are deleted; 0 keeps them for ever"`
+	RetentionDays int64     `json:"retention_days" cli:"-" doc:"Days after which artifacts are deleted; 0 keeps them for ever"`
 	Plan          string    `json:"plan,omitzero" doc:"The plan; empty where the product has none"`
-	Seats         int64     `json:"seats" doc:"How many members and pending invitations there may be; 0 means no limit"`
-	State         string    `json:"state" enum:"active,deletion_scheduled,deleting,gone"`
-	Version       int64     `json:"version" doc:"Counts the changes; the ETag"`
+	Seats         int64     `json:"seats" cli:"-" doc:"How many members and pending invitations there may be; 0 means no limit"`
+	State         string    `json:"state" cli:"-" enum:"active,deletion_scheduled,deleting,gone"`
+	Version       int64     `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
 	CreatedAt     time.Time `json:"created_at"`
 }
 

@@ -270,7 +270,7 @@ func (a *app) call(ctx context.Context, b op.Backend, c *command, r op.Request) 
 	if response.Replayed {
 		a.note("this is the answer of an earlier call with the same key")
 	}
-	if err := a.show(a.Stdout, response.Output); err != nil {
+	if err := a.show(a.Stdout, c, response.Output); err != nil {
 		fmt.Fprintf(a.Stderr, "guildhall: %v\n", err)
 		return exitError
 	}

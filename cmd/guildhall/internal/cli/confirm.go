@@ -80,7 +80,7 @@ func (a *app) stop(ctx context.Context, b op.Backend, c *command, r op.Request, 
 		if err != nil {
 			return false, a.failed(ctx, r, err)
 		}
-		if err := a.show(a.Stderr, response.Output); err != nil {
+		if err := a.show(a.Stderr, c, response.Output); err != nil {
 			fmt.Fprintf(a.Stderr, "guildhall: %v\n", err)
 			return false, exitError
 		}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/go-json-experiment/json"
@@ -23,7 +25,7 @@ type member struct {
 }
 
 // show prints an output: JSON for programs, a table for people at a terminal.
-func (a *app) show(w io.Writer, output any) error {
+func (a *app) show(w io.Writer, c *command, output any) error {
 	raw, err := json.Marshal(output, json.Deterministic(true))
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
@@ -41,7 +43,7 @@ func (a *app) show(w io.Writer, output any) error {
 		return fmt.Errorf("output: %w", err)
 	}
 	if data, ok := find(members, "data"); ok && data.Kind() == '[' {
-		return a.showList(w, members, data)
+		return a.showList(w, hiddenColumns(c.info.Out), members, data)
 	}
 	showOne(w, members)
 	return nil
@@ -79,8 +81,25 @@ func membersOf(raw []byte) ([]member, error) {
 	return members, nil
 }
 
-// showList prints one row for each item: the fields that have one value each, and lists of words.
-func (a *app) showList(w io.Writer, members []member, data jsontext.Value) error {
+// hiddenColumns are the fields of a list's items that say cli:"-": ids and details that people seldom read in a table.
+func hiddenColumns(out reflect.Type) []string {
+	data, ok := out.FieldByName("Data")
+	if !ok || data.Type.Kind() != reflect.Slice || data.Type.Elem().Kind() != reflect.Struct {
+		return nil
+	}
+	var names []string
+	for _, f := range reflect.VisibleFields(data.Type.Elem()) {
+		if f.Tag.Get("cli") == "-" {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// showList prints one row for each item: the fields that have one value each, and lists of words, but for the hidden
+// ones and those that are empty in every row.
+func (a *app) showList(w io.Writer, hidden []string, members []member, data jsontext.Value) error {
 	var items []jsontext.Value
 	if err := json.Unmarshal(data, &items); err != nil {
 		return fmt.Errorf("output: %w", err)
@@ -94,7 +113,7 @@ func (a *app) showList(w io.Writer, members []member, data jsontext.Value) error
 		}
 		rows[i] = row
 		for _, m := range row {
-			if simple(m.value) && !slices.Contains(columns, m.name) {
+			if simple(m.value) && cell(m.value) != "" && !slices.Contains(columns, m.name) && !slices.Contains(hidden, m.name) {
 				columns = append(columns, m.name)
 			}
 		}
@@ -121,11 +140,19 @@ func printRows(w io.Writer, columns []string, rows [][]member) {
 		cells := table.Row{}
 		for _, name := range columns {
 			value, _ := find(row, name)
-			cells = append(cells, cell(value))
+			cells = append(cells, brief(cell(value)))
 		}
 		t.AppendRow(cells)
 	}
 	t.Render()
+}
+
+// brief is a cell of a list: a time to the minute, as a table needs no more.
+func brief(text string) string {
+	if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return at.Format("2006-01-02 15:04")
+	}
+	return text
 }
 
 // newTable is a table without lines, as other commands print theirs.
