@@ -7,6 +7,12 @@ cd "$(dirname "$0")/.."
 unset UPDATE # a golden file that differs is a failure here
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$PWD"
 
+# Test databases are thrown away: memory is a better place for them than a disk.
+if [ -d /dev/shm ] && [ -w /dev/shm ] && [ "$(df --output=avail -m /dev/shm | tail -n 1)" -gt 4096 ]; then
+	TMPDIR=$(mktemp -d /dev/shm/guildhall-test.XXXXXX)
+	export TMPDIR
+fi
+
 summary=()
 current=
 
@@ -22,6 +28,7 @@ step() {
 
 finish() {
 	local code=$?
+	case ${TMPDIR:-} in /dev/shm/guildhall-test.*) rm -rf "$TMPDIR" ;; esac
 	echo
 	printf '%s\n' "${summary[@]+"${summary[@]}"}"
 	if [ "$code" -eq 0 ]; then

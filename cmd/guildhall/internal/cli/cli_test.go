@@ -192,7 +192,7 @@ func TestATerminalSeesTables(t *testing.T) {
 	s := open(t)
 	s.terminal = true
 	got := s.run(t, "notes", "list", "--limit", "1")
-	want := "ID      ORGANIZATION  TEXT   TAGS  SECRET SHOWN  VERSION\nnote_1  org_acme      first        no            1\n"
+	want := "ID      ORGANIZATION  TEXT   SECRET SHOWN  VERSION\nnote_1  org_acme      first  no            1\n"
 	if diff := cmp.Diff(want, trimmed(got.out)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
