@@ -23,7 +23,6 @@ type machine struct {
 	acme   *guildhalltest.Organization
 	people []*guildhalltest.Person
 	sent   map[string]string // pending invitation's address to its token
-	joined int
 }
 
 // TestNoReachableStateBreaksARule lets people do whatever comes to their minds and asks the doctor after every step.

@@ -10,6 +10,7 @@ export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$P
 # Test databases are thrown away: memory is a better place for them than a disk.
 if [ -d /dev/shm ] && [ -w /dev/shm ] && [ "$(df --output=avail -m /dev/shm | tail -n 1)" -gt 4096 ]; then
 	TMPDIR=$(mktemp -d /dev/shm/guildhall-test.XXXXXX)
+	chmod 755 "$TMPDIR" # the database runs as another user
 	export TMPDIR
 fi
 

@@ -51,9 +51,6 @@ func (f *form) or(name, otherwise string) string {
 	return otherwise
 }
 
-// all are the values of a field that is sent several times.
-func (f *form) all(name string) []string { return f.values[name] }
-
 // checked reports whether a box is ticked.
 func (f *form) checked(name string) bool { return f.value(name) != "" }
 

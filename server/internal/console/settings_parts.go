@@ -252,6 +252,3 @@ func impossible(err error) (string, error) {
 
 // again reports whether a form that was refused is to be shown again; otherwise the error stands.
 func (v *visit) again(err error) bool { return err != nil && v.form.refuse(err) }
-
-// posted reports whether the request is a form that was sent.
-func (v *visit) posted() bool { return v.r.Method == http.MethodPost }
