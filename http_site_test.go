@@ -119,6 +119,7 @@ type ask struct {
 	body           string // JSON; empty for none
 	host           string // empty: that of the base URL
 	version        string // empty: "HTTP/1.1"
+	kind           string // of the body; empty: JSON
 }
 
 func (a ask) with(headers ...string) ask {
@@ -140,7 +141,7 @@ func (a ask) text() string {
 		b.WriteString(h + "\r\n")
 	}
 	if a.body != "" {
-		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(a.body))
+		fmt.Fprintf(&b, "Content-Type: %s\r\nContent-Length: %d\r\n", or(a.kind, "application/json"), len(a.body))
 	} else if a.method == "POST" || a.method == "PATCH" {
 		b.WriteString("Content-Length: 0\r\n")
 	}
