@@ -55,7 +55,7 @@ const (
 
 // pages are all pages, in the order of their files.
 func pages() []page {
-	return slices.Concat(homePages(), loginPages(), verifyPages(), invitationPages(), orgsPages(), accountPages(), organizationPages())
+	return slices.Concat(homePages(), docsPages(), loginPages(), verifyPages(), invitationPages(), orgsPages(), accountPages(), organizationPages())
 }
 
 // organizationPages are the pages under /o/{slug}.

@@ -1,0 +1,140 @@
+package console
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/docs"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/console/ui"
+)
+
+func docsPages() []page {
+	return []page{
+		{"GET /docs", anybody, showDoc},
+		{"GET /docs/{page}", anybody, showDoc},
+	}
+}
+
+// showDoc shows a page of the documentation, or with .md at its end the text that it is made of.
+func showDoc(v *visit) error {
+	name, raw := strings.CutSuffix(cmp.Or(v.r.PathValue("page"), docs.Index), ".md")
+	found, ok := docs.Find(name)
+	if !ok {
+		return op.ErrNotFound
+	}
+	if raw {
+		return v.docSource(found)
+	}
+	text, err := renderDoc(v.BasePath, found.Source)
+	if err != nil {
+		return err
+	}
+	p := docPage{visit: v, Page: found, text: text}
+	if v.actor.Kind == op.UserActor {
+		return v.page(ui.PageProps{Title: found.Title, OwnHeading: true}, p.show())
+	}
+	return v.hosted(ui.HostedProps{Title: found.Title, OwnHeading: true, Wide: true}, p.show())
+}
+
+// docPage is a page of the documentation.
+type docPage struct {
+	*visit
+	docs.Page
+	text renderedDoc
+}
+
+// address is where a page of the documentation stands.
+func (p docPage) address(of docs.Page) string {
+	if of.Name == docs.Index {
+		return p.href("/docs")
+	}
+	return p.href("/docs/" + of.Name)
+}
+
+// docSource answers with the page's Markdown, and with what the running charter adds to it.
+func (v *visit) docSource(p docs.Page) error {
+	h := v.w.Header()
+	h.Set("Content-Type", "text/markdown; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	text := string(p.Source)
+	switch p.Name {
+	case docPermissions:
+		text += v.permissionsText()
+	case docOperations:
+		text += v.operationsText()
+	}
+	v.w.WriteHeader(http.StatusOK)
+	_, _ = v.w.Write([]byte(text)) // whoever asked has gone
+	return nil
+}
+
+// The pages that end with a table of the running program.
+const (
+	docPermissions = "permissions"
+	docOperations  = "api"
+)
+
+// anchorOf is the anchor of a permission: members-invite for members.invite.
+func anchorOf(p charter.Permission) string { return strings.ReplaceAll(string(p), ".", "-") }
+
+// heldBy are the titles of the roles that hold a permission, the lowest first.
+func heldBy(c *charter.Charter, p charter.Permission) string {
+	var titles []string
+	for _, role := range c.Roles() {
+		if c.Can(role, p) {
+			titles = append(titles, role.Title)
+		}
+	}
+	return strings.Join(titles, ", ")
+}
+
+// partsOf says what a bundle is made of.
+func partsOf(info charter.Info) string {
+	parts := make([]string, len(info.Includes))
+	for i, id := range info.Includes {
+		parts[i] = string(id)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// permissionsText is the table of permissions as Markdown.
+func (v *visit) permissionsText() string {
+	var b strings.Builder
+	c := v.Service.Charter()
+	b.WriteString("\n## " + ui.T("Permissions of %s", c.Product) + "\n\n| permission | title | roles |\n| --- | --- | --- |\n")
+	for _, info := range c.Permissions() {
+		b.WriteString("| `" + string(info.ID) + "` | " + cellText(info.Title) + " | " + cellText(heldBy(c, info.ID)) + " |\n")
+	}
+	for _, id := range c.Absent() {
+		b.WriteString("| `" + string(id) + "` | does not exist in this charter | nobody |\n")
+	}
+	return b.String()
+}
+
+// operationsText is the table of operations as Markdown.
+func (v *visit) operationsText() string {
+	var b strings.Builder
+	b.WriteString("\n## " + ui.T("Operations") + "\n\n| operation | request | who may |\n| --- | --- | --- |\n")
+	for _, o := range v.publicOperations() {
+		b.WriteString("| `" + o.Name + "` | `" + o.Method + " " + o.Path + "` | " + cellText(o.Allow.String()) + " |\n")
+	}
+	return b.String()
+}
+
+// publicOperations are those of the reference; the demo's own are left out.
+func (v *visit) publicOperations() []op.Info {
+	var all []op.Info
+	for _, o := range v.Service.Operations() {
+		all = append(all, o.Info())
+	}
+	return slices.DeleteFunc(all, func(i op.Info) bool { return strings.HasPrefix(i.Name, "demo.") })
+}
+
+// cellText keeps a charter's words within one cell of a table.
+func cellText(text string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ", "\r", " ").Replace(text)
+}
