@@ -55,12 +55,34 @@ func (p docPage) address(of docs.Page) string {
 	return p.href("/docs/" + of.Name)
 }
 
+// own is the heading of the table that the running program adds to the page; without an id it adds none.
+func (p docPage) own() docHeading {
+	switch p.Name {
+	case docPermissions:
+		return docHeading{"all", ui.T("Permissions of %s", p.Service.Charter().Product)}
+	case docOperations:
+		return docHeading{"operations", ui.T("Operations")}
+	}
+	return docHeading{}
+}
+
+// headings are those of the page's list of contents.
+func (p docPage) headings() []docHeading {
+	if own := p.own(); own.id != "" {
+		return append(slices.Clone(p.text.headings), own)
+	}
+	return p.text.headings
+}
+
 // docSource answers with the page's Markdown, and with what the running charter adds to it.
 func (v *visit) docSource(p docs.Page) error {
 	h := v.w.Header()
 	h.Set("Content-Type", "text/markdown; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	text := string(p.Source)
+	if own := (docPage{visit: v, Page: p}).own(); own.id != "" {
+		text += "\n## " + own.text + "\n\n"
+	}
 	switch p.Name {
 	case docPermissions:
 		text += v.permissionsText()
@@ -105,7 +127,7 @@ func partsOf(info charter.Info) string {
 func (v *visit) permissionsText() string {
 	var b strings.Builder
 	c := v.Service.Charter()
-	b.WriteString("\n## " + ui.T("Permissions of %s", c.Product) + "\n\n| permission | title | roles |\n| --- | --- | --- |\n")
+	b.WriteString("| permission | title | roles |\n| --- | --- | --- |\n")
 	for _, info := range c.Permissions() {
 		b.WriteString("| `" + string(info.ID) + "` | " + cellText(info.Title) + " | " + cellText(heldBy(c, info.ID)) + " |\n")
 	}
@@ -118,7 +140,7 @@ func (v *visit) permissionsText() string {
 // operationsText is the table of operations as Markdown.
 func (v *visit) operationsText() string {
 	var b strings.Builder
-	b.WriteString("\n## " + ui.T("Operations") + "\n\n| operation | request | who may |\n| --- | --- | --- |\n")
+	b.WriteString("| operation | request | who may |\n| --- | --- | --- |\n")
 	for _, o := range v.publicOperations() {
 		b.WriteString("| `" + o.Name + "` | `" + o.Method + " " + o.Path + "` | " + cellText(o.Allow.String()) + " |\n")
 	}

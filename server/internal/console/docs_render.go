@@ -149,7 +149,7 @@ var codeTitles = map[string]string{"sh": "Shell", "console": "Shell", "yaml": "Y
 
 func drawTable(w util.BufWriter, _ []byte, _ ast.Node, entering bool) (ast.WalkStatus, error) {
 	if entering {
-		return ast.WalkContinue, write(w, `<div class="scroll" tabindex="0" role="region" aria-label="`+templ.EscapeString(ui.T("Table"))+`"><table>`)
+		return ast.WalkContinue, write(w, `<div class="scroll" tabindex="0" role="group" aria-label="`+templ.EscapeString(ui.T("Table"))+`"><table>`)
 	}
 	return ast.WalkContinue, write(w, "</table></div>\n")
 }
