@@ -115,15 +115,20 @@ func TestNoAnswerIsForAnotherSite(t *testing.T) {
 
 // letters are whole mails, as they are handed to be sent.
 type letters struct {
-	next mail.Sender
-	mu   sync.Mutex
-	all  []mail.Message
+	next  mail.Sender
+	mu    sync.Mutex
+	all   []mail.Message
+	fails error // of every mail from now on
 }
 
 func (l *letters) Send(ctx context.Context, m mail.Message) error {
 	l.mu.Lock()
 	l.all = append(l.all, m)
+	fails := l.fails
 	l.mu.Unlock()
+	if fails != nil {
+		return fails
+	}
 	return l.next.Send(ctx, m)
 }
 

@@ -96,6 +96,7 @@ type line struct {
 	address string
 	conn    net.Conn
 	reader  *bufio.Reader
+	heard   func(ask, answer) // told of every answer; nil: nobody is
 }
 
 func newLine(t testing.TB, address string) *line {
@@ -207,6 +208,9 @@ func (l *line) send(a ask) answer {
 	}
 	if err != nil {
 		l.t.Fatalf("%s %s: %v", a.method, a.target, err)
+	}
+	if l.heard != nil {
+		l.heard(a, got)
 	}
 	return got
 }
