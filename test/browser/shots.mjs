@@ -1,0 +1,77 @@
+// Pictures of the main pages for people to look at, in light and dark, wide and narrow:
+//
+//	npm run shots -- OUTDIR
+
+import { join } from "node:path";
+import { narrow, openBrowser, wide } from "./browser.mjs";
+import { startDemo } from "./demo.mjs";
+import { guide, openPeople } from "./tour.mjs";
+
+const shots = {
+  stranger: {
+    "sign-in": "/login",
+    code: "/login/code",
+    invitation: "/i/{token}",
+    docs: "/docs",
+  },
+  owner: {
+    overview: "/o/{slug}",
+    settings: "/o/{slug}/settings",
+    team: "/o/{slug}/settings/team",
+    member: "/o/{slug}/settings/team/{member}",
+    role: "/o/{slug}/settings/team/{member}/role",
+    remove: "/o/{slug}/settings/team/{member}/remove",
+    transfer: "/o/{slug}/settings/team/{member}/transfer",
+    invite: "/o/{slug}/settings/team/invite",
+    invitations: "/o/{slug}/settings/team?tab=invitations",
+    roles: "/o/{slug}/settings/roles",
+    access: "/o/{slug}/settings/access?who={member}&can=organization.delete",
+    general: "/o/{slug}/settings/general",
+    "audit-log": "/o/{slug}/settings/audit-log",
+    event: "/o/{slug}/settings/audit-log/{event}",
+    organizations: "/orgs",
+    account: "/account",
+    sessions: "/account/sessions",
+    verify: "/verify",
+  },
+  lowest: {
+    "refused-team": "/o/{slug}/settings/team",
+    "read-only-general": "/o/{slug}/settings/general",
+    "lowest-overview": "/o/{slug}",
+  },
+};
+
+const looks = [
+  { look: "light", colorScheme: "light", size: wide },
+  { look: "dark", colorScheme: "dark", size: wide },
+  { look: "narrow", colorScheme: "light", size: narrow },
+  { look: "narrow-dark", colorScheme: "dark", size: narrow },
+];
+
+async function shoot(page, addresses, addressOf, folder) {
+  for (const [name, route] of Object.entries(addresses)) {
+    await page.goto(addressOf(route, page.person));
+    for (const { look, colorScheme, size } of looks) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize(size);
+      await page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: true });
+    }
+  }
+}
+
+const folder = process.argv[2];
+if (!folder) {
+  console.error("usage: npm run shots -- OUTDIR");
+  process.exit(2);
+}
+const demo = await startDemo(process.env.CHARTER || "gateway");
+const browser = await openBrowser();
+try {
+  const people = await openPeople(browser, demo);
+  const addressOf = await guide(demo);
+  for (const [who, addresses] of Object.entries(shots)) await shoot(people[who], addresses, addressOf, folder);
+  console.log(folder);
+} finally {
+  await browser.close();
+  await demo.stop();
+}

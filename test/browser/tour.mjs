@@ -1,0 +1,92 @@
+// Every page of the console, read from the console's own tables of pages: one that is added is looked at too.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { openWindow } from "./browser.mjs";
+import { asksForMail, isAt, press } from "./people.mjs";
+
+const source = new URL("../../server/internal/console/", import.meta.url);
+const documentation = new URL("../../docs/", import.meta.url);
+
+// noPages are routes that answer with something else: a file, or another address.
+const noPages = ["/{$}", "/i", "/o/{slug}/settings/audit-log/export"];
+
+// everywhere are routes whose pages are the same with every charter.
+const everywhere = (path) => path.startsWith("/docs");
+
+// inStates are pages in a state that their plain address does not show: nothing found, something wrong, nothing there.
+const inStates = [
+  "/o/{slug}/settings/team?q=nobody",
+  "/o/{slug}/settings/team?tab=invitations",
+  "/o/{slug}/settings/team?tab=invitations&q=nobody",
+  "/o/{slug}/settings/audit-log?q=nothing",
+  "/o/{slug}/settings/audit-log?q=created:yesterday",
+  "/o/{slug}/settings/access?can=members.invite",
+  "/o/{slug}/settings/access?can=members.view",
+  "/o/{slug}/settings/access?who={member}&can=organization.delete",
+  "/o/{slug}/settings/nothing",
+  "/o/nobodys",
+];
+
+// routes are all pages of the console, with who may see each: "anybody", "signedIn" or "member".
+export function routes() {
+  return filesIn(source, /(?<!_test|_templ)\.go$/)
+    .flatMap((name) => routesOf(readFileSync(new URL(name, source), "utf8")))
+    .filter(({ path }) => !noPages.includes(path));
+}
+
+// states are further addresses, which look the same with every charter.
+export function states() {
+  const docs = filesIn(documentation, /\.md$/).map((name) => ({ path: `/docs/${name.replace(".md", "")}`, who: "anybody" }));
+  return [...inStates.map((path) => ({ path, who: "member" })), ...docs];
+}
+
+const filesIn = (folder, ending) => readdirSync(folder).filter((name) => ending.test(name));
+
+// routesOf reads the entries {"GET /orgs", signedIn, chooseOrganization} and {"GET " + one + "/role", member, askRole}.
+function routesOf(text) {
+  const one = text.match(/const one = "([^"]*)"/)?.[1];
+  const entries = text.matchAll(/\{"GET ([^"]*)"( \+ one)?(?: \+ "([^"]*)")?, (anybody|signedIn|member), \w+\}/g);
+  return [...entries].map(([, begin, isOne, end = "", who]) => ({ path: begin + (isOne ? one : "") + end, who }));
+}
+
+// guide knows what stands for the names in routes, in a demo.
+export async function guide(demo) {
+  const owner = demo.owner();
+  const list = async (what) => (await demo.api(owner, "GET", `/v1/organizations/acme/${what}`)).data;
+  const facts = {
+    slug: "acme",
+    invitation: (await list("invitations?state=pending"))[0].id,
+    event: (await list("audit?q=action:members.update"))[0].id,
+    token: (await demo.mail("max@acme.test")).link.split("/").at(-1),
+    page: "errors",
+  };
+  return (route, person) => {
+    // An owner looks at the one below, everybody else at themselves.
+    const seen = person === owner ? demo.people()[1] : person;
+    return route.replace(/\{(\w+)\}/g, (_, name) => {
+      const value = name === "member" ? seen?.member : facts[name];
+      if (!value) throw new Error(`${route}: the tour knows no ${name}`);
+      return value;
+    });
+  };
+}
+
+// openPeople opens the windows of the tour: of a stranger, of an owner and of whoever has the lowest role. Each of them
+// waits for a mail, so that the pages which ask for its code are there.
+export async function openPeople(browser, demo) {
+  const open = async (person) => Object.assign(await openWindow(browser, demo, { person }), { person });
+  const people = { stranger: await open(), owner: await open(demo.owner()), lowest: await open(demo.lowest()) };
+  await people.stranger.goto("/login");
+  await asksForMail(people.stranger, "ada@acme.test");
+  for (const page of [people.owner, people.lowest]) {
+    await page.goto("/verify");
+    await press(page, "Send me a code");
+    await isAt(page, "Look into your mail");
+  }
+  return people;
+}
+
+// whoSees are the windows in which a page is looked at.
+export function whoSees({ who }, people) {
+  return who === "anybody" ? [people.stranger] : [people.owner, people.lowest];
+}
