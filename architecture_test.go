@@ -45,10 +45,10 @@ var arrows = map[string][]string{
 }
 
 // groundOf says which ground a room may stand on, where it is not all of it.
-var sqlRooms = []string{"", "op", "credential", "directory", "access", "audit", "signin", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "guildhalltest"}
+var sqlRooms = []string{"", "op", "credential", "directory", "access", "audit", "signin", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"}
 
 // everywhere may import anything: assembly, and what stands in for it in tests.
-var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall"}
+var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom"}
 
 type goPackage struct {
 	ImportPath string

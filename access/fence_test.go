@@ -83,12 +83,12 @@ func readWithinTheFence(t *testing.T, h *hall, r register, broken mutant) {
 	read, committed, answered := make(chan struct{}), make(chan struct{}), make(chan bool)
 	h.Access.SetHooks(nothing, at(r.fill, func() { close(read); <-committed }), func(k *access.Ticket) { broken(h.Access, k) })
 	defer h.Access.SetHooks(nothing, nothing, nothingWith)
-	h.Fenced = func() {
+	h.WithinFence = func() {
 		go func() { answered <- r.allowed(t, h) }()
 		<-read
 	}
 	r.revoke(t, h)
-	h.Fenced = nil
+	h.WithinFence = nil
 	close(committed)
 	if !<-answered {
 		t.Fatal("the reading within the fence was refused before the commit")
