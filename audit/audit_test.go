@@ -16,13 +16,13 @@ import (
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
 
 // story is an organization in which a few things happened.
 type story struct {
 	*hall
-	t        *testing.T
 	acme     string
 	ada, bob person
 	cyd      person
@@ -30,7 +30,7 @@ type story struct {
 
 func tell(t *testing.T, db *sqldb.DB) *story {
 	t.Helper()
-	s := &story{hall: newHall(t, db, "automation"), t: t}
+	s := &story{hall: newHall(t, db, "automation")}
 	s.acme, s.ada = s.Found("acme", "ada@acme.test")
 	s.bob, s.cyd = s.Join(s.acme, "bob@acme.test", "editor"), s.Join(s.acme, "cyd@acme.test", "editor")
 	s.After(24 * time.Hour) // Tuesday
@@ -42,15 +42,8 @@ func tell(t *testing.T, db *sqldb.DB) *story {
 	if err == nil {
 		t.Fatal("bob removed ada")
 	}
-	s.must(s.Service.WriteRefusals(t.Context()))
+	s.Must(s.Service.WriteRefusals(t.Context()))
 	return s
-}
-
-func (s *story) must(err error) {
-	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 func (s *story) member(p person) directory.MemberInput {
@@ -58,15 +51,15 @@ func (s *story) member(p person) directory.MemberInput {
 }
 
 func (s *story) changes(p person, role string) {
-	s.t.Helper()
+	s.T.Helper()
 	_, err := directory.UpdateMember.Call(s.As(s.ada.Token), s.Service, directory.UpdateMemberInput{MemberInput: s.member(p), Role: &role})
-	s.must(err)
+	s.Must(err)
 }
 
 func (s *story) suspends(p person) {
-	s.t.Helper()
+	s.T.Helper()
 	_, err := directory.SuspendMember.Call(s.As(s.ada.Token), s.Service, directory.EndMemberInput{MemberInput: s.member(p), Reason: "on leave"})
-	s.must(err)
+	s.Must(err)
 }
 
 // lists reads the log as ada.
@@ -77,9 +70,9 @@ func (s *story) lists(f audit.Filter, p op.Page) (op.List[audit.Event], error) {
 
 // sentences are those of a list, the newest first, without those about looking at the log.
 func (s *story) sentences(f audit.Filter) []string {
-	s.t.Helper()
+	s.T.Helper()
 	page, err := s.lists(f, op.Page{Limit: 100})
-	s.must(err)
+	s.Must(err)
 	said := []string{}
 	for _, e := range page.Data {
 		if e.Action != "audit.list" {
@@ -144,18 +137,18 @@ func TestTheLogTellsTheStory(t *testing.T) {
 func TestAnEventSaysEverything(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *story) {
 		page, err := s.lists(audit.Filter{Action: "members.suspend"}, op.Page{})
-		s.must(err)
+		s.Must(err)
 		listed := page.Data[0]
 		e, err := audit.GetEvent.Call(s.As(s.ada.Token), s.Service, audit.GetEventInput{
 			InOrganization: op.InOrganization{Organization: "acme"}, Event: listed.ID})
-		s.must(err)
+		s.Must(err)
 		if fmt.Sprintf("%+v", e) != fmt.Sprintf("%+v", listed) {
 			t.Errorf("the event alone is %+v, in the list %+v", e, listed)
 		}
 		if e.Actor.Kind != op.UserActor || e.Actor.ID != s.ada.User || e.Actor.Name != "Ada" || e.Actor.Email != s.ada.Email ||
 			e.Organization != s.acme || len(e.Targets) != 1 || e.Targets[0].ID != s.cyd.Member || e.Targets[0].Name != "Cyd" ||
 			e.Outcome != op.OutcomeOK || e.Count != 1 || e.Reason != "on leave" || e.Address != "203.0.113.7" || e.Agent != "test" ||
-			e.RequestID != "req_1" || len(e.Leaf) != 64 || !e.Time.Equal(monday.Add(24*time.Hour)) {
+			e.RequestID != "req_1" || len(e.Leaf) != 64 || !e.Time.Equal(testroom.Monday.Add(24*time.Hour)) {
 			t.Errorf("got %+v", e)
 		}
 		if len(e.Changes) != 1 || e.Changes[0].Field != "status" || e.Changes[0].Before != "active" || e.Changes[0].After != "suspended" {
@@ -168,7 +161,7 @@ func TestTheLogIsForThoseWhoMay(t *testing.T) {
 	s := tell(t, testdb.SQLite(t))
 	_, glen := s.Found("globex", "glen@globex.test")
 	page, err := s.lists(audit.Filter{}, op.Page{})
-	s.must(err)
+	s.Must(err)
 	for _, c := range []struct {
 		name, token, organization, event string
 		want                             op.ErrorKind
@@ -201,7 +194,7 @@ func TestPagesFollowEachOther(t *testing.T) {
 		cursor := ""
 		for {
 			page, err := s.lists(audit.Filter{}, op.Page{Limit: 2, Cursor: cursor})
-			s.must(err)
+			s.Must(err)
 			for _, e := range page.Data {
 				got = append(got, e.Sequence)
 			}
@@ -234,7 +227,7 @@ func TestPagesFollowEachOther(t *testing.T) {
 func TestEveryCallWritesOneRow(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *story) {
 		rows := func() (n int64) {
-			s.must(s.DB.Read(t.Context(), func(tx *sqldb.Tx) error {
+			s.Must(s.DB.Read(t.Context(), func(tx *sqldb.Tx) error {
 				return tx.QueryRow(t.Context(), "SELECT count(*) FROM audit_rows").Scan(&n)
 			}))
 			return n
@@ -243,7 +236,7 @@ func TestEveryCallWritesOneRow(t *testing.T) {
 		for i, call := range []func(){
 			func() { s.changes(s.bob, "editor") },
 			func() { s.changes(s.bob, "editor") },
-			func() { _, err := s.lists(audit.Filter{}, op.Page{}); s.must(err) },
+			func() { _, err := s.lists(audit.Filter{}, op.Page{}); s.Must(err) },
 			func() { s.export(audit.Filter{}) },
 		} {
 			if call(); rows() != before+int64(i)+1 {
@@ -259,7 +252,7 @@ func TestAPageIsTwoStatements(t *testing.T) {
 		count := func(limit int) int64 {
 			before := s.DB.Stats().Statements
 			_, err := s.lists(audit.Filter{}, op.Page{Limit: limit})
-			s.must(err)
+			s.Must(err)
 			return s.DB.Stats().Statements - before
 		}
 		if one, all := count(1), count(100); one != all {
@@ -296,7 +289,7 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 		{"target within a time", audit.Filter{Target: "mem_1", From: "2026-11-01", Until: "2026-11-30"}, []string{byTarget, timeAfter}},
 		{"all but an action", audit.Filter{Query: "-action:audit.list", From: "2026-11-01"}, []string{bothBounds, timeAfter}},
 	} {
-		s.must(s.Service.Snapshot(t.Context(), func(r *op.Reader) error {
+		s.Must(s.Service.Snapshot(t.Context(), func(r *op.Reader) error {
 			text, args, err := audit.TextOf(t.Context(), r, s.acme, c.filter, 1000)
 			if err != nil {
 				return err
@@ -304,7 +297,7 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 			return wantPlan(t, r, c.name, text, args, c.want)
 		}))
 	}
-	s.must(s.Service.Snapshot(t.Context(), func(r *op.Reader) error {
+	s.Must(s.Service.Snapshot(t.Context(), func(r *op.Reader) error {
 		first := audit.Filter{Actor: "usr_1", From: "2026-11-01", Until: "2026-11-30"}
 		text, args, err := audit.TextOf(t.Context(), r, s.acme, first, 0)
 		if err != nil {
@@ -312,7 +305,7 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 		}
 		return wantPlan(t, r, "the first page within a time", text, args, []string{byActor, timeAfter, timeBefore})
 	}))
-	s.must(s.Service.Snapshot(t.Context(), func(r *op.Reader) error {
+	s.Must(s.Service.Snapshot(t.Context(), func(r *op.Reader) error {
 		text, args := audit.ActivityText(s.ada.User, []string{"1", "evt_1"})
 		return wantPlan(t, r, "one's own activity", text, args, []string{"SEARCH r USING INDEX audit_rows_person (actor=? AND at<?)"})
 	}))
@@ -349,13 +342,13 @@ func wantPlan(t *testing.T, r *op.Reader, name, text string, args []any, want []
 
 // export reads the log as CSV.
 func (s *story) export(f audit.Filter) [][]string {
-	s.t.Helper()
+	s.T.Helper()
 	var out bytes.Buffer
-	s.must(s.Service.Stream(s.t.Context(), audit.ExportEvents, op.Request{Caller: op.CallerOf(s.As(s.ada.Token)),
+	s.Must(s.Service.Stream(s.T.Context(), audit.ExportEvents, op.Request{Caller: op.CallerOf(s.As(s.ada.Token)),
 		Input: audit.ExportEventsInput{InOrganization: op.InOrganization{Organization: "acme"}, Filter: f}},
 		func(op.Info) io.Writer { return &out }))
 	records, err := csv.NewReader(&out).ReadAll()
-	s.must(err)
+	s.Must(err)
 	return records
 }
 
@@ -370,7 +363,7 @@ func TestTheExportHasEveryRow(t *testing.T) {
 		mal := s.Join(s.acme, "mal@acme.test", "viewer")
 		s.Exec("UPDATE users SET name = $2 WHERE id = $1", mal.User, "=HYPERLINK(\"http://evil.test\")\r\n+1")
 		_, err := directory.Leave.Call(s.As(mal.Token), s.Service, directory.LeaveInput{InOrganization: op.InOrganization{Organization: s.acme}})
-		s.must(err)
+		s.Must(err)
 		records = s.export(audit.Filter{Action: "members.leave"})
 		if len(records) != 2 || records[1][7] != "'=HYPERLINK(\"http://evil.test\")\n+1" || !strings.HasPrefix(records[1][4], "'=") {
 			t.Errorf("got %q", records)
@@ -382,7 +375,7 @@ func TestALongExportGoesOnPageByPage(t *testing.T) {
 	s := tell(t, testdb.SQLite(t))
 	for range 510 {
 		_, err := s.lists(audit.Filter{Outcome: "failed"}, op.Page{})
-		s.must(err)
+		s.Must(err)
 	}
 	records := s.export(audit.Filter{})
 	if len(records) != 1+5+510+1 {
@@ -402,7 +395,7 @@ func TestOnesOwnActivityIsOnesOwn(t *testing.T) {
 			cursor := ""
 			for {
 				page, err := audit.MyActivity.Call(s.As(p.Token), s.Service, audit.MyActivityInput{Page: op.Page{Limit: 2, Cursor: cursor}})
-				s.must(err)
+				s.Must(err)
 				for _, e := range page.Data {
 					said = append(said, e.Sentence)
 				}
@@ -427,10 +420,10 @@ func TestOnesOwnActivityIsOnesOwn(t *testing.T) {
 
 // broken verifies every stream.
 func (s *story) broken() []string {
-	s.t.Helper()
+	s.T.Helper()
 	var lines []string
-	s.must(s.Service.Snapshot(s.t.Context(), func(r *op.Reader) (err error) {
-		lines, err = audit.Broken(s.t.Context(), r)
+	s.Must(s.Service.Snapshot(s.T.Context(), func(r *op.Reader) (err error) {
+		lines, err = audit.Broken(s.T.Context(), r)
 		return err
 	}))
 	return lines
@@ -476,13 +469,13 @@ var errUndo = errors.New("undo")
 
 // found makes a change that Verify has to find, and undoes it.
 func (s *story) found(statements ...string) {
-	s.t.Helper()
+	s.T.Helper()
 	var problems []audit.Problem
 	_ = s.Change(func(ctx context.Context, tx *op.Tx) error {
 		for _, statement := range statements {
 			n, err := tx.Exec(ctx, statement, s.acme)
 			if err != nil || n == 0 {
-				s.t.Errorf("%s: %d rows, %v", statement, n, err)
+				s.T.Errorf("%s: %d rows, %v", statement, n, err)
 			}
 		}
 		var err error
@@ -490,7 +483,7 @@ func (s *story) found(statements ...string) {
 		return errors.Join(errUndo, err)
 	})
 	if len(problems) == 0 {
-		s.t.Errorf("not found: %s", statements)
+		s.T.Errorf("not found: %s", statements)
 	}
 }
 
@@ -498,7 +491,7 @@ func (s *story) found(statements ...string) {
 func TestAPersonIsErasedAndTheLogStillVerifies(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *story) {
 		for _, subject := range []string{s.bob.User, s.bob.Member} {
-			s.must(s.Change(func(ctx context.Context, tx *op.Tx) error { return audit.Erase(ctx, tx, subject) }))
+			s.Must(s.Change(func(ctx context.Context, tx *op.Tx) error { return audit.Erase(ctx, tx, subject) }))
 		}
 		if lines := s.broken(); len(lines) != 0 {
 			t.Errorf("after the erasure: %q", lines)
@@ -509,7 +502,7 @@ func TestAPersonIsErasedAndTheLogStillVerifies(t *testing.T) {
 			t.Errorf("the log says %q, want %q", got, want)
 		}
 		var left int64
-		s.must(s.DB.Read(t.Context(), func(tx *sqldb.Tx) error {
+		s.Must(s.DB.Read(t.Context(), func(tx *sqldb.Tx) error {
 			return tx.QueryRow(t.Context(), "SELECT count(*) FROM audit_subjects WHERE body LIKE '%Bob%' OR body LIKE '%bob@%'").Scan(&left)
 		}))
 		if left != 0 {
