@@ -2,57 +2,59 @@ package credential_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
 
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 func (h *hall) sessions(secret string, page op.Page) op.List[credential.Session] {
-	h.t.Helper()
+	h.T.Helper()
 	if page.Limit == 0 {
 		page.Limit = 25
 	}
-	list, err := credential.ListSessions.Call(h.as(secret), h.service, credential.ListSessionsInput{Page: page})
+	list, err := credential.ListSessions.Call(h.As(secret), h.Service, credential.ListSessionsInput{Page: page})
 	if err != nil {
-		h.t.Fatalf("list sessions: %v", err)
+		h.T.Fatalf("list sessions: %v", err)
 	}
 	return list
 }
 
 func (h *hall) revokes(secret, session string) (credential.Session, error) {
-	return credential.RevokeSession.Call(h.as(secret), h.service, credential.RevokeSessionInput{Session: session})
+	return credential.RevokeSession.Call(h.As(secret), h.Service, credential.RevokeSessionInput{Session: session})
 }
 
 func TestPeopleSeeTheirOwnLivingSessions(t *testing.T) {
 	inHalls(t, op.Settings{}, func(h *hall) {
 		phone := h.signsIn("ann@acme.test", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1")
-		h.after(time.Minute)
+		h.After(time.Minute)
 		desk := h.signsIn("ann@acme.test", firefox)
 		h.signsIn("bob@acme.test", firefox)
 
 		got := h.sessions(desk.Secret, op.Page{}).Data
 		if len(got) != 2 || got[0].ID != desk.Session || got[1].ID != phone.Session {
-			h.t.Fatalf("ann sees %+v, want her two sessions, the newest first", got)
+			h.T.Fatalf("ann sees %+v, want her two sessions, the newest first", got)
 		}
-		if s := got[0]; !s.Current || s.Device != "Firefox on Linux" || s.Address != "203.0.113.7" || s.Method != "mail" || !s.CreatedAt.Equal(h.now) {
-			h.t.Errorf("the session at the desk is shown as %+v", s)
+		if s := got[0]; !s.Current || s.Device != "Firefox on Linux" || s.Address != "203.0.113.7" || s.Method != "mail" || !s.CreatedAt.Equal(h.Now()) {
+			h.T.Errorf("the session at the desk is shown as %+v", s)
 		}
-		if s := got[1]; s.Current || s.Device != "Safari on iPhone" || !s.ExpiresAt.Equal(monday.Add(14*24*time.Hour)) {
-			h.t.Errorf("the session of the phone is shown as %+v", s)
+		if s := got[1]; s.Current || s.Device != "Safari on iPhone" || !s.ExpiresAt.Equal(testroom.Monday.Add(14*24*time.Hour)) {
+			h.T.Errorf("the session of the phone is shown as %+v", s)
 		}
 		first := h.sessions(desk.Secret, op.Page{Limit: 1})
 		if !first.HasMore || first.Data[0].ID != desk.Session {
-			h.t.Errorf("the first page of one is %+v", first)
+			h.T.Errorf("the first page of one is %+v", first)
 		}
 		second := h.sessions(desk.Secret, op.Page{Limit: 1, Cursor: first.NextCursor})
 		if second.HasMore || second.Data[0].ID != phone.Session {
-			h.t.Errorf("the second page of one is %+v", second)
+			h.T.Errorf("the second page of one is %+v", second)
 		}
 	})
 }
@@ -64,26 +66,26 @@ func TestAnEndedSessionIsNobodysAtTheVeryNextCall(t *testing.T) {
 		bob := h.signsIn("bob@acme.test", "desk")
 
 		ended, err := h.revokes(desk.Secret, phone.Session)
-		if err != nil || !ended.EndedAt.Equal(h.now) {
-			h.t.Fatalf("ann ends the session of her phone: %+v, %v", ended, err)
+		if err != nil || !ended.EndedAt.Equal(h.Now()) {
+			h.T.Fatalf("ann ends the session of her phone: %+v, %v", ended, err)
 		}
-		h.dead("the phone's session", phone.Secret)
-		h.works("the desk's session", desk.Secret)
-		if want := (op.Fence{Kind: op.FenceSession, ID: phone.Session}); len(h.fenced) != 1 || h.fenced[0] != want {
-			h.t.Errorf("fenced %v, want %v", h.fenced, want)
+		h.Dead("the phone's session", phone.Secret)
+		h.Works("the desk's session", desk.Secret)
+		if got, want := h.Fenced(), []op.Fence{{Kind: op.FenceSession, ID: phone.Session}}; !slices.Equal(got, want) {
+			h.T.Errorf("fenced %v, want %v", got, want)
 		}
 		if _, err := h.revokes(desk.Secret, phone.Session); err != nil {
-			h.t.Errorf("ending it again: %v", err)
+			h.T.Errorf("ending it again: %v", err)
 		}
-		if n := h.number("SELECT count(*) FROM audit_rows WHERE stream = $1 AND action = 'sessions.revoke' AND outcome = 'unchanged'", desk.User); n != 1 {
-			h.t.Errorf("%d rows say that ending it again changed nothing, want 1", n)
+		if n := h.Number("SELECT count(*) FROM audit_rows WHERE stream = $1 AND action = 'sessions.revoke' AND outcome = 'unchanged'", desk.User); n != 1 {
+			h.T.Errorf("%d rows say that ending it again changed nothing, want 1", n)
 		}
 
 		if _, err := h.revokes(desk.Secret, "current"); err != nil {
-			h.t.Fatalf("ann signs out: %v", err)
+			h.T.Fatalf("ann signs out: %v", err)
 		}
-		h.dead("the session that signed out", desk.Secret)
-		h.works("bob's session", bob.Secret)
+		h.Dead("the session that signed out", desk.Secret)
+		h.Works("bob's session", bob.Secret)
 	})
 }
 
@@ -92,13 +94,13 @@ func TestNobodyEndsOrSeesAnothersSession(t *testing.T) {
 		ann, bob := h.signsIn("ann@acme.test", "a"), h.signsIn("bob@acme.test", "b")
 		_, foreign := h.revokes(bob.Secret, ann.Session)
 		_, missing := h.revokes(bob.Secret, "ses_01k9v5x0w3m8q6t2c4h7n0r5sz")
-		h.refused("ending ann's session as bob", foreign, op.NotFound)
+		h.Refused("ending ann's session as bob", foreign, "not_found")
 		if foreign.Error() != missing.Error() {
-			h.t.Errorf("a foreign session answers %q and a missing one %q", foreign, missing)
+			h.T.Errorf("a foreign session answers %q and a missing one %q", foreign, missing)
 		}
-		h.works("ann's session", ann.Secret)
-		_, err := credential.ListSessions.Call(h.t.Context(), h.service, credential.ListSessionsInput{Page: op.Page{Limit: 1}})
-		h.refused("listing as nobody", err, op.Unauthenticated)
+		h.Works("ann's session", ann.Secret)
+		_, err := credential.ListSessions.Call(h.T.Context(), h.Service, credential.ListSessionsInput{Page: op.Page{Limit: 1}})
+		h.Refused("listing as nobody", err, "unauthenticated")
 	})
 }
 
@@ -106,30 +108,30 @@ func TestEndingAllSessionsKeepsTheCurrentOneOnlyIfAsked(t *testing.T) {
 	inHalls(t, op.Settings{}, func(h *hall) {
 		desk, phone, bob := h.signsIn("ann@acme.test", ""), h.signsIn("ann@acme.test", ""), h.signsIn("bob@acme.test", "")
 		all := func(keep bool) int {
-			h.t.Helper()
-			out, err := credential.RevokeSessions.Call(h.as(desk.Secret), h.service, credential.RevokeSessionsInput{KeepCurrent: keep})
+			h.T.Helper()
+			out, err := credential.RevokeSessions.Call(h.As(desk.Secret), h.Service, credential.RevokeSessionsInput{KeepCurrent: keep})
 			if err != nil {
-				h.t.Fatalf("ending all: %v", err)
+				h.T.Fatalf("ending all: %v", err)
 			}
 			return out.Ended
 		}
 		if got := all(true); got != 1 {
-			h.t.Errorf("ended %d sessions, want the phone's", got)
+			h.T.Errorf("ended %d sessions, want the phone's", got)
 		}
-		h.dead("the phone's session", phone.Secret)
-		h.works("the desk's session", desk.Secret)
+		h.Dead("the phone's session", phone.Secret)
+		h.Works("the desk's session", desk.Secret)
 		if got := all(false); got != 1 {
-			h.t.Errorf("ended %d sessions, want the desk's", got)
+			h.T.Errorf("ended %d sessions, want the desk's", got)
 		}
-		h.dead("the desk's session", desk.Secret)
-		h.works("bob's session", bob.Secret)
+		h.Dead("the desk's session", desk.Secret)
+		h.Works("bob's session", bob.Secret)
 		fenced := map[op.Fence]bool{}
-		for _, f := range h.fenced {
+		for _, f := range h.Fenced() {
 			fenced[f] = true
 		}
 		for _, f := range []op.Fence{{Kind: op.FenceSession, ID: phone.Session}, {Kind: op.FenceSession, ID: desk.Session}, {Kind: op.FenceUser, ID: desk.User}} {
 			if !fenced[f] {
-				h.t.Errorf("%v is not fenced", f)
+				h.T.Errorf("%v is not fenced", f)
 			}
 		}
 	})
@@ -157,25 +159,25 @@ func TestASessionEndsAtItsLimits(t *testing.T) {
 			inHalls(t, row.settings, func(h *hall) {
 				s := h.signsIn("ann@acme.test", "")
 				for _, at := range row.used {
-					h.now = monday.Add(at)
-					h.works("the session in between", s.Secret)
-					if err := h.sightings.Flush(h.t.Context(), h.db); err != nil {
-						h.t.Fatal(err)
+					h.MoveTo(testroom.Monday.Add(at))
+					h.Works("the session in between", s.Secret)
+					if err := h.sightings.Flush(h.T.Context(), h.DB); err != nil {
+						h.T.Fatal(err)
 					}
 				}
-				h.now = monday.Add(row.at)
+				h.MoveTo(testroom.Monday.Add(row.at))
 				if row.alive {
-					h.works("the session", s.Secret)
+					h.Works("the session", s.Secret)
 				} else {
-					h.dead("the session", s.Secret)
+					h.Dead("the session", s.Secret)
 				}
 				var living int
-				err := h.service.Snapshot(h.t.Context(), func(r *op.Reader) (err error) {
-					living, err = credential.CountSessions(h.t.Context(), r, s.User)
+				err := h.Service.Snapshot(h.T.Context(), func(r *op.Reader) (err error) {
+					living, err = credential.CountSessions(h.T.Context(), r, s.User)
 					return err
 				})
 				if err != nil || (living == 1) != row.alive {
-					h.t.Errorf("counted %d living sessions (%v), alive is %v", living, err, row.alive)
+					h.T.Errorf("counted %d living sessions (%v), alive is %v", living, err, row.alive)
 				}
 			})
 		})
@@ -186,16 +188,16 @@ func TestASessionEndsAtItsLimits(t *testing.T) {
 func TestAStepUpGivesTheSessionAnotherSecret(t *testing.T) {
 	inHalls(t, op.Settings{}, func(h *hall) {
 		before := h.signsIn("ann@acme.test", "")
-		h.after(time.Hour)
-		after, err := stepUp.Call(h.as(before.Secret), h.service, struct{}{})
+		h.After(time.Hour)
+		after, err := stepUp.Call(h.As(before.Secret), h.Service, struct{}{})
 		if err != nil {
-			h.t.Fatal(err)
+			h.T.Fatal(err)
 		}
-		h.dead("the secret before", before.Secret)
-		h.works("the new secret", after.Secret)
+		h.Dead("the secret before", before.Secret)
+		h.Works("the new secret", after.Secret)
 		s := h.sessions(after.Secret, op.Page{}).Data
-		if len(s) != 1 || s[0].ID != before.Session || !s[0].SignedInAt.Equal(h.now) || !s[0].CreatedAt.Equal(monday) {
-			h.t.Errorf("after the step-up ann has %+v, want the same session, signed in now", s)
+		if len(s) != 1 || s[0].ID != before.Session || !s[0].SignedInAt.Equal(h.Now()) || !s[0].CreatedAt.Equal(testroom.Monday) {
+			h.T.Errorf("after the step-up ann has %+v, want the same session, signed in now", s)
 		}
 	})
 }
@@ -204,22 +206,22 @@ func TestAStepUpGivesTheSessionAnotherSecret(t *testing.T) {
 func TestARoleIsReadAtEveryCallAndNotFromTheSession(t *testing.T) {
 	inHalls(t, op.Settings{}, func(h *hall) {
 		ann := h.signsIn("ann@acme.test", "")
-		acme, err := directory.CreateOrganization.Call(h.as(ann.Secret), h.service, directory.CreateOrganizationInput{Name: "Acme", Slug: "acme"})
+		acme, err := directory.CreateOrganization.Call(h.As(ann.Secret), h.Service, directory.CreateOrganizationInput{Name: "Acme", Slug: "acme"})
 		if err != nil {
-			h.t.Fatal(err)
+			h.T.Fatal(err)
 		}
 		renames := func() error {
-			_, err := directory.UpdateOrganization.Call(h.as(ann.Secret), h.service,
+			_, err := directory.UpdateOrganization.Call(h.As(ann.Secret), h.Service,
 				directory.UpdateOrganizationInput{InOrganization: op.InOrganization{Organization: acme.ID}, Name: new("Acme Ltd")})
 			return err
 		}
 		if err := renames(); err != nil {
-			h.t.Fatalf("the owner renames: %v", err)
+			h.T.Fatalf("the owner renames: %v", err)
 		}
-		h.exec("UPDATE members SET role = 'viewer' WHERE organization = $1 AND user_id = $2", acme.ID, ann.User)
-		h.refused("renaming as a viewer, in the same session", renames(), op.Denied)
-		h.exec("UPDATE members SET status = 'removed' WHERE organization = $1 AND user_id = $2", acme.ID, ann.User)
-		h.refused("renaming as a stranger, in the same session", renames(), op.NotFound)
+		h.Exec("UPDATE members SET role = 'viewer' WHERE organization = $1 AND user_id = $2", acme.ID, ann.User)
+		h.Refused("renaming as a viewer, in the same session", renames(), "denied")
+		h.Exec("UPDATE members SET status = 'removed' WHERE organization = $1 AND user_id = $2", acme.ID, ann.User)
+		h.Refused("renaming as a stranger, in the same session", renames(), "not_found")
 	})
 }
 
@@ -228,10 +230,10 @@ func TestCredentialsOlderThanARestoreAreDead(t *testing.T) {
 	inHalls(t, op.Settings{}, func(h *hall) {
 		ann := h.signsIn("ann@acme.test", "")
 		key := h.makesKey("back end")
-		h.exec("UPDATE instance SET recovery_epoch = recovery_epoch + 1")
-		h.dead("the session of before", ann.Secret)
-		h.dead("the service key of before", key.Secret)
-		h.works("a session of afterwards", h.signsIn("ann@acme.test", "").Secret)
+		h.Exec("UPDATE instance SET recovery_epoch = recovery_epoch + 1")
+		h.Dead("the session of before", ann.Secret)
+		h.Dead("the service key of before", key.Secret)
+		h.Works("a session of afterwards", h.signsIn("ann@acme.test", "").Secret)
 	})
 }
 
@@ -240,20 +242,20 @@ func TestASessionsSecretIsStoredAndPrintedNowhere(t *testing.T) {
 	inHalls(t, op.Settings{}, func(h *hall) {
 		ann := h.signsIn("ann@acme.test", firefox)
 		if _, err := h.revokes(ann.Secret, "current"); err != nil {
-			h.t.Fatal(err)
+			h.T.Fatal(err)
 		}
 		again := h.signsIn("ann@acme.test", firefox)
 		listed, err := json.Marshal(h.sessions(again.Secret, op.Page{}))
 		if err != nil {
-			h.t.Fatal(err)
+			h.T.Fatal(err)
 		}
 		for _, text := range []string{h.stored(), string(listed)} {
 			if strings.Contains(text, ann.Secret) || strings.Contains(text, again.Secret) {
-				h.t.Errorf("a session's secret is in %.200s", text)
+				h.T.Errorf("a session's secret is in %.200s", text)
 			}
 		}
 		if !strings.Contains(h.stored(), "Firefox") {
-			h.t.Error("the search found nothing that is stored")
+			h.T.Error("the search found nothing that is stored")
 		}
 	})
 }

@@ -104,9 +104,12 @@ func (r *Room) Mails() (all []mail.Message) {
 func (r *Room) Refused(what string, err error, code string) *op.Error {
 	r.T.Helper()
 	var e *op.Error
-	if !errors.As(err, &e) || e.FullCode() != code {
+	if !errors.As(err, &e) {
 		r.T.Errorf("%s: got %v, want %s", what, err, code)
 		return &op.Error{}
+	}
+	if got := e.FullCode(); got != code {
+		r.T.Errorf("%s: got %s (%v), want %s", what, got, err, code)
 	}
 	if e.Text == "" || strings.ToLower(e.Text[:1]) != e.Text[:1] {
 		r.T.Errorf("%s: the text %q does not begin with a small letter", what, e.Text)
