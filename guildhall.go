@@ -90,7 +90,7 @@ func Open(ctx context.Context, c Config) (*Hall, error) {
 
 // assemble makes the parts, in the order in which each needs the others.
 func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
-	if err := h.db.Migrate(ctx); err != nil {
+	if err := errors.Join(h.db.Migrate(ctx), h.db.Claim(ctx)); err != nil {
 		return err
 	}
 	var err error

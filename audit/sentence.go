@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
@@ -24,7 +25,7 @@ var sentences = map[string]string{
 	"members.reactivate":      "{actor} reactivated {member}",
 	"members.remove":          "{actor} removed {member}",
 	"members.leave":           "{actor} left the organization",
-	"ownership.transfer":      "{actor} handed the ownership to {member}",
+	"ownership.transfer":      "{actor} handed the ownership to {first:member}",
 	"ownership.accept":        "{actor} accepted the ownership",
 	"ownership.cancel":        "{actor} cancelled the transfer of the ownership",
 	"invitations.create":      "{actor} invited {invitation}[ as {role}]",
@@ -150,6 +151,9 @@ func (w wording) word(name string) string {
 	if name == "fields" {
 		return w.fields()
 	}
+	if kind, first := strings.CutPrefix(name, "first:"); first {
+		return w.first(kind)
+	}
 	if found := w.name(name); found != "" {
 		return found
 	}
@@ -163,6 +167,15 @@ func (w wording) word(name string) string {
 		}
 	}
 	return ""
+}
+
+// first says the first target of a type: the one that the call was about.
+func (w wording) first(kind string) string {
+	one := w
+	if i := slices.IndexFunc(w.event.Targets, func(t Target) bool { return t.Type == kind }); i >= 0 {
+		one.event.Targets = w.event.Targets[i : i+1]
+	}
+	return one.name(kind)
 }
 
 // name says the targets of a type: one, two, or one and how many more.

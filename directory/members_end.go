@@ -212,7 +212,7 @@ func impactOfEnd(ctx context.Context, r *op.Reader, m Member, effect string) (op
 		return impact, err
 	}
 	if sessions > 0 {
-		impact.Effects = append(impact.Effects, op.Effect{Type: "session", Text: fmt.Sprintf("%d open sessions no longer reach this organization", sessions)})
+		impact.Effects = append(impact.Effects, op.Effect{Type: "session", Text: plural(sessions, "open session no longer reaches", "open sessions no longer reach") + " this organization"})
 	}
 	sent, err := sentInvitations(ctx, r, m.ID)
 	for _, invitation := range sent {
@@ -220,6 +220,14 @@ func impactOfEnd(ctx context.Context, r *op.Reader, m Member, effect string) (op
 		impact.Effects = append(impact.Effects, invitation)
 	}
 	return impact, err
+}
+
+// plural writes a number with what it counts.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // sentInvitations are the pending invitations that a member sent.
@@ -268,7 +276,7 @@ func previewUpdate(ctx context.Context, r *op.Reader, in UpdateMemberInput) (op.
 	}
 	sessions, err := credential.CountSessions(ctx, r, m.User)
 	if sessions > 0 {
-		impact.Effects = append(impact.Effects, op.Effect{Type: "session", Text: fmt.Sprintf("%d open sessions have the new rights at once", sessions)})
+		impact.Effects = append(impact.Effects, op.Effect{Type: "session", Text: plural(sessions, "open session has", "open sessions have") + " the new rights at once"})
 	}
 	return impact, err
 }

@@ -28,6 +28,7 @@ if ! command -v go >/dev/null; then
 fi
 
 need 'command -v gcc && test -e /usr/include/stdlib.h' gcc libc6-dev # for the race detector
+need 'command -v curl' curl # the documentation's commands are run
 need 'ls /usr/lib/postgresql/*/bin/initdb || command -v initdb' postgresql
 if [ -d test/browser ]; then
 	need 'command -v chromium' chromium fonts-liberation

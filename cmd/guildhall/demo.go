@@ -86,6 +86,7 @@ func localURL(l net.Listener) string {
 }
 
 func serveDemo(ctx context.Context, p process, f demoFlags, d *demo.Demo, l net.Listener, log *slog.Logger) error {
+	operator := operatorWork(f.data, d.Hall(), log)
 	printed := d.Report().Print
 	if f.json {
 		printed = d.Report().JSON
@@ -95,6 +96,8 @@ func serveDemo(ctx context.Context, p process, f demoFlags, d *demo.Demo, l net.
 	}
 	handler := demo.LocalOnly(server.ForHall(d.Hall(), server.HallConfig{BaseURL: localURL(l), Demo: true, Extra: d.Pages(), Log: log}))
 	return together(ctx, d.Run, func(ctx context.Context) error {
-		return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: handler, Log: log})
+		return together(ctx, operator, func(ctx context.Context) error {
+			return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: handler, Log: log})
+		})
 	})
 }

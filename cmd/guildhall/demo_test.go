@@ -381,20 +381,73 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"demo", "--addr", "127.0.0.1:0", "--data", data},
 		{"doctor", "--data-dir", data},
-		{"members", "list", "--org", "acme", "--data", data},
 	} {
-		program, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
+		_, stderr, err := another(t, args...)
+		if err == nil || !strings.Contains(stderr, fmt.Sprintf("in use by process %d", os.Getpid())) {
+			t.Errorf("%q: %v, %s", args, err, stderr)
 		}
-		var stderr bytes.Buffer
-		second := exec.CommandContext(t.Context(), program, args...)
-		second.Env = append(os.Environ(), "GUILDHALL_TEST_MAIN=1")
-		second.Stderr = &stderr
-		err = second.Run()
-		if err == nil || !strings.Contains(stderr.String(), fmt.Sprintf("in use by process %d", os.Getpid())) {
-			t.Errorf("%q: %v, %s", args, err, &stderr)
-		}
+	}
+}
+
+// another runs this program as a process of its own.
+func another(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	second := exec.CommandContext(t.Context(), program, args...)
+	second.Env = append(os.Environ(), "GUILDHALL_TEST_MAIN=1")
+	second.Stdout, second.Stderr = &out, &errs
+	err = second.Run()
+	return out.String(), errs.String(), err
+}
+
+// T-107: one process serves a PostgreSQL database too, since what it keeps in memory must be all there is.
+func TestASecondProcessOnPostgreSQLIsRefused(t *testing.T) {
+	dsn := testdb.DSN(t, sqldb.PostgreSQL)
+	startDemo(t, "--data", t.TempDir(), "--database", dsn)
+	_, stderr, err := another(t, "demo", "--addr", "127.0.0.1:0", "--data", t.TempDir(), "--database", dsn)
+	if err == nil || !strings.Contains(stderr, "another guildhall process serves this database") {
+		t.Errorf("%v, %s", err, stderr)
+	}
+}
+
+// The operator's commands reach the server that runs in the data folder, whatever its database, and are recorded as the
+// operator's.
+func TestTheOperatorReachesARunningServer(t *testing.T) {
+	for _, d := range testdb.Dialects {
+		t.Run(d.String(), func(t *testing.T) {
+			data, err := os.MkdirTemp("", "gh") // short: the path of a socket has to be
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(data) })
+			args := []string{"--data", data}
+			if d == sqldb.PostgreSQL {
+				args = append(args, "--database", testdb.DSN(t, d))
+			}
+			started := startDemo(t, args...)
+			stdout, stderr, err := another(t, "service-keys", "create", "back end", "--data", data)
+			if err != nil {
+				t.Fatalf("%v, %s", err, stderr)
+			}
+			var key struct{ Secret string }
+			if err := json.Unmarshal([]byte(stdout), &key); err != nil || key.Secret == "" {
+				t.Fatalf("%s: %v", stdout, err)
+			}
+			request, _ := http.NewRequest("GET", started.URL+"/v1/me", nil)
+			request.Header.Set("Authorization", "Bearer "+key.Secret)
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil || answer.StatusCode != http.StatusOK {
+				t.Fatalf("the key that was made: %v, %v", answer, err)
+			}
+			_ = answer.Body.Close()
+			if info, err := os.Stat(filepath.Join(data, operatorSocket)); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("the socket: %v, %v", info.Mode(), err)
+			}
+		})
 	}
 }
 

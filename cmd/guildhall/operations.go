@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,9 +39,13 @@ func (p process) env(name string) string {
 	return value
 }
 
-// openData opens the data folder that --data names, as the operator at this machine.
+// openData makes the calls of the operator at this machine: on the server that runs in the data folder that --data
+// names, else on the folder itself.
 func openData(ctx context.Context, g cli.Globals) (op.Backend, op.Caller, func() error, error) {
 	caller := op.Caller{Machine: true, Agent: "guildhall"}
+	if server, ok := runningServer(ctx, g.Data); ok {
+		return server, caller, func() error { return nil }, nil
+	}
 	c, err := dataConfig(g.Data)
 	if err != nil {
 		return nil, caller, nil, err
@@ -63,7 +68,7 @@ const (
 func dataConfig(dir string) (guildhall.Config, error) {
 	c := guildhall.Config{Database: "sqlite:" + filepath.Join(dir, databaseFile), SecretFile: filepath.Join(dir, secretFile)}
 	if _, err := os.Stat(filepath.Join(dir, databaseFile)); errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("%s has no %s: name a folder that guildhall serve or demo has made, or a server with --server", dir, databaseFile)
+		return c, fmt.Errorf("%s has no %s, and no server runs there: name the data folder of guildhall serve or demo, or a server with --server", cmp.Or(dir, "this folder"), databaseFile)
 	}
 	var err error
 	if c.Charter, err = charter.Load(filepath.Join(dir, charterFile)); err != nil {

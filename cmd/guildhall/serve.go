@@ -48,8 +48,11 @@ func serve(ctx context.Context, p process) error {
 	if err != nil {
 		return errors.Join(err, hall.Close())
 	}
+	operator := operatorWork(c.DataDir, hall, log)
 	err = together(ctx, hall.Run, func(ctx context.Context) error {
-		return listenAndServe(ctx, c, listener, handlerOf(c, hall, page, log), metrics, log)
+		return together(ctx, operator, func(ctx context.Context) error {
+			return listenAndServe(ctx, c, listener, handlerOf(c, hall, page, log), metrics, log)
+		})
 	})
 	return errors.Join(err, hall.Close())
 }
@@ -150,6 +153,9 @@ func doctor(ctx context.Context, p process) error {
 		return err
 	}
 	hallConfig.Demo = demo.Owns(c.DataDir)
+	if _, err := os.Stat(hallConfig.SecretFile); err != nil {
+		return fmt.Errorf("nothing to look at: %w", err) // and nothing is made, as a server would
+	}
 	hall, err := guildhall.Open(ctx, hallConfig)
 	if err != nil {
 		return err

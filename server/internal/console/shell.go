@@ -363,10 +363,11 @@ func (v *visit) currentEntry() (longest string) {
 
 // menu are the first entries of the profile menu.
 func (v *visit) menu() []ui.MenuItem {
-	if !v.can("members.view") {
-		return []ui.MenuItem{{Text: ui.T("View admins"), Icon: "users", Href: v.org("/settings/admins")}}
+	people := ui.MenuItem{Text: ui.T("View admins"), Icon: "users", Href: v.org("/settings/admins")}
+	if v.can("members.view") {
+		people = ui.MenuItem{Text: ui.T("Team"), Icon: "users", Href: v.org("/settings/team")}
 	}
-	return []ui.MenuItem{{Text: ui.T("Team"), Icon: "users", Href: v.org("/settings/team")}}
+	return []ui.MenuItem{people, {Text: ui.T("Documentation"), Icon: "book-open", Href: v.href("/docs")}}
 }
 
 // lastActive shows when somebody was last seen; nil: not within what is kept.

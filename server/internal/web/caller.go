@@ -21,6 +21,10 @@ const maxAgent = 512
 func Caller(r *http.Request) op.Caller {
 	s := stateOf(r)
 	c := op.Caller{Address: s.address, RequestID: s.id, Agent: agent(r)}
+	if s.config.Operator {
+		c.Machine = true
+		return c
+	}
 	sent := r.Header.Values("Authorization")
 	switch {
 	case credentialInQuery(r.URL.RawQuery):

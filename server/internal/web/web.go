@@ -30,6 +30,7 @@ const (
 type Config struct {
 	BaseURL        string         // "https://accounts.example.com"; with http on a loopback host, cookies are plain ones
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
+	Operator       bool           // every request is the operator's: only who may open the listener's socket reaches it
 	Bypass         []string       // ServeMux patterns that other sites may post to, since they prove themselves in another way
 	// Refuse answers what is refused before any edge sees it: a forged request, a path with a second spelling, a
 	// panic. Nil: Problem.
