@@ -416,8 +416,8 @@ func (s *stored) texts(query string) map[string]string {
 	return all
 }
 
-// TestASecondProcessIsRefused: while a server runs on a file, no other process opens it, whether to serve it or to run a
-// command; the server goes on. Once it is killed, the next one has it. T-107
+// TestASecondProcessIsRefused: while a server runs on a file, no other process opens it, and the server goes on. Once it
+// is killed, the next one has it. T-107
 func TestASecondProcessIsRefused(t *testing.T) {
 	program, dir := binary(t), t.TempDir()
 	server := startProcess(t, program, "--data", dir)
@@ -426,8 +426,6 @@ func TestASecondProcessIsRefused(t *testing.T) {
 		{"demo", "--json", "--addr", "127.0.0.1:0", "--data", dir, "--fresh"},
 		{"serve", "--addr", "127.0.0.1:0", "--data-dir", dir},
 		{"doctor", "--data-dir", dir},
-		{"members", "list", "--org", "acme", "--data", dir},
-		{"service-keys", "create", "second", "--data", dir},
 	} {
 		out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
 		want := fmt.Sprintf("in use by process %d", server.command.Process.Pid)
