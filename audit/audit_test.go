@@ -89,7 +89,7 @@ func onBoth(t *testing.T, test func(t *testing.T, s *story)) {
 }
 
 const (
-	founded   = "The operator created the organization acme for Ada"
+	founded   = "The operator created the organization Acme for Ada"
 	changed   = "Ada changed Bob from Editor to Viewer"
 	suspended = "Ada suspended Cyd"
 	again     = "Ada changed Bob, which changed nothing"

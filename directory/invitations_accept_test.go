@@ -1,7 +1,6 @@
 package directory_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -27,15 +27,15 @@ func TestFiftyAcceptsMakeOneMember(t *testing.T) {
 				joined++
 				continue
 			}
-			h.refused("another accept", err, "invitation_accepted")
+			h.Refused("another accept", err, "invitation_accepted")
 		}
-		if n := h.count("SELECT count(*) FROM members WHERE organization = $1", h.acme.ID); joined != 1 || n != 2 {
+		if n := h.Number("SELECT count(*) FROM members WHERE organization = $1", h.acme); joined != 1 || n != 2 {
 			t.Errorf("%d accepts succeeded, and there are %d members, want 1 and 2", joined, n)
 		}
-		if n := h.count("SELECT count(*) FROM sessions WHERE method = 'invitation'"); n != 1 {
+		if n := h.Number("SELECT count(*) FROM sessions WHERE method = 'invitation'"); n != 1 {
 			t.Errorf("%d sessions were begun, want one", n)
 		}
-		if e := h.refused("later", errOf(h.nobody().accepts(token)), "invitation_accepted"); e.Kind != op.Gone {
+		if e := h.Refused("later", errOf(h.nobody().accepts(token)), "invitation_accepted"); e.Kind != op.Gone {
 			t.Errorf("later accepts answer %s, want gone", e.Kind)
 		}
 	})
@@ -59,7 +59,7 @@ func TestAnInvitationExpiresToTheMicrosecond(t *testing.T) {
 			inHouse(t, func(t *testing.T, h *house) {
 				i := must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 				token := h.token("zoe@acme.test")
-				h.passes(168*time.Hour + after)
+				h.After(168*time.Hour + after)
 				_, err := h.nobody().accepts(token)
 				if code == "" {
 					if err != nil {
@@ -67,11 +67,11 @@ func TestAnInvitationExpiresToTheMicrosecond(t *testing.T) {
 					}
 					return
 				}
-				if e := h.refused("accepting", err, code); e.Kind != op.Gone {
+				if e := h.Refused("accepting", err, code); e.Kind != op.Gone {
 					t.Errorf("it answers %s, want gone", e.Kind)
 				}
-				h.refused("declining", h.nobody().declines(token), code)
-				h.refused("re-sending", errOf(h.owner.resends(i.ID)), code)
+				h.Refused("declining", h.nobody().declines(token), code)
+				h.Refused("re-sending", errOf(h.owner.resends(i.ID)), code)
 				if opened := must(h.nobody().opens(token))(t); opened.State != directory.Expired {
 					t.Errorf("the page says %s", opened.State)
 				}
@@ -88,15 +88,15 @@ func TestASettledInvitationIsGone(t *testing.T) {
 		if err := h.owner.cancels(i.ID); err != nil {
 			t.Fatal(err)
 		}
-		h.refused("accepting what was cancelled", errOf(h.nobody().accepts(token)), "invitation_cancelled")
-		h.refused("declining what was cancelled", h.nobody().declines(token), "invitation_cancelled")
+		h.Refused("accepting what was cancelled", errOf(h.nobody().accepts(token)), "invitation_cancelled")
+		h.Refused("declining what was cancelled", h.nobody().declines(token), "invitation_cancelled")
 
 		must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 		token = h.token("zoe@acme.test")
 		if err := h.nobody().declines(token); err != nil {
 			t.Fatal(err)
 		}
-		h.refused("accepting what was declined", errOf(h.nobody().accepts(token)), "invitation_declined")
+		h.Refused("accepting what was declined", errOf(h.nobody().accepts(token)), "invitation_declined")
 		if len(h.members()) != 1 {
 			t.Errorf("the members are %v", h.members())
 		}
@@ -113,7 +113,7 @@ func TestAnInvitationWaitsIfItsInviterLostTheRight(t *testing.T) {
 		h.setsRole("bob@acme.test", "editor")
 
 		for range 2 {
-			h.refused("joining", errOf(h.nobody().accepts(token)), "needs_reapproval")
+			h.Refused("joining", errOf(h.nobody().accepts(token)), "needs_reapproval")
 		}
 		got := h.owner.gets(i.ID)
 		if got.State != directory.Pending || !got.NeedsApproval || got.Version != 2 {
@@ -123,7 +123,7 @@ func TestAnInvitationWaitsIfItsInviterLostTheRight(t *testing.T) {
 			t.Error("the page does not say that it waits")
 		}
 		h.setsRole("bob@acme.test", "owner")
-		h.refused("joining before somebody approves", errOf(h.nobody().accepts(token)), "needs_reapproval")
+		h.Refused("joining before somebody approves", errOf(h.nobody().accepts(token)), "needs_reapproval")
 
 		if got = must(h.owner.reapproves(i.ID))(t); got.NeedsApproval || got.InvitedBy.Name != "Ada" {
 			t.Errorf("approved it is %+v", got)
@@ -146,7 +146,7 @@ func rounds() int {
 // T-029
 func TestCancellingAgainstAccepting(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := openHouse(t, db, ready(t, "automation"), op.Settings{InviterHour: -1, TenantDay: -1})
+		h := openHouse(t, db, testroom.Ready(t, "automation"), op.Settings{InviterHour: -1, TenantDay: -1})
 		accepted := 0
 		for n := range rounds() {
 			email := fmt.Sprintf("zoe%d@acme.test", n)
@@ -159,13 +159,13 @@ func TestCancellingAgainstAccepting(t *testing.T) {
 				return errOf(h.nobody().accepts(token))
 			})
 			cancel, accept := errs[n%2], errs[1-n%2]
-			members := h.count("SELECT count(*) FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization = $1 AND u.email = $2", h.acme.ID, email)
+			members := h.Number("SELECT count(*) FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization = $1 AND u.email = $2", h.acme, email)
 			switch {
 			case cancel == nil && accept != nil && members == 0:
-				h.refused("accepting after a cancel", accept, "invitation_cancelled")
+				h.Refused("accepting after a cancel", accept, "invitation_cancelled")
 			case accept == nil && cancel != nil && members == 1:
 				accepted++
-				h.refused("cancelling after an accept", cancel, "invitation_accepted")
+				h.Refused("cancelling after an accept", cancel, "invitation_accepted")
 			default:
 				t.Fatalf("round %d: cancel %v, accept %v, %d members", n, cancel, accept, members)
 			}
@@ -183,10 +183,10 @@ func TestFiftyInvitationsAtOnceLeaveOne(t *testing.T) {
 				made++
 				continue
 			}
-			h.refused("another one", err, "already_invited")
+			h.Refused("another one", err, "already_invited")
 		}
-		if n := h.count("SELECT count(*) FROM invitations WHERE organization = $1", h.acme.ID); made != 1 || n != 1 || len(h.mails()) != 1 {
-			t.Errorf("%d succeeded, %d stand there and %d mails went out, want one of each", made, n, len(h.mails()))
+		if n := h.Number("SELECT count(*) FROM invitations WHERE organization = $1", h.acme); made != 1 || n != 1 || len(h.Mails()) != 1 {
+			t.Errorf("%d succeeded, %d stand there and %d mails went out, want one of each", made, n, len(h.Mails()))
 		}
 	})
 }
@@ -196,11 +196,11 @@ func TestTheAddressHasToMatch(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		i := must(h.owner.invites("bob@acme.test", "viewer"))(t)
 		token, eve := h.token("bob@acme.test"), h.as("eve@evil.test")
-		e := h.refused("another account", errOf(eve.accepts(token)), "wrong_account")
+		e := h.Refused("another account", errOf(eve.accepts(token)), "wrong_account")
 		if want := "this invitation is for b••@acme.test: switch to that account"; e.Text != want || e.Kind != op.Denied {
 			t.Errorf("it says %q, want %q", e.Text, want)
 		}
-		h.refused("another account declines", eve.declines(token), "wrong_account")
+		h.Refused("another account declines", eve.declines(token), "wrong_account")
 		if opened := must(eve.opens(token))(t); opened.Account != "other" || opened.Email != "b••@acme.test" {
 			t.Errorf("the page shows %+v", opened)
 		}
@@ -223,20 +223,20 @@ func TestACopiedLinkNeedsASessionOfTheAddress(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		i := must(h.owner.invites("bob@acme.test", "viewer"))(t)
 		link := h.owner.copiesLink(i.ID)
-		e := h.refused("nobody accepts", errOf(h.nobody().accepts(link)), "prove_address")
+		e := h.Refused("nobody accepts", errOf(h.nobody().accepts(link)), "prove_address")
 		if e.FixURL == "" {
 			t.Error("it does not lead to a sign-in")
 		}
-		h.refused("nobody declines", h.nobody().declines(link), "prove_address")
-		h.refused("another account", errOf(h.as("eve@evil.test").accepts(link)), "wrong_account")
+		h.Refused("nobody declines", h.nobody().declines(link), "prove_address")
+		h.Refused("another account", errOf(h.as("eve@evil.test").accepts(link)), "wrong_account")
 		if opened := must(h.nobody().opens(link))(t); opened.Proved || opened.Account != "none" {
 			t.Errorf("the page shows %+v", opened)
 		}
-		if n := h.count("SELECT count(*) FROM users WHERE email_folded = 'bob@acme.test'"); n != 0 {
+		if n := h.Number("SELECT count(*) FROM users WHERE email_folded = 'bob@acme.test'"); n != 0 {
 			t.Error("an account was made for an address that nobody proved")
 		}
 		must(h.as("bob@acme.test").accepts(link))(t)
-		h.refused("the mailed link afterwards", errOf(h.nobody().accepts(h.token("bob@acme.test"))), "invitation_accepted")
+		h.Refused("the mailed link afterwards", errOf(h.nobody().accepts(h.token("bob@acme.test"))), "invitation_accepted")
 	})
 }
 
@@ -287,28 +287,9 @@ func TestNoTokenIsStored(t *testing.T) {
 
 // holds looks for a text in every row of a column.
 func (h *house) holds(column, text string) bool {
-	h.t.Helper()
+	h.T.Helper()
 	table, name, _ := strings.Cut(column, ".")
-	found := false
-	err := h.db.Read(h.t.Context(), func(tx *sqldb.Tx) error {
-		rows, err := tx.Query(h.t.Context(), "SELECT "+name+" FROM "+table)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var value []byte
-			if err := rows.Scan(&value); err != nil {
-				return err
-			}
-			found = found || bytes.Contains(value, []byte(text))
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return found
+	return strings.Contains(h.Stored(name+" FROM "+table), text)
 }
 
 // A repeat with the same Idempotency-Key does not show a copied link again.
@@ -316,7 +297,7 @@ func TestACopiedLinkIsShownOnce(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		i := must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 		call := func() directory.InvitationLink {
-			return must(directory.LinkInvitation.Call(h.owner.ctx, h.service, one(i.ID), op.IdempotencyKey("once")))(t)
+			return must(directory.LinkInvitation.Call(h.owner.ctx, h.Service, one(i.ID), op.IdempotencyKey("once")))(t)
 		}
 		if first := call(); first.Link == "" || !first.Shown {
 			t.Errorf("the first answer is %+v", first)
@@ -328,10 +309,10 @@ func TestACopiedLinkIsShownOnce(t *testing.T) {
 }
 
 func TestOnlyPeopleAccept(t *testing.T) {
-	h := openHouse(t, testdb.SQLite(t), ready(t, "automation"), op.Settings{})
+	h := openHouse(t, testdb.SQLite(t), testroom.Ready(t, "automation"), op.Settings{})
 	must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 	operator := person{h: h, ctx: op.As(t.Context(), op.Caller{Machine: true})}
-	h.refused("the operator accepts", errOf(operator.accepts(h.token("zoe@acme.test"))), "wrong_account")
+	h.Refused("the operator accepts", errOf(operator.accepts(h.token("zoe@acme.test"))), "wrong_account")
 }
 
 // What the operator invites to is vouched for by the operator.
@@ -354,29 +335,29 @@ func TestAnInvitationHoldsASeat(t *testing.T) {
 		h.seats(3)
 		bob := must(h.owner.invites("bob@acme.test", "viewer"))(t)
 		must(h.owner.invites("cy@acme.test", "viewer"))(t)
-		e := h.refused("a fourth", errOf(h.owner.invites("di@acme.test", "viewer")), "no_seat")
+		e := h.Refused("a fourth", errOf(h.owner.invites("di@acme.test", "viewer")), "no_seat")
 		if e.Kind != op.Conflict {
 			t.Errorf("it answers %s, want conflict", e.Kind)
 		}
 		must(h.nobody().accepts(h.token("cy@acme.test")))(t) // converts its seat
-		h.refused("a fourth", errOf(h.owner.invites("di@acme.test", "viewer")), "no_seat")
+		h.Refused("a fourth", errOf(h.owner.invites("di@acme.test", "viewer")), "no_seat")
 		if err := h.owner.cancels(bob.ID); err != nil {
 			t.Fatal(err)
 		}
 		must(h.owner.invites("di@acme.test", "viewer"))(t)
-		h.passes(168 * time.Hour)
+		h.After(168 * time.Hour)
 		must(h.owner.invites("eve@acme.test", "viewer"))(t) // the seat of what has expired is free
 
 		h.seats(2)
-		h.refused("joining above a lower limit", errOf(h.nobody().accepts(h.token("eve@acme.test"))), "no_seat")
+		h.Refused("joining above a lower limit", errOf(h.nobody().accepts(h.token("eve@acme.test"))), "no_seat")
 		h.seats(0)
 		must(h.nobody().accepts(h.token("eve@acme.test")))(t)
 	})
 }
 
 func (h *house) seats(n int) {
-	h.t.Helper()
-	h.exec("UPDATE organizations SET seats = $2 WHERE id = $1", h.acme.ID, n)
+	h.T.Helper()
+	h.Exec("UPDATE organizations SET seats = $2 WHERE id = $1", h.acme, n)
 }
 
 func TestSeatsAreExactUnderParallelAccepts(t *testing.T) {
@@ -396,7 +377,7 @@ func TestSeatsAreExactUnderParallelAccepts(t *testing.T) {
 				joined++
 				continue
 			}
-			h.refused("one too many", err, "no_seat")
+			h.Refused("one too many", err, "no_seat")
 		}
 		if n := len(h.members()); joined != seats-1 || n != seats {
 			t.Errorf("%d joined, and there are %d members, want %d and %d", joined, n, seats-1, seats)
@@ -409,12 +390,12 @@ func TestMyInvitationsAreThoseOfMyAddress(t *testing.T) {
 		must(h.owner.invites("Zoe@acme.test", "viewer"))(t)
 		must(h.owner.invites("bob@acme.test", "viewer"))(t)
 		mine := func() []directory.MyInvitation {
-			return must(directory.ListMyInvitations.Call(h.as("zoe@acme.test").ctx, h.service, directory.ListMyInvitationsInput{}))(t).Data
+			return must(directory.ListMyInvitations.Call(h.as("zoe@acme.test").ctx, h.Service, directory.ListMyInvitationsInput{}))(t).Data
 		}
 		if got := mine(); len(got) != 1 || got[0].Organization != "Acme" || got[0].RoleTitle != "Viewer" || got[0].InvitedBy != "Ada" {
 			t.Errorf("zoe sees %+v", got)
 		}
-		h.passes(168 * time.Hour)
+		h.After(168 * time.Hour)
 		if got := mine(); len(got) != 0 {
 			t.Errorf("after they have expired zoe sees %+v", got)
 		}
@@ -425,8 +406,8 @@ func TestACallTakesAtMostEightStatements(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		within := func(what string, most int, err error) {
 			t.Helper()
-			if err != nil || h.statements > most {
-				t.Errorf("%s took %d statements (%v), want at most %d", what, h.statements, err, most)
+			if err != nil || h.Statements() > most {
+				t.Errorf("%s took %d statements (%v), want at most %d", what, h.Statements(), err, most)
 			}
 		}
 		i, err := h.owner.invites("zoe@acme.test", "viewer")
@@ -449,7 +430,7 @@ func TestACallTakesAtMostEightStatements(t *testing.T) {
 		for n := range 500 {
 			many.Invitations = append(many.Invitations, directory.NewInvitation{Email: fmt.Sprintf("p%d@acme.test", n), Role: "viewer"})
 		}
-		_, err = directory.CreateInvitations.Call(h.owner.ctx, h.service, many)
+		_, err = directory.CreateInvitations.Call(h.owner.ctx, h.Service, many)
 		within("inviting 500", 8, err)
 		_ = i
 	})
@@ -460,13 +441,13 @@ func TestARefusedAnswerTakesNoLock(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		i := must(h.owner.invites("bob@acme.test", "viewer"))(t)
 		eve, token := h.as("eve@evil.test"), h.token("bob@acme.test")
-		rows := h.count("SELECT seq FROM streams WHERE id = $1", h.acme.ID)
-		h.refused("eve", errOf(eve.accepts(token)), "wrong_account")
+		rows := h.Number("SELECT seq FROM streams WHERE id = $1", h.acme)
+		h.Refused("eve", errOf(eve.accepts(token)), "wrong_account")
 		if err := h.owner.cancels(i.ID); err != nil {
 			t.Fatal(err)
 		}
-		h.refused("bob", errOf(h.nobody().accepts(token)), "invitation_cancelled")
-		if got := h.count("SELECT seq FROM streams WHERE id = $1", h.acme.ID); got != rows+1 {
+		h.Refused("bob", errOf(h.nobody().accepts(token)), "invitation_cancelled")
+		if got := h.Number("SELECT seq FROM streams WHERE id = $1", h.acme); got != rows+1 {
 			t.Errorf("the organization's log grew by %d, want the cancelling alone", got-rows)
 		}
 	})
@@ -479,7 +460,7 @@ func TestMailThatFailsLosesNoInvitation(t *testing.T) {
 		i := must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 		mark := func(job string, failure error) {
 			t.Helper()
-			if err := directory.MarkDelivery(t.Context(), h.db, job, failure); err != nil {
+			if err := directory.MarkDelivery(t.Context(), h.DB, job, failure); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -503,24 +484,20 @@ func TestMailThatFailsLosesNoInvitation(t *testing.T) {
 
 // job is the id of the last mail's job.
 func (h *house) job() (id string) {
-	h.t.Helper()
-	if err := h.db.Read(h.t.Context(), func(tx *sqldb.Tx) error {
-		return tx.QueryRow(h.t.Context(), "SELECT id FROM outbox ORDER BY id DESC LIMIT 1").Scan(&id)
-	}); err != nil {
-		h.t.Fatal(err)
-	}
+	h.T.Helper()
+	h.Row("SELECT id FROM outbox ORDER BY id DESC LIMIT 1", nil, &id)
 	return id
 }
 
 // T-028: who may still invite, but no longer to that role, no longer stands for it.
 func TestAnInvitationWaitsIfItsInviterMayGrantLess(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := openHouse(t, db, ready(t, "documents"), op.Settings{})
+		h := openHouse(t, db, testroom.Ready(t, "documents"), op.Settings{})
 		bob := h.joined("bob@acme.test", "owner")
 		must(bob.invites("zoe@acme.test", "owner"))(t)
 		must(bob.invites("cy@acme.test", "admin"))(t)
 		h.setsRole("bob@acme.test", "admin")
-		h.refused("joining as an owner", errOf(h.nobody().accepts(h.token("zoe@acme.test"))), "needs_reapproval")
+		h.Refused("joining as an owner", errOf(h.nobody().accepts(h.token("zoe@acme.test"))), "needs_reapproval")
 		must(h.nobody().accepts(h.token("cy@acme.test")))(t)
 	})
 }

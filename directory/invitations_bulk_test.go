@@ -11,12 +11,13 @@ import (
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
 
 func (p person) previews(role, text string) (directory.InvitationPreview, error) {
 	in := directory.PreviewInvitationsInput{InOrganization: op.InOrganization{Organization: "acme"}, Text: text, Role: charter.RoleID(role)}
-	return directory.PreviewInvitations.Call(p.ctx, p.h.service, in)
+	return directory.PreviewInvitations.Call(p.ctx, p.h.Service, in)
 }
 
 func TestAPastedListIsJudgedBeforeAnythingIsSent(t *testing.T) {
@@ -24,7 +25,7 @@ func TestAPastedListIsJudgedBeforeAnythingIsSent(t *testing.T) {
 		h.joined("bob@acme.test", "viewer")
 		pending := must(h.owner.invites("cy@acme.test", "viewer"))(t)
 		h.seats(5)
-		mails := len(h.mails())
+		mails := len(h.Mails())
 		preview := must(h.owner.previews("viewer", "Zoe <zoe@acme.test>, bob@acme.test; cy@acme.test\nann\nZOE@acme.test\nmax@acme.test\nsam@acme.test"))(t)
 		var got []string
 		for _, row := range preview.Data {
@@ -44,14 +45,14 @@ func TestAPastedListIsJudgedBeforeAnythingIsSent(t *testing.T) {
 		if preview.Data[3].Detail != `"ann" is not an address: it has no @` {
 			t.Errorf("what is no address is explained with %q", preview.Data[3].Detail)
 		}
-		if len(h.mails()) != mails || h.count("SELECT count(*) FROM invitations WHERE organization = $1", h.acme.ID) != 2 {
+		if len(h.Mails()) != mails || h.Number("SELECT count(*) FROM invitations WHERE organization = $1", h.acme) != 2 {
 			t.Error("looking sent something")
 		}
 	})
 }
 
 func TestAPreviewSaysWhichRoleIsTooHigh(t *testing.T) {
-	h := openHouse(t, testdb.SQLite(t), ready(t, "documents"), op.Settings{})
+	h := openHouse(t, testdb.SQLite(t), testroom.Ready(t, "documents"), op.Settings{})
 	admin := h.joined("max@acme.test", "admin")
 	preview := must(admin.previews("owner", "zoe@acme.test"))(t)
 	if got := preview.Data[0].Verdict; got != directory.VerdictRoleAboveYours {
@@ -60,14 +61,14 @@ func TestAPreviewSaysWhichRoleIsTooHigh(t *testing.T) {
 	if got := must(admin.previews("admin", "zoe@acme.test"))(t).Data[0].Verdict; got != directory.VerdictOK {
 		t.Errorf("an admin's invitation of an admin is %s", got)
 	}
-	h.refused("a list of 501", errOf(admin.previews("admin", strings.Repeat("a@b.test\n", 501))), "invalid")
+	h.Refused("a list of 501", errOf(admin.previews("admin", strings.Repeat("a@b.test\n", 501))), "invalid")
 }
 
 func TestManyAreInvitedAsFarAsPossible(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
-		h := openHouse(t, db, ready(t, "documents"), op.Settings{InviterHour: 4})
+		h := openHouse(t, db, testroom.Ready(t, "documents"), op.Settings{InviterHour: 4})
 		admin := h.joined("max@acme.test", "admin")
-		h.exec("UPDATE invitations SET sent_at = 0 WHERE organization = $1", h.acme.ID)
+		h.Exec("UPDATE invitations SET sent_at = 0 WHERE organization = $1", h.acme)
 		pending := must(admin.invites("cy@acme.test", "member"))(t)
 		call := func(rows ...string) directory.InvitationResults {
 			in := directory.CreateInvitationsInput{InOrganization: op.InOrganization{Organization: "acme"}, Message: "Hello"}
@@ -75,7 +76,7 @@ func TestManyAreInvitedAsFarAsPossible(t *testing.T) {
 				email, role, _ := strings.Cut(row, " ")
 				in.Invitations = append(in.Invitations, directory.NewInvitation{Email: email, Role: charter.RoleID(role)})
 			}
-			return must(directory.CreateInvitations.Call(admin.ctx, h.service, in))(t)
+			return must(directory.CreateInvitations.Call(admin.ctx, h.Service, in))(t)
 		}
 		results := call("zoe@acme.test member", "ann member", "cy@acme.test member", "max@acme.test member", "own@acme.test owner",
 			"ad@acme.test admin", "ZOE@acme.test admin", "x@acme.test nothing", "y@acme.test member", "z@acme.test member")
@@ -99,7 +100,7 @@ func TestManyAreInvitedAsFarAsPossible(t *testing.T) {
 		if again := call("ann member"); again.Invited != 0 {
 			t.Errorf("nobody can be invited, and %d were", again.Invited)
 		}
-		if n := h.count("SELECT count(*) FROM audit_rows WHERE stream = $1 AND action = 'invitations.create_many' AND outcome = 'unchanged'", h.acme.ID); n != 1 {
+		if n := h.Number("SELECT count(*) FROM audit_rows WHERE stream = $1 AND action = 'invitations.create_many' AND outcome = 'unchanged'", h.acme); n != 1 {
 			t.Errorf("%d rows say that nothing changed", n)
 		}
 	})
@@ -108,11 +109,11 @@ func TestManyAreInvitedAsFarAsPossible(t *testing.T) {
 func TestManySettleWhatHasExpired(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		must(h.owner.invites("zoe@acme.test", "viewer"))(t)
-		h.exec("UPDATE invitations SET expires_at = 1 WHERE organization = $1", h.acme.ID)
-		results := must(directory.CreateInvitations.Call(h.owner.ctx, h.service, directory.CreateInvitationsInput{
+		h.Exec("UPDATE invitations SET expires_at = 1 WHERE organization = $1", h.acme)
+		results := must(directory.CreateInvitations.Call(h.owner.ctx, h.Service, directory.CreateInvitationsInput{
 			InOrganization: op.InOrganization{Organization: "acme"}, Invitations: []directory.NewInvitation{
 				{Email: "zoe@acme.test", Role: "editor"}, {Email: "bob@acme.test", Role: "viewer"}}}))(t)
-		if results.Invited != 2 || h.count("SELECT count(*) FROM invitations WHERE organization = $1 AND state = 'expired'", h.acme.ID) != 1 {
+		if results.Invited != 2 || h.Number("SELECT count(*) FROM invitations WHERE organization = $1 AND state = 'expired'", h.acme) != 1 {
 			t.Errorf("got %+v", results)
 		}
 	})

@@ -12,13 +12,16 @@ import (
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
 
 // inHouse runs a scenario on both databases, in an organization of the automation charter.
 func inHouse(t *testing.T, scenario func(t *testing.T, h *house)) {
 	t.Helper()
-	testdb.Each(t, func(t *testing.T, db *sqldb.DB) { scenario(t, openHouse(t, db, ready(t, "automation"), op.Settings{})) })
+	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
+		scenario(t, openHouse(t, db, testroom.Ready(t, "automation"), op.Settings{}))
+	})
 }
 
 func TestAnInvitationIsMailedAndAccepted(t *testing.T) {
@@ -27,30 +30,30 @@ func TestAnInvitationIsMailedAndAccepted(t *testing.T) {
 		if i.Email != "Zoe@acme.test" || i.State != directory.Pending || i.RoleTitle != "Editor" || i.InvitedBy.Name != "Ada" || i.Delivery != "queued" {
 			t.Errorf("got %+v", i)
 		}
-		if want := h.clock().Add(168 * time.Hour); !i.ExpiresAt.Equal(want) {
+		if want := h.Now().Add(168 * time.Hour); !i.ExpiresAt.Equal(want) {
 			t.Errorf("it expires at %s, want %s", i.ExpiresAt, want)
 		}
-		r := must(h.service.Invoke(t.Context(), directory.AcceptInvitation, op.Request{Input: directory.AcceptInvitationInput{
+		r := must(h.Service.Invoke(t.Context(), directory.AcceptInvitation, op.Request{Input: directory.AcceptInvitationInput{
 			TokenInput: directory.TokenInput{Token: h.token("Zoe@acme.test")}, Name: "Zoe Z"}}))(t)
 		joined := r.Output.(directory.Joined)
 		if joined.Role != "editor" || joined.Slug != "acme" || !joined.SignedIn || r.Session == nil {
 			t.Fatalf("got %+v with session %v", joined, r.Session)
 		}
-		me := must(directory.GetMe.Call(h.holding("", r.Session.Token).ctx, h.service, directory.GetMeInput{}))(t)
+		me := must(directory.GetMe.Call(h.holding("", r.Session.Token).ctx, h.Service, directory.GetMeInput{}))(t)
 		if me.User.Email != "Zoe@acme.test" || me.User.Name != "Zoe Z" || len(me.Organizations) != 1 || me.Organizations[0].Member != joined.Member {
 			t.Errorf("the session stands for %+v", me)
 		}
 		for n, name := range []string{"Zoe", "Zoe Zimmermann"} {
-			must(directory.UpdateMe.Call(h.holding("", r.Session.Token).ctx, h.service, directory.UpdateMeInput{Name: &name}))(t)
-			if seq := h.count("SELECT seq FROM streams WHERE id = $1", joined.User); seq != n+1 {
+			must(directory.UpdateMe.Call(h.holding("", r.Session.Token).ctx, h.Service, directory.UpdateMeInput{Name: &name}))(t)
+			if seq := h.Number("SELECT seq FROM streams WHERE id = $1", joined.User); seq != int64(n+1) {
 				t.Errorf("after %d acts of their own the person's log is at %d", n+1, seq)
 			}
 		}
 		if got := h.owner.gets(i.ID); got.State != directory.Accepted || got.Member != joined.Member || got.SettledAt == nil {
 			t.Errorf("afterwards the invitation is %+v", got)
 		}
-		if n := h.count(`SELECT count(*) FROM audit_rows r JOIN audit_subjects s ON s.stream = r.stream AND s.seq = r.seq
-			WHERE r.stream = $1 AND r.action = 'invitations.accept' AND s.id IN ($2, $3)`, h.acme.ID, i.ID, joined.Member); n != 2 {
+		if n := h.Number(`SELECT count(*) FROM audit_rows r JOIN audit_subjects s ON s.stream = r.stream AND s.seq = r.seq
+			WHERE r.stream = $1 AND r.action = 'invitations.accept' AND s.id IN ($2, $3)`, h.acme, i.ID, joined.Member); n != 2 {
 			t.Errorf("the audit row names %d of invitation and member", n)
 		}
 	})
@@ -60,7 +63,7 @@ func TestAnInvitationIsMailedAndAccepted(t *testing.T) {
 func TestNobodyInvitesAboveTheirLevel(t *testing.T) {
 	for _, name := range charter.Names() {
 		t.Run(name, func(t *testing.T) {
-			c := ready(t, name)
+			c := testroom.Ready(t, name)
 			h := openHouse(t, testdb.SQLite(t), c, op.Settings{InviterHour: -1, TenantDay: -1, ResendsPerDay: -1})
 			for _, from := range c.Roles() {
 				actor := h.owner
@@ -72,13 +75,13 @@ func TestNobodyInvitesAboveTheirLevel(t *testing.T) {
 					_, err := actor.invites(email, to.ID)
 					switch {
 					case !c.Can(from, "members.invite"):
-						h.refused(string(from.ID)+" invites "+string(to.ID), err, "denied")
+						h.Refused(string(from.ID)+" invites "+string(to.ID), err, "denied")
 					case to.Owner && c.Rules.Owners == charter.OneOwner:
-						h.refused(string(from.ID)+" invites "+string(to.ID), err, string(decide.ByTransferOnly))
+						h.Refused(string(from.ID)+" invites "+string(to.ID), err, string(decide.ByTransferOnly))
 					case to.Owner && !from.Owner:
-						h.refused(string(from.ID)+" invites "+string(to.ID), err, string(decide.OwnersOnly))
+						h.Refused(string(from.ID)+" invites "+string(to.ID), err, string(decide.OwnersOnly))
 					case !to.Holds.SubsetOf(from.Holds):
-						h.refused(string(from.ID)+" invites "+string(to.ID), err, string(decide.AboveYourLevel))
+						h.Refused(string(from.ID)+" invites "+string(to.ID), err, string(decide.AboveYourLevel))
 					case err != nil:
 						t.Errorf("%s invites %s: %v", from.ID, to.ID, err)
 					}
@@ -90,14 +93,14 @@ func TestNobodyInvitesAboveTheirLevel(t *testing.T) {
 
 // T-014: nor by changing or approving an invitation.
 func TestNobodyRaisesAnInvitationAboveTheirLevel(t *testing.T) {
-	h := openHouse(t, testdb.SQLite(t), ready(t, "documents"), op.Settings{})
+	h := openHouse(t, testdb.SQLite(t), testroom.Ready(t, "documents"), op.Settings{})
 	admin := h.joined("max@acme.test", "admin")
 	i := must(admin.invites("zoe@acme.test", "member"))(t)
 	_, err := admin.changesRole(i.ID, "owner")
-	h.refused("an admin makes it an owner's", err, "owners_only")
+	h.Refused("an admin makes it an owner's", err, "owners_only")
 	must(h.owner.changesRole(i.ID, "owner"))(t)
 	_, err = admin.reapproves(i.ID)
-	h.refused("an admin approves an owner's", err, "owners_only")
+	h.Refused("an admin approves an owner's", err, "owners_only")
 	must(admin.changesRole(i.ID, "admin"))(t)
 	if got := h.owner.gets(i.ID); got.Role != "admin" || got.InvitedBy.Name != "max@acme.test" {
 		t.Errorf("whoever changes the role stands for it: got %+v", got)
@@ -111,9 +114,9 @@ func TestAcceptingAsAMemberChangesNothing(t *testing.T) {
 		h.removes("bob@acme.test")
 		i := must(h.owner.invites("bob@acme.test", "editor"))(t)
 		token := h.token("bob@acme.test")
-		h.exec("UPDATE members SET status = 'suspended', removed_at = 0 WHERE organization = $1 AND role = 'viewer'", h.acme.ID)
-		e := h.refused("a member accepts", errOf(bob.accepts(token)), "already_member")
-		if e.Refers["organization"] != h.acme.ID {
+		h.Exec("UPDATE members SET status = 'suspended', removed_at = 0 WHERE organization = $1 AND role = 'viewer'", h.acme)
+		e := h.Refused("a member accepts", errOf(bob.accepts(token)), "already_member")
+		if e.Refers["organization"] != h.acme {
 			t.Errorf("it does not lead to the organization: %v", e.Refers)
 		}
 		if role := h.members()["bob@acme.test"]; role != "viewer" {
@@ -122,7 +125,7 @@ func TestAcceptingAsAMemberChangesNothing(t *testing.T) {
 		if got := h.owner.gets(i.ID); got.State != directory.Accepted {
 			t.Errorf("the invitation is %s, want accepted", got.State)
 		}
-		h.refused("once more", errOf(bob.accepts(token)), "invitation_accepted")
+		h.Refused("once more", errOf(bob.accepts(token)), "invitation_accepted")
 	})
 }
 
@@ -135,15 +138,15 @@ func TestARemovedPersonsInvitationDies(t *testing.T) {
 		sent := must(second.invites("zoe@acme.test", "viewer"))(t)
 		// An invitation beside the membership, as made by somebody who may not see members.
 		i := must(h.owner.invites("rejoin@acme.test", "viewer"))(t)
-		h.exec("UPDATE invitations SET email = 'Bob@acme.test', email_folded = 'bob@acme.test' WHERE organization = $1 AND id = $2", h.acme.ID, i.ID)
+		h.Exec("UPDATE invitations SET email = 'Bob@acme.test', email_folded = 'bob@acme.test' WHERE organization = $1 AND id = $2", h.acme, i.ID)
 		token := h.token("rejoin@acme.test")
 		h.removes("bob@acme.test")
-		h.refused("the removed person rejoins", errOf(second.accepts(token)), "invitation_cancelled")
+		h.Refused("the removed person rejoins", errOf(second.accepts(token)), "invitation_cancelled")
 
 		if got := h.owner.gets(sent.ID); got.State != directory.Pending {
 			t.Errorf("what the removed person sent is %s, want pending", got.State)
 		}
-		h.refused("somebody joins by it", errOf(h.nobody().accepts(h.token("zoe@acme.test"))), "needs_reapproval")
+		h.Refused("somebody joins by it", errOf(h.nobody().accepts(h.token("zoe@acme.test"))), "needs_reapproval")
 	})
 }
 
@@ -151,12 +154,12 @@ func TestARemovedPersonsInvitationDies(t *testing.T) {
 func TestAnAddressIsInvitedOnce(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		i := must(h.owner.invites("zoe@acme.test", "viewer"))(t)
-		mails := len(h.mails())
-		e := h.refused("inviting again", errOf(h.owner.invites("ZOE@ACME.test", "editor")), "already_invited")
+		mails := len(h.Mails())
+		e := h.Refused("inviting again", errOf(h.owner.invites("ZOE@ACME.test", "editor")), "already_invited")
 		if e.Kind != op.Conflict || e.Refers["invitation"] != i.ID {
 			t.Errorf("got kind %s and %v, want a conflict that names %s", e.Kind, e.Refers, i.ID)
 		}
-		if got := h.owner.gets(i.ID); got.Role != "viewer" || got.Version != 1 || len(h.mails()) != mails {
+		if got := h.owner.gets(i.ID); got.Role != "viewer" || got.Version != 1 || len(h.Mails()) != mails {
 			t.Errorf("it changed the invitation to %+v, or sent a mail", got)
 		}
 	})
@@ -169,19 +172,19 @@ func TestChangingAndResendingEndTheOldLinks(t *testing.T) {
 		first, link := h.token("zoe@acme.test"), h.owner.copiesLink(i.ID)
 		must(h.owner.changesRole(i.ID, "editor"))(t)
 		second := h.token("zoe@acme.test")
-		h.refused("the link that was copied before the change", errOf(h.nobody().opens(link)), "not_found")
+		h.Refused("the link that was copied before the change", errOf(h.nobody().opens(link)), "not_found")
 		again, newest := h.owner.copiesLink(i.ID), h.owner.copiesLink(i.ID)
-		h.refused("a link after which another was copied", errOf(h.nobody().opens(again)), "not_found")
+		h.Refused("a link after which another was copied", errOf(h.nobody().opens(again)), "not_found")
 		must(h.nobody().opens(newest))(t)
-		h.passes(time.Hour)
+		h.After(time.Hour)
 		resent := must(h.owner.resends(i.ID))(t)
 		third := h.token("zoe@acme.test")
 		for name, token := range map[string]string{"the first link": first, "the copied link": newest, "the link of the change": second} {
-			h.refused(name, errOf(h.nobody().accepts(token)), "not_found")
-			h.refused(name, h.nobody().declines(token), "not_found")
-			h.refused(name, errOf(h.nobody().opens(token)), "not_found")
+			h.Refused(name, errOf(h.nobody().accepts(token)), "not_found")
+			h.Refused(name, h.nobody().declines(token), "not_found")
+			h.Refused(name, errOf(h.nobody().opens(token)), "not_found")
 		}
-		if want := h.clock().Add(168 * time.Hour); !resent.ExpiresAt.Equal(want) {
+		if want := h.Now().Add(168 * time.Hour); !resent.ExpiresAt.Equal(want) {
 			t.Errorf("re-sent it expires at %s, want %s", resent.ExpiresAt, want)
 		}
 		if joined := must(h.nobody().accepts(third))(t); joined.Role != "editor" {
@@ -189,7 +192,7 @@ func TestChangingAndResendingEndTheOldLinks(t *testing.T) {
 		}
 		for name, err := range map[string]error{"re-sending": errOf(h.owner.resends(i.ID)), "changing": errOf(h.owner.changesRole(i.ID, "viewer")),
 			"cancelling": h.owner.cancels(i.ID), "approving": errOf(h.owner.reapproves(i.ID))} {
-			h.refused(name+" what was accepted", err, "invitation_accepted")
+			h.Refused(name+" what was accepted", err, "invitation_accepted")
 		}
 	})
 }
@@ -197,12 +200,12 @@ func TestChangingAndResendingEndTheOldLinks(t *testing.T) {
 func TestInvitingAgainSettlesWhatHasExpired(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		i := must(h.owner.invites("zoe@acme.test", "viewer"))(t)
-		h.passes(168 * time.Hour)
+		h.After(168 * time.Hour)
 		again := must(h.owner.invites("zoe@acme.test", "editor"))(t)
 		if got := h.owner.gets(i.ID); got.State != directory.Expired || got.SettledAt == nil || !got.SettledAt.Equal(got.ExpiresAt) {
 			t.Errorf("the first one is %+v", got)
 		}
-		if n := h.count("SELECT count(*) FROM invitations WHERE organization = $1 AND state = 'pending'", h.acme.ID); n != 1 || again.State != directory.Pending {
+		if n := h.Number("SELECT count(*) FROM invitations WHERE organization = $1 AND state = 'pending'", h.acme); n != 1 || again.State != directory.Pending {
 			t.Errorf("%d are pending, want one", n)
 		}
 	})
@@ -229,9 +232,9 @@ func TestInvitingTellsNobodyWhoIsAMember(t *testing.T) {
 		recruiter := h.joined("rita@acme.test", "recruiter")
 		h.joined("bob@acme.test", "guest")
 		h.as("known@elsewhere.test")
-		h.refused("the owner invites a member", errOf(h.owner.invites("bob@acme.test", "guest")), "already_member")
+		h.Refused("the owner invites a member", errOf(h.owner.invites("bob@acme.test", "guest")), "already_member")
 
-		preview := must(directory.PreviewInvitations.Call(recruiter.ctx, h.service, directory.PreviewInvitationsInput{
+		preview := must(directory.PreviewInvitations.Call(recruiter.ctx, h.Service, directory.PreviewInvitationsInput{
 			InOrganization: op.InOrganization{Organization: "acme"}, Text: "bob@acme.test\nknown@elsewhere.test\nnew@elsewhere.test", Role: "guest"}))(t)
 		for _, row := range preview.Data {
 			if row.Verdict != directory.VerdictOK || row.Detail != "" {
@@ -242,7 +245,7 @@ func TestInvitingTellsNobodyWhoIsAMember(t *testing.T) {
 		var statements []int
 		for _, email := range []string{"bob@acme.test", "known@elsewhere.test", "new@elsewhere.test"} {
 			i := must(recruiter.invites(email, "guest"))(t)
-			statements = append(statements, h.statements)
+			statements = append(statements, h.Statements())
 			i.ID, i.Email = "", ""
 			answers = append(answers, i)
 		}
@@ -252,7 +255,7 @@ func TestInvitingTellsNobodyWhoIsAMember(t *testing.T) {
 		if statements[0] != statements[2] || statements[1] != statements[2] {
 			t.Errorf("the answers took %v statements", statements)
 		}
-		h.refused("the member accepts", errOf(h.as("bob@acme.test").accepts(h.token("bob@acme.test"))), "already_member")
+		h.Refused("the member accepts", errOf(h.as("bob@acme.test").accepts(h.token("bob@acme.test"))), "already_member")
 	})
 }
 
@@ -260,19 +263,19 @@ func TestAnInvitationIsSeenByThoseWhoMayInvite(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		i := must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 		viewer, stranger := h.joined("bob@acme.test", "viewer"), h.as("eve@evil.test")
-		get := func(p person) error { return errOf(directory.GetInvitation.Call(p.ctx, h.service, one(i.ID))) }
-		h.refused("a viewer looks", get(viewer), "denied")
-		h.refused("a stranger looks", get(stranger), "not_found")
-		h.refused("nobody looks", get(h.nobody()), "unauthenticated")
-		h.refused("a stranger cancels", stranger.cancels(i.ID), "not_found")
-		h.refused("a viewer cancels", viewer.cancels(i.ID), "denied")
+		get := func(p person) error { return errOf(directory.GetInvitation.Call(p.ctx, h.Service, one(i.ID))) }
+		h.Refused("a viewer looks", get(viewer), "denied")
+		h.Refused("a stranger looks", get(stranger), "not_found")
+		h.Refused("nobody looks", get(h.nobody()), "unauthenticated")
+		h.Refused("a stranger cancels", stranger.cancels(i.ID), "not_found")
+		h.Refused("a viewer cancels", viewer.cancels(i.ID), "denied")
 		mallory := h.as("mallory@globex.test")
-		must(directory.CreateOrganization.Call(mallory.ctx, h.service, directory.CreateOrganizationInput{Name: "Globex", Slug: "globex"}))(t)
+		must(directory.CreateOrganization.Call(mallory.ctx, h.Service, directory.CreateOrganizationInput{Name: "Globex", Slug: "globex"}))(t)
 		foreign := one(i.ID)
 		foreign.Organization = "globex"
-		h.refused("from another organization", errOf(directory.GetInvitation.Call(mallory.ctx, h.service, foreign)), "not_found")
-		h.refused("cancelling from there", errOf(directory.CancelInvitation.Call(mallory.ctx, h.service, foreign)), "not_found")
-		h.refused("another id", errOf(directory.GetInvitation.Call(h.owner.ctx, h.service, one("inv_00000000000000000000000000"))), "not_found")
+		h.Refused("from another organization", errOf(directory.GetInvitation.Call(mallory.ctx, h.Service, foreign)), "not_found")
+		h.Refused("cancelling from there", errOf(directory.CancelInvitation.Call(mallory.ctx, h.Service, foreign)), "not_found")
+		h.Refused("another id", errOf(directory.GetInvitation.Call(h.owner.ctx, h.Service, one("inv_00000000000000000000000000"))), "not_found")
 	})
 }
 
@@ -280,7 +283,7 @@ func TestInvitationsAreListedInPages(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		for _, name := range []string{"a", "b", "c", "d", "e"} {
 			must(h.owner.invites(name+"_x@acme.test", "viewer"))(t)
-			h.passes(time.Second)
+			h.After(time.Second)
 		}
 		must(h.nobody().accepts(h.token("a_x@acme.test")))(t)
 		if err := h.nobody().declines(h.token("b_x@acme.test")); err != nil {
@@ -289,7 +292,7 @@ func TestInvitationsAreListedInPages(t *testing.T) {
 		if err := h.owner.cancels(h.list("", "c_x")[0].ID); err != nil {
 			t.Fatal(err)
 		}
-		h.exec("UPDATE invitations SET expires_at = created_at WHERE organization = $1 AND email_folded = 'd_x@acme.test'", h.acme.ID)
+		h.Exec("UPDATE invitations SET expires_at = created_at WHERE organization = $1 AND email_folded = 'd_x@acme.test'", h.acme)
 		for state, want := range map[directory.InvitationState]string{"": "e d c b a", directory.Pending: "e", directory.Expired: "d",
 			directory.Cancelled: "c", directory.Declined: "b", directory.Accepted: "a"} {
 			var got []string
@@ -314,10 +317,10 @@ func TestInvitationsAreListedInPages(t *testing.T) {
 
 // list reads all pages of two.
 func (h *house) list(state directory.InvitationState, q string) (all []directory.Invitation) {
-	h.t.Helper()
+	h.T.Helper()
 	in := directory.ListInvitationsInput{InOrganization: op.InOrganization{Organization: "acme"}, Page: op.Page{Limit: 2}, State: state, Q: q}
 	for {
-		page := must(directory.ListInvitations.Call(h.owner.ctx, h.service, in))(h.t)
+		page := must(directory.ListInvitations.Call(h.owner.ctx, h.Service, in))(h.T)
 		all = append(all, page.Data...)
 		if !page.HasMore {
 			return all
@@ -328,31 +331,31 @@ func (h *house) list(state directory.InvitationState, q string) (all []directory
 
 func TestAContractorsInvitationHasAnEnd(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
-		end := h.clock().Add(30 * 24 * time.Hour)
+		end := h.Now().Add(30 * 24 * time.Hour)
 		create := func(role charter.RoleID, ends time.Time) (directory.Invitation, error) {
-			return directory.CreateInvitation.Call(h.owner.ctx, h.service, directory.CreateInvitationInput{
+			return directory.CreateInvitation.Call(h.owner.ctx, h.Service, directory.CreateInvitationInput{
 				InOrganization: op.InOrganization{Organization: "acme"}, Email: "zoe@acme.test", Role: role, EndsAt: &ends})
 		}
-		h.refused("an owner with an end date", errOf(create("owner", end)), "invalid")
-		h.refused("an end in the past", errOf(create("viewer", h.clock())), "invalid")
-		soon := must(create("viewer", h.clock().Add(time.Hour)))(t)
+		h.Refused("an owner with an end date", errOf(create("owner", end)), "invalid")
+		h.Refused("an end in the past", errOf(create("viewer", h.Now())), "invalid")
+		soon := must(create("viewer", h.Now().Add(time.Hour)))(t)
 		if !soon.ExpiresAt.Equal(*soon.EndsAt) {
 			t.Errorf("it expires at %s, after the membership ends", soon.ExpiresAt)
 		}
 		update := func(ends string, role charter.RoleID) (directory.Invitation, error) {
-			return directory.UpdateInvitation.Call(h.owner.ctx, h.service, directory.UpdateInvitationInput{InvitationInput: one(soon.ID), EndsAt: &ends, Role: &role})
+			return directory.UpdateInvitation.Call(h.owner.ctx, h.Service, directory.UpdateInvitationInput{InvitationInput: one(soon.ID), EndsAt: &ends, Role: &role})
 		}
-		h.refused("an owner's end date by a change", errOf(update(end.Format(time.RFC3339), "owner")), "invalid")
-		h.refused("an end that is no time", errOf(update("tomorrow", "viewer")), "invalid")
+		h.Refused("an owner's end date by a change", errOf(update(end.Format(time.RFC3339), "owner")), "invalid")
+		h.Refused("an end that is no time", errOf(update("tomorrow", "viewer")), "invalid")
 		must(update(end.Format(time.RFC3339), "viewer"))(t)
 		must(h.owner.resends(soon.ID))(t)
 		joined := must(h.nobody().accepts(h.token("zoe@acme.test")))(t)
-		m := must(directory.GetMember.Call(h.owner.ctx, h.service, directory.MemberInput{InOrganization: op.InOrganization{Organization: "acme"}, Member: joined.Member}))(t)
+		m := must(directory.GetMember.Call(h.owner.ctx, h.Service, directory.MemberInput{InOrganization: op.InOrganization{Organization: "acme"}, Member: joined.Member}))(t)
 		if m.EndsAt == nil || !m.EndsAt.Equal(end) {
 			t.Errorf("the membership ends at %v, want %s", m.EndsAt, end)
 		}
 
-		h.passes(31 * 24 * time.Hour)
+		h.After(31 * 24 * time.Hour)
 		must(h.owner.invites("zoe@acme.test", "editor"))(t)
 		if again := must(h.nobody().accepts(h.token("zoe@acme.test")))(t); again.Member == joined.Member || h.members()["zoe@acme.test"] != "editor" {
 			t.Errorf("after its end the membership is not made anew: %+v", again)
@@ -361,10 +364,10 @@ func TestAContractorsInvitationHasAnEnd(t *testing.T) {
 }
 
 func TestAnExpiryIsAtMostThirtyDaysAway(t *testing.T) {
-	h := openHouse(t, testdb.SQLite(t), ready(t, "automation"), op.Settings{})
+	h := openHouse(t, testdb.SQLite(t), testroom.Ready(t, "automation"), op.Settings{})
 	for after, ok := range map[time.Duration]bool{0: false, -time.Hour: false, time.Microsecond: true, 720 * time.Hour: true, 720*time.Hour + time.Microsecond: false} {
-		expires := h.clock().Add(after)
-		i, err := directory.CreateInvitation.Call(h.owner.ctx, h.service, directory.CreateInvitationInput{
+		expires := h.Now().Add(after)
+		i, err := directory.CreateInvitation.Call(h.owner.ctx, h.Service, directory.CreateInvitationInput{
 			InOrganization: op.InOrganization{Organization: "acme"}, Email: after.String() + "@acme.test", Role: "viewer", ExpiresAt: &expires})
 		if ok != (err == nil) || ok && !i.ExpiresAt.Equal(expires) {
 			t.Errorf("an expiry %s away: %v", after, err)
@@ -379,16 +382,16 @@ func TestAWorkAddressCanBeAskedFor(t *testing.T) {
 		t.Fatalf("the charter does not ask for work addresses: %v", err)
 	}
 	h := openHouse(t, testdb.SQLite(t), c, op.Settings{})
-	h.refused("a private address", errOf(h.owner.invites("zoe@GMail.com", "viewer")), "work_email_only")
+	h.Refused("a private address", errOf(h.owner.invites("zoe@GMail.com", "viewer")), "work_email_only")
 	must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 }
 
 func TestAVersionGuardsAChange(t *testing.T) {
-	h := openHouse(t, testdb.SQLite(t), ready(t, "automation"), op.Settings{})
+	h := openHouse(t, testdb.SQLite(t), testroom.Ready(t, "automation"), op.Settings{})
 	i := must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 	must(h.owner.changesRole(i.ID, "editor"))(t)
-	_, err := directory.CancelInvitation.Call(h.owner.ctx, h.service, one(i.ID), op.IfMatch(i.ETag()))
-	h.refused("cancelling an older version", err, "stale")
+	_, err := directory.CancelInvitation.Call(h.owner.ctx, h.Service, one(i.ID), op.IfMatch(i.ETag()))
+	h.Refused("cancelling an older version", err, "stale")
 	if got := h.owner.gets(i.ID); got.Version != 2 || got.State != directory.Pending {
 		t.Errorf("got version %d, %s", got.Version, got.State)
 	}

@@ -52,12 +52,12 @@ type Person struct {
 	Session, Token    string
 }
 
-// Found makes an organization with an owner, and gives its id.
+// Found makes an organization with an owner, Acme of acme, and gives its id.
 func (r *Room) Found(slug, owner string) (string, Person) {
 	r.T.Helper()
 	p := Person{Email: owner, Name: nameOf(owner)}
 	o, err := directory.ProvisionOrganization.Call(r.Operator(), r.Service, directory.ProvisionOrganizationInput{
-		CreateOrganizationInput: directory.CreateOrganizationInput{Name: slug, Slug: slug}, Owner: owner, OwnerName: p.Name})
+		CreateOrganizationInput: directory.CreateOrganizationInput{Name: nameOf(slug), Slug: slug}, Owner: owner, OwnerName: p.Name})
 	r.Must(err)
 	r.Row("SELECT m.id, m.user_id FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization = $1 AND u.email_folded = $2",
 		[]any{o.ID, owner}, &p.Member, &p.User)
@@ -74,7 +74,7 @@ func (r *Room) begin(p *Person) {
 	}
 }
 
-// nameOf is "Ann" for ann@acme.test.
+// nameOf is "Ann" for ann@acme.test, and "Acme" for acme.
 func nameOf(email string) string {
 	name, _, _ := strings.Cut(email, "@")
 	return strings.ToUpper(name[:1]) + name[1:]

@@ -20,17 +20,15 @@ import (
 // Monday is when every room's clock begins: 2 November 2026, at nine in the morning.
 var Monday = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
-// mostStatements is how many statements a call may run in its writing transaction.
-const mostStatements = 8
-
-// Room is a service for one test, on a database that the test gives. A call of more than 8 statements in its
-// transaction fails the test. Its clock is safe for concurrent use, and so are its calls.
+// Room is a service for one test, on a database that the test gives. Its clock is safe for concurrent use, and so are
+// its calls.
 type Room struct {
 	T       testing.TB
 	DB      *sqldb.DB
 	Charter *charter.Charter
 	Secrets *secret.Ring
 	Service *op.Service // nil until Serve
+	Most    int         // a call of more statements in its transaction fails the test; New says 8
 
 	now        atomic.Int64
 	statements atomic.Int64
@@ -53,7 +51,7 @@ func Ready(t testing.TB, name string) *charter.Charter {
 // New makes a room on an empty, migrated database. It answers calls after Serve.
 func New(t testing.TB, db *sqldb.DB, c *charter.Charter) *Room {
 	t.Helper()
-	r := &Room{T: t, DB: db, Charter: c, Secrets: secret.NewRing()}
+	r := &Room{T: t, DB: db, Charter: c, Secrets: secret.NewRing(), Most: 8}
 	r.now.Store(Monday.UnixMicro())
 	_, err := op.FoundInstance(t.Context(), db, false, c.Name, Monday)
 	r.Must(err)
@@ -75,8 +73,8 @@ func (r *Room) Serve(config op.Config) {
 
 func (r *Room) observe(o op.Observation) {
 	r.statements.Store(int64(o.Statements))
-	if o.Statements > mostStatements {
-		r.T.Errorf("%s ran %d statements in its transaction, at most %d are allowed", o.Operation, o.Statements, mostStatements)
+	if o.Statements > r.Most {
+		r.T.Errorf("%s ran %d statements in its transaction, at most %d are allowed", o.Operation, o.Statements, r.Most)
 	}
 }
 
