@@ -265,7 +265,7 @@ func TestAChangeOfSomethingOldIsRefused(t *testing.T) {
 }
 
 // TestRatesAreToldAndKept: a credential is told what is left to it, is refused when nothing is, and is answered again
-// once it has waited. Another one is not touched; no header makes another address. T-101, T-010
+// once it has waited. Another one is not touched; no header makes another address. T-101
 func TestRatesAreToldAndKept(t *testing.T) {
 	s := newSite(t, "automation", guildhalltest.With(func(c *guildhall.Config) {
 		c.Limits = op.Limits{PerCredential: op.RateLimit{Times: 5, Per: time.Minute}, PerAddress: op.RateLimit{Times: 40, Per: time.Minute},
