@@ -172,7 +172,11 @@ type refusal struct {
 const maxRefusals = 10_000
 
 // noteRefusal counts a denied call, for the actor's own stream and, if the actor is a member there, the organization's.
+// A dry run asks and tries nothing, so it is not counted.
 func (s *Service) noteRefusal(c *call, e *Error) {
+	if c.request.DryRun {
+		return
+	}
 	if e.Kind != Denied && e.Kind != NotFound && e.Kind != PlanRequired || c.actor.Kind == NobodyActor || c.actor.Kind == "" {
 		return
 	}
