@@ -20,6 +20,11 @@ after(async () => {
   await demo?.stop();
 });
 
+test("a page with the sidebar in the dark", async () => {
+  await page.goto("/o/acme/settings");
+  assert.deepEqual(await lookFlaws(page), []);
+});
+
 for (const { name, menu } of [
   { name: "Profile menu", menu: "Profile menu" },
   { name: /Switch organization/, menu: "Organizations" },
@@ -51,6 +56,15 @@ test("a dialog is the page of its address without one", async () => {
   await isAt(page, "Remove Dee from Acme");
   await follow(page, "Cancel");
   await isAt(page, "Dee");
+});
+
+test("a question before a change leaves no trace in the audit log", async () => {
+  const { member } = demo.people()[1];
+  for (const question of ["role", "remove", "suspend", "transfer"]) await page.goto(`/o/acme/settings/team/${member}/${question}`);
+  await demo.mail("max@acme.test"); // which also writes what is gathered for the log
+  await goes(page, "Audit log");
+  await page.getByRole("rowheader", { name: "Ada changed Bo" }).waitFor();
+  assert.equal(await page.getByRole("rowheader", { name: "Ada was refused" }).count(), 0);
 });
 
 test("the sidebar is a menu on narrow screens", async () => {

@@ -22,14 +22,11 @@ after(async () => {
 // In the manner of the Big List of Naughty Strings: what would run as a script, break out of an attribute, or be taken
 // for a template, an attribute of htmx, a format or a key.
 const names = [
-  "<script>ran()</script>",
-  "\"><img src=x onerror=ran()>",
+  "<script>ran()</script>\"><img src=x onerror=ran()>",
   "'\" onmouseover=ran() autofocus onfocus=ran() x='",
   "</title></textarea><iframe srcdoc=<svg/onload=parent.ran()>>",
-  "<a href=javascript:ran()>javascript:ran()</a>",
-  "<b hx-get=/logout hx-trigger=load>x</b>",
-  "{{constructor.constructor('ran()')()}} ${ran()} %s%d%n",
-  "__proto__ undefined null NaN ﷽ 𝕲𝖚𝖎𝖑𝖉 田中さん 🏛️ Ω≈ç√∫",
+  "<a href=javascript:ran()>javascript:</a><b hx-get=/logout hx-trigger=load>x</b>",
+  "{{constructor.constructor('ran()')()}} ${ran()} %s%n __proto__ null ﷽ 𝕲𝖚 田中 🏛️",
 ];
 
 // noticing is a window in which a script that runs leaves a mark.
@@ -83,7 +80,7 @@ const personPages = () => ["/account", "/o/acme/settings/team", `/o/acme/setting
 
 test("no script runs out of a search, a field or a parameter", async () => {
   const page = await noticing({ person: demo.owner() });
-  for (const text of [names.join(" "), names[1]].map(encodeURIComponent)) {
+  for (const text of [names.join(" "), names[0]].map(encodeURIComponent)) {
     await unharmed(page, `/o/acme/settings/team?q=${text}&role=${text}&sort=${text}`);
     await unharmed(page, `/o/acme/settings/audit-log?q=${text}&actor=${text}`);
     await unharmed(page, `/o/acme/settings/access?who=${text}&can=${text}&on=${text}`);
