@@ -299,8 +299,12 @@ func settleTransfer(ctx context.Context, tx *op.Tx, id, state string) error {
 	return err
 }
 
-// cancelTransfersOf cancels what waits for, or was begun by, a member who goes.
+// cancelTransfersOf cancels what waits for, or was begun by, a member who goes. Where nobody has to accept, nothing
+// waits.
 func cancelTransfersOf(ctx context.Context, tx *op.Tx, member string) (int64, error) {
+	if tx.Charter.Rules.Ownership.Acceptance != charter.AcceptanceRequired {
+		return 0, nil
+	}
 	return tx.Exec(ctx, `UPDATE transfers SET state = 'cancelled', settled_at = $3 WHERE organization = $1
 		AND (from_member = $2 OR to_member = $2) AND state = 'pending'`, tx.Organization(), member, tx.Micros())
 }
