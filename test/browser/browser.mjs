@@ -31,7 +31,11 @@ export async function openBrowser(options = {}) {
     env: { ...process.env, HOME: home },
     ...options,
   });
-  browser.once("disconnected", () => rm(home, { recursive: true, force: true }).catch(() => {}));
+  const close = browser.close.bind(browser);
+  browser.close = async () => {
+    await close();
+    await rm(home, { recursive: true, force: true, maxRetries: 5 }); // its helpers may still be writing
+  };
   return browser;
 }
 
