@@ -484,3 +484,27 @@ func golden(t *testing.T, file, got string) {
 		t.Errorf("%s (make golden rewrites it; the diff is the review):\n%s", path, diff)
 	}
 }
+
+// A dry run asks what would happen: one that is refused is no attempt, and a page that asks leaves no trace.
+func TestARefusedDryRunLeavesNoTrace(t *testing.T) {
+	w := newWorld(t, "automation")
+	rows := 0
+	w.settle(&rows)
+	fields := w.fields(directory.RemoveMember.Info(), w.acme)
+	w.settle(&rows)
+	viewer := w.acme.People[w.Charter().Roles()[0].ID].Caller()
+	_, err := w.Service().Invoke(t.Context(), directory.RemoveMember, op.Request{Caller: viewer, Input: fields, DryRun: true})
+	if op.AsError(err).Kind != op.Denied {
+		t.Fatalf("a viewer's dry run: %v", err)
+	}
+	after := 0
+	if w.settle(&after); after != rows {
+		t.Errorf("it left %d rows", after-rows)
+	}
+	if word, _ := w.try(directory.RemoveMember, viewer, fields); word != "denied" {
+		t.Fatalf("the real one: %s", word)
+	}
+	if w.settle(&after); after <= rows {
+		t.Error("a refused attempt left no row")
+	}
+}

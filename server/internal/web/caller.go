@@ -94,6 +94,14 @@ func remote(r *http.Request) netip.Addr {
 	return a
 }
 
+// spelled is an address as text; a Unix socket's client has none.
+func spelled(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
 func parseAddress(text string) (netip.Addr, error) {
 	if pair, err := netip.ParseAddrPort(text); err == nil {
 		return pair.Addr().Unmap(), nil

@@ -66,7 +66,7 @@ func stateOf(r *http.Request) *state {
 		return s
 	}
 	c := Config{}.withDefaults()
-	return &state{config: &c, address: remote(r).String()}
+	return &state{config: &c, address: spelled(remote(r))}
 }
 
 // RequestID is the id of the request, which is on its response and in the audit log.
@@ -78,7 +78,7 @@ func Handler(config Config, edge http.Handler) http.Handler {
 	c := config.withDefaults()
 	guarded := canonical(&c, sameOrigin(&c, limitBody(edge)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := &state{config: &c, id: id.New("req", c.Now()), address: clientAddress(r, c.TrustedProxies).String()}
+		s := &state{config: &c, id: id.New("req", c.Now()), address: spelled(clientAddress(r, c.TrustedProxies))}
 		r = r.WithContext(context.WithValue(r.Context(), stateKey{}, s))
 		rec := &recorder{ResponseWriter: w}
 		secureHeaders(w.Header(), s)
