@@ -144,7 +144,7 @@ func rounds() int {
 }
 
 // T-029
-func TestCancellingAgainstAccepting(t *testing.T) {
+func TestSoakCancellingAgainstAccepting(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
 		h := openHouse(t, db, testroom.Ready(t, "automation"), op.Settings{InviterHour: -1, TenantDay: -1})
 		accepted := 0
