@@ -44,7 +44,7 @@ func TestAChangedByteOfTheLogIsFound(t *testing.T) {
 	s, beside := busy(t)
 	s.Sound()
 	tries := 20
-	if testing.Short() {
+	if brief() {
 		tries = 3
 	}
 	random := rand.New(rand.NewPCG(1, 92))

@@ -76,10 +76,14 @@ func newSiteWith(t *testing.T, charterName string, log *slog.Logger, options ...
 	return s
 }
 
+// brief reports whether the long loops over HTTP take one charter and fewer tries: where little time is given, and under
+// the race detector. make test runs them a second time, whole and without it.
+func brief() bool { return testing.Short() || raceEnabled }
+
 // eachSite runs a test on a site of every ready-made charter; of the first one only where little time is given.
 func eachSite(t *testing.T, run func(*testing.T, *site)) {
 	names := charter.Names()
-	if testing.Short() {
+	if brief() {
 		names = names[:1]
 	}
 	for _, name := range names {

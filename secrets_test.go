@@ -448,7 +448,7 @@ func column(t *testing.T, db *sql.DB, query string) (all []string) {
 // at any level, no metric, no table, no byte of the files. T-044, T-033, T-050, T-110
 func TestEverySecretIsShownOnceAndKeptNowhere(t *testing.T) {
 	names := charter.Names()
-	if testing.Short() {
+	if brief() {
 		names = names[:1]
 	}
 	for _, name := range names {

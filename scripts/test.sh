@@ -82,6 +82,11 @@ go_tests() {
 	go run ./internal/testdb/cluster -- go test -race -timeout 20m ./...
 }
 
+# The loops over every operation by HTTP are shorter under the race detector: here they are whole.
+whole_loops() {
+	go run ./internal/testdb/cluster -- go test -timeout 20m .
+}
+
 browser_tests() {
 	(cd test/browser && CHROMIUM=$(command -v chromium) node --test --test-reporter=spec)
 }
@@ -92,6 +97,7 @@ step "staticcheck" go tool staticcheck ./...
 step "templates" templates
 step "build" make --no-print-directory build
 step "go test -race" go_tests
+step "go test, whole loops" whole_loops
 if [ -d test/browser ]; then
 	step "browser tests" browser_tests
 fi
