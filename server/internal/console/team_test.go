@@ -175,7 +175,7 @@ func TestSuspendingEndsAccessAndReactivatingGivesItBack(t *testing.T) {
 	acme := s.Organization("acme")
 	member := acme.People["member"]
 	b, base := s.as(acme.People["admin"]), "/o/acme/settings/team/"+member.Member
-	page := b.get(base+"/suspend").says(base+"/suspend", 200, "The role, Member, is kept", "no longer reach this organization", "permissions end")
+	page := b.get(base+"/suspend").says(base+"/suspend", 200, "The role, Member, is kept", "1 open session no longer reaches this organization", "permissions end")
 	bound(t, s, page, base+"/suspend", "members.suspend")
 	undo := b.submit(page, base+"/suspend").says("/o/acme/settings/team", 200, "member@acme.test is suspended")
 	s.as(member).get("/o/acme/settings").says("/o/acme/settings", 403, "suspended")
@@ -228,7 +228,7 @@ func TestRemovingAsksForAFreshSignInAndComesBack(t *testing.T) {
 	editor, owner := acme.People["editor"], acme.Owner()
 	b, path := s.as(owner), "/o/acme/settings/team/"+editor.Member+"/remove"
 	s.Clock.Advance(11 * time.Minute)
-	page := b.get(path).says(path, 200, "Access ends at once", "open sessions no longer reach this organization", "Suspend instead", "Remove editor@acme.test")
+	page := b.get(path).says(path, 200, "Access ends at once", "1 open session no longer reaches this organization", "Suspend instead", "Remove editor@acme.test")
 	bound(t, s, page, path, "members.remove")
 	asked := b.submit(page, path, "reason", "left")
 	if !strings.HasPrefix(asked.url, "/verify?return_to=") {
