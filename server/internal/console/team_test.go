@@ -123,7 +123,7 @@ func TestARoleIsChangedAndUndone(t *testing.T) {
 	s := newSite(t, "documents")
 	acme := s.Organization("acme")
 	b, path := s.as(acme.Owner()), "/o/acme/settings/team/"+acme.People["admin"].Member+"/role"
-	page := b.get(path).says(path, 200, "loses", "open sessions have the new rights at once", "Invite members")
+	page := b.get(path).says(path, 200, "loses", "1 open session has the new rights at once", "Invite members")
 	bound(t, s, page, path, "members.update")
 	b.submit(page, path).says(path, 422, "Choose a role")
 	changed := b.submit(page, path, "role", "member").says("/o/acme/settings/team", 200, "admin@acme.test is Member now, on every session.")
