@@ -79,12 +79,12 @@ templates() {
 # As many packages at once as there are cores, which is go's default: they
 # share one PostgreSQL.
 go_tests() {
-	go run ./internal/testdb/cluster -- go test -race -timeout 20m ./...
+	go run ./internal/testdb/cluster -- go test -race -timeout 40m ./...
 }
 
 # The loops over every operation by HTTP are shorter under the race detector: here they are whole.
 whole_loops() {
-	go run ./internal/testdb/cluster -- go test -timeout 20m .
+	go run ./internal/testdb/cluster -- go test -timeout 40m .
 }
 
 browser_tests() {
