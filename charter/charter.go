@@ -1,6 +1,6 @@
 // Package charter is the product model: what the organizations of one product may do.
 //
-// A charter is one YAML file with permissions, roles, rules, plans, meters and regions.
+// A charter is one YAML file with permissions, roles, rules, routes, plans, meters and regions.
 // Parse reads it, checks it, runs the tests that it carries, and compiles it to bit sets,
 // so that nothing reads YAML while a request waits. Three are ready-made: automation, gateway
 // and documents. What differs between products is data here and never an if anywhere else.
@@ -33,6 +33,8 @@ type Charter struct {
 	Regions []string
 	// Resources names, for a type of resource, the permissions that can be limited to single ones of it.
 	Resources map[string][]Permission
+	// Routes are the product's requests and what they need, in the order of the file; Match finds the one for a request.
+	Routes []Route
 	// Meters are what is counted, in the order of the file.
 	Meters []Meter
 	// Plans are what is sold, in the order of the file; a new organization gets the first.
@@ -53,8 +55,14 @@ type Charter struct {
 	needs       map[Permission]Set
 	absent      []Permission
 	all         Set
+	reads       Set
+	explicit    Set
+	featured    Set
+	locked      map[string]Set
+	routes      map[string]*segment
 	roles       []*Role
 	byRole      map[RoleID]*Role
+	types       map[Permission][]string
 }
 
 //go:embed charters/*.yaml
@@ -151,6 +159,29 @@ func (c *Charter) All() Set {
 	return c.all
 }
 
+// Reads returns the permissions that change nothing: the most that a read-only credential holds.
+func (c *Charter) Reads() Set {
+	return c.reads
+}
+
+// Explicit returns the permissions that a key holds only when its scopes name them: those of Guildhall's own that
+// administer the organization. A key without scopes has none of them, whatever is behind it.
+func (c *Charter) Explicit() Set {
+	return c.explicit
+}
+
+// SetOf returns the permissions of a list as a set, bundles as their parts, and those that are not in this charter.
+func (c *Charter) SetOf(ids []Permission) (set Set, unknown []Permission) {
+	for _, id := range ids {
+		need, ok := c.needs[id]
+		if !ok {
+			unknown = append(unknown, id)
+		}
+		set = set.Union(need)
+	}
+	return set, unknown
+}
+
 // Roles returns the roles, lowest rank first; the last is the owner role.
 func (c *Charter) Roles() []*Role {
 	return slices.Clone(c.roles)
@@ -177,3 +208,7 @@ func hashOf(src []byte) string {
 	sum := sha256.Sum256(src)
 	return hex.EncodeToString(sum[:])
 }
+
+// ResourceTypes are the types of resource that a permission can be limited to single ones of, in the order of the file;
+// none for one that is about the organization as a whole only.
+func (c *Charter) ResourceTypes(p Permission) []string { return c.types[p] }

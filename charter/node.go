@@ -19,6 +19,8 @@ type parser struct {
 	c    *Charter
 	bits int // how many permissions there are so far, bundles not counted
 	errs Errors
+	// featured are the features that permissions need; the plans are read after them.
+	featured []*yaml.Node
 }
 
 // The most mistakes that are told of one file, and the most items of one list or mapping:

@@ -1,5 +1,10 @@
 package charter
 
+import (
+	"slices"
+	"strings"
+)
+
 // own lists the permissions that Guildhall's own operations ask for. Every charter has them, except
 // those that it declares absent; a charter's permissions may give them another title and group.
 var own = []Info{
@@ -40,6 +45,22 @@ var own = []Info{
 
 // everybodys is the permission that no charter and no role of one goes without.
 const everybodys Permission = "organization.view"
+
+// unscoped are those of Guildhall's own permissions that a key holds without its scopes naming them: what looks on, and
+// what work needs. The others administer an organization, and one that is added administers too until it stands here.
+var unscoped = []Permission{
+	"organization.view", "members.view", "keys.view", "usage.view", "cost.view", "billing.view", "logs.view",
+	"artifacts.view", "artifacts.manage", "tokens.create",
+}
+
+// readingVerbs are the verbs of permissions that read, unless a charter says otherwise; every other verb writes.
+var readingVerbs = []string{"view", "list", "get", "read", "inspect", "export"}
+
+// readsByVerb reports whether a permission reads, by its verb.
+func readsByVerb(id Permission) bool {
+	_, verb, _ := strings.Cut(string(id), ".")
+	return slices.Contains(readingVerbs, verb)
+}
 
 // ownIDs returns the ids of Guildhall's own permissions as words for error texts.
 func ownIDs() []string {

@@ -121,6 +121,7 @@ func (p *parser) charter(root *yaml.Node) {
 		{"roles", p.roles},
 		{"rules", p.rules},
 		{"resources", p.resources},
+		{"routes", p.routes},
 		{"regions", p.regions},
 		{"meters", p.meters},
 		{"plans", p.plans},
@@ -139,6 +140,7 @@ func (p *parser) charter(root *yaml.Node) {
 			part.read(n)
 		}
 	}
+	p.features()
 }
 
 var keyPrefixForm = regexp.MustCompile(`^[a-z0-9]{2,8}$`)
@@ -156,10 +158,13 @@ func (p *parser) keyPrefix(n *yaml.Node) {
 }
 
 func (p *parser) resources(n *yaml.Node) {
-	p.c.Resources = map[string][]Permission{}
+	p.c.Resources, p.c.types = map[string][]Permission{}, map[Permission][]string{}
 	for _, e := range p.mapping(n, "resources") {
 		kind := p.word(e.key, "resource")
 		p.c.Resources[kind] = p.permissionList(e.value)
+		for _, id := range p.c.Resources[kind] {
+			p.c.types[id] = append(p.c.types[id], kind)
+		}
 		for _, item := range e.value.Content {
 			if info, ok := p.c.Info(Permission(item.Value)); ok && info.Bit < 0 {
 				p.fail(item, "%q is a bundle; name its parts", info.ID)

@@ -26,7 +26,22 @@ type Info struct {
 	Bit int
 	// Own says that it is one of Guildhall's own and not the product's.
 	Own bool
+	// Reads says that it changes nothing, so that a read-only credential keeps it; a bundle reads when all its parts do.
+	Reads bool
+	// Feature is what a plan has to have for the permission to be held; "": any plan will do. A bundle has none.
+	Feature string
 }
+
+// Access says what a permission does to what it is about.
+type Access string
+
+// What a permission does.
+const (
+	// ReadAccess looks and changes nothing.
+	ReadAccess Access = "read"
+	// WriteAccess changes something.
+	WriteAccess Access = "write"
+)
 
 // absent reads which of Guildhall's own permissions do not exist in the charter.
 func (p *parser) absent(n *yaml.Node) {
@@ -51,8 +66,11 @@ func (p *parser) absent(n *yaml.Node) {
 func (p *parser) permissions(n *yaml.Node) {
 	for _, info := range own {
 		if !slices.Contains(p.c.absent, info.ID) {
-			info.Own = true
+			info.Own, info.Reads = true, readsByVerb(info.ID)
 			p.addPermission(info)
+			if !slices.Contains(unscoped, info.ID) {
+				p.c.explicit = p.c.explicit.With(p.bits - 1)
+			}
 		}
 	}
 	if n == nil {
@@ -61,7 +79,7 @@ func (p *parser) permissions(n *yaml.Node) {
 	}
 	bundles := map[Permission]*yaml.Node{}
 	for _, e := range p.mapping(n, "permissions") {
-		p.declare(e, bundles)
+		p.declare(p.permissionEntry(e), bundles)
 	}
 	if p.bits > MaxPermissions {
 		p.fail(n, "there are %d permissions, and %d is the most", p.bits, MaxPermissions)
@@ -71,6 +89,9 @@ func (p *parser) permissions(n *yaml.Node) {
 
 func (p *parser) addPermission(info Info) {
 	info.Bit = -1
+	if info.Group == "" {
+		info.Group = nounOf(info.ID)
+	}
 	if len(info.Includes) == 0 {
 		info.Bit = p.bits
 		p.bits++
@@ -80,59 +101,96 @@ func (p *parser) addPermission(info Info) {
 	p.c.permissions = append(p.c.permissions, info)
 }
 
-// declare reads one entry of permissions: a new permission, a bundle, or another title for one of Guildhall's own.
-func (p *parser) declare(e entry, bundles map[Permission]*yaml.Node) {
-	info, includes := p.permissionEntry(e)
+// declared is what one entry of permissions says, with the nodes of what it need not say; nil: it does not.
+type declared struct {
+	info                      Info
+	key                       *yaml.Node
+	includes, access, feature *yaml.Node
+}
+
+// permissionEntry reads what stands behind a permission's id: a title, or a mapping.
+func (p *parser) permissionEntry(e entry) declared {
+	d := declared{info: Info{ID: Permission(e.name)}, key: e.key}
+	d.info.Reads = readsByVerb(d.info.ID)
+	if e.value.Kind != yaml.MappingNode {
+		p.title(e.value, &d.info.Title)
+		return d
+	}
+	seen := p.fields(e.value, "permission "+e.name, fields{
+		"title":    func(n *yaml.Node) { p.title(n, &d.info.Title) },
+		"group":    func(n *yaml.Node) { p.title(n, &d.info.Group) },
+		"includes": func(n *yaml.Node) { d.includes = n; p.includes(n, &d.info) },
+		"access":   func(n *yaml.Node) { d.access = n; p.access(n, &d.info) },
+		"feature":  func(n *yaml.Node) { d.feature = n; d.info.Feature = p.word(n, "feature") },
+	})
+	p.demand(e, seen, "permission", "title")
+	return d
+}
+
+func (p *parser) includes(n *yaml.Node, info *Info) {
+	for _, item := range p.list(n) {
+		info.Includes = append(info.Includes, Permission(item.Value))
+	}
+	if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		p.fail(n, "a bundle includes at least one permission")
+	}
+}
+
+func (p *parser) access(n *yaml.Node, info *Info) {
+	var access Access
+	choose(p, n, &access, ReadAccess, WriteAccess)
+	info.Reads = access == ReadAccess
+}
+
+// declare adds what an entry declares: a new permission, a bundle, or another title for one of Guildhall's own.
+func (p *parser) declare(d declared, bundles map[Permission]*yaml.Node) {
+	info := d.info
 	switch i, known := p.c.byID[info.ID]; {
 	case slices.Contains(p.c.absent, info.ID):
-		p.fail(e.key, "permission %q is declared absent", info.ID)
+		p.fail(d.key, "permission %q is declared absent", info.ID)
 	case !permissionForm.MatchString(string(info.ID)):
-		p.fail(e.key, "permission %q is not noun.verb in lower-case letters, digits and underscores", info.ID)
-	case known && includes != nil:
-		p.fail(includes, "%q is one of Guildhall's own permissions and cannot be a bundle", info.ID)
+		p.fail(d.key, "permission %q is not noun.verb in lower-case letters, digits and underscores", info.ID)
+	case d.includes != nil:
+		p.declareBundle(d, known, bundles)
+	case known && d.access != nil:
+		p.fail(d.access, "%q is one of Guildhall's own permissions, and its access is settled", info.ID)
+	case info.ID == everybodys && d.feature != nil:
+		p.fail(d.feature, "%q cannot need a feature: every role needs it", info.ID)
 	case known:
 		retitle(&p.c.permissions[i], info)
+		p.needsFeature(d)
 	default:
-		if info.Group == "" {
-			info.Group = nounOf(info.ID)
-		}
 		p.addPermission(info)
-		if includes != nil {
-			bundles[info.ID] = includes
+		p.needsFeature(d)
+	}
+}
+
+// needsFeature remembers what a permission needs of a plan until the plans are read.
+func (p *parser) needsFeature(d declared) {
+	if d.feature != nil {
+		p.featured = append(p.featured, d.feature)
+	}
+}
+
+func (p *parser) declareBundle(d declared, known bool, bundles map[Permission]*yaml.Node) {
+	if known {
+		p.fail(d.includes, "%q is one of Guildhall's own permissions and cannot be a bundle", d.info.ID)
+		return
+	}
+	for what, n := range map[string]*yaml.Node{"access": d.access, "feature": d.feature} {
+		if n != nil {
+			p.fail(n, "%q is a bundle; its parts say their %s", d.info.ID, what)
 		}
 	}
+	p.addPermission(d.info)
+	bundles[d.info.ID] = d.includes
 }
 
 func retitle(info *Info, said Info) {
-	info.Title = said.Title
+	info.Title, info.Feature = said.Title, said.Feature
 	if said.Group != "" {
 		info.Group = said.Group
 	}
-}
-
-// permissionEntry reads what stands behind a permission's id: a title, or a mapping. The node is its includes, if it has some.
-func (p *parser) permissionEntry(e entry) (Info, *yaml.Node) {
-	info := Info{ID: Permission(e.name)}
-	if e.value.Kind != yaml.MappingNode {
-		p.title(e.value, &info.Title)
-		return info, nil
-	}
-	var includes *yaml.Node
-	seen := p.fields(e.value, "permission "+e.name, fields{
-		"title": func(n *yaml.Node) { p.title(n, &info.Title) },
-		"group": func(n *yaml.Node) { p.title(n, &info.Group) },
-		"includes": func(n *yaml.Node) {
-			includes = n
-			for _, item := range p.list(n) {
-				info.Includes = append(info.Includes, Permission(item.Value))
-			}
-			if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
-				p.fail(n, "a bundle includes at least one permission")
-			}
-		},
-	})
-	p.demand(e, seen, "permission", "title")
-	return info, includes
 }
 
 // nounOf makes a heading of a permission's noun: "mcp_servers.register" stands under "Mcp servers".
@@ -157,6 +215,21 @@ func (p *parser) resolve(bundles map[Permission]*yaml.Node) {
 	for _, info := range p.c.permissions {
 		if info.Bit < 0 {
 			p.needOf(info, bundles, nil)
+		}
+	}
+	p.resolveReads()
+}
+
+// resolveReads gathers the permissions that read; a bundle is one when all its parts are.
+func (p *parser) resolveReads() {
+	for _, info := range p.c.permissions {
+		if info.Reads {
+			p.c.reads = p.c.reads.With(info.Bit)
+		}
+	}
+	for i, info := range p.c.permissions {
+		if info.Bit < 0 {
+			p.c.permissions[i].Reads = p.c.needs[info.ID].SubsetOf(p.c.reads)
 		}
 	}
 }

@@ -81,6 +81,25 @@ func (c *Charter) Plan(id string) (Plan, bool) {
 	return Plan{}, false
 }
 
+// PlanWith returns the first plan that unlocks a feature; false: none does.
+func (c *Charter) PlanWith(feature string) (*Plan, bool) {
+	for i := range c.Plans {
+		if c.Plans[i].Has(feature) {
+			return &c.Plans[i], true
+		}
+	}
+	return nil, false
+}
+
+// Locked returns the permissions that an organization on the plan is without, since they need a feature that the plan
+// lacks. A plan that the charter does not have lacks every feature; a charter without plans locks nothing.
+func (c *Charter) Locked(plan string) Set {
+	if locked, ok := c.locked[plan]; ok {
+		return locked
+	}
+	return c.featured
+}
+
 func (p *parser) meters(n *yaml.Node) {
 	for _, e := range p.mapping(n, "meters") {
 		p.c.Meters = append(p.c.Meters, p.meter(e))
@@ -122,6 +141,42 @@ func (p *parser) plan(e entry) Plan {
 	})
 	p.demand(e, seen, "plan", "title")
 	return plan
+}
+
+// features checks that the features which permissions need are those of a plan, and compiles what each plan locks.
+func (p *parser) features() {
+	for _, n := range p.featured {
+		if _, ok := p.c.PlanWith(n.Value); !ok && wordForm.MatchString(n.Value) {
+			p.fail(n, "no plan has the feature %q%s", n.Value, p.didYouMean(n.Value, p.featureWords()))
+		}
+	}
+	p.c.locked = map[string]Set{}
+	for _, plan := range p.c.Plans {
+		p.c.locked[plan.ID] = Set{}
+	}
+	for _, info := range p.c.permissions {
+		if info.Feature != "" {
+			p.lock(info)
+		}
+	}
+}
+
+// lock notes which plans are without a permission.
+func (p *parser) lock(info Info) {
+	p.c.featured = p.c.featured.With(info.Bit)
+	for _, plan := range p.c.Plans {
+		if !plan.Has(info.Feature) {
+			p.c.locked[plan.ID] = p.c.locked[plan.ID].With(info.Bit)
+		}
+	}
+}
+
+func (p *parser) featureWords() []string {
+	var words []string
+	for _, plan := range p.c.Plans {
+		words = append(words, plan.Features...)
+	}
+	return words
 }
 
 // mostSeats keeps seats within an int on every machine.

@@ -34,6 +34,7 @@ func TestTheSchemaHasTheKeysThatParseKnows(t *testing.T) {
 		"ownershipRules":    "rules: {ownership: {unheard_of_key: 1}}",
 		"keyRules":          "rules: {keys: {unheard_of_key: 1}}",
 		"invitationRules":   "rules: {invitations: {unheard_of_key: 1}}",
+		"route":             "routes: [{unheard_of_key: 1}]",
 		"meter":             "meters: {jobs: {unheard_of_key: 1}}",
 		"plan":              "plans: {free: {unheard_of_key: 1}}",
 		"prices":            "plans: {free: {prices: {unheard_of_key: 1}}}",

@@ -39,7 +39,26 @@ type Request struct {
 	Subject    Subject
 	Permission charter.Permission
 	Resource   Resource
+	// Address is where the subject's own request came from, for credentials that are for some networks only; such a
+	// credential is refused where it is empty.
+	Address string
 }
+
+// ByUser is a person, by Guildhall's id or the product's external id.
+func ByUser(id string) Subject { return Subject{Type: User, ID: id} }
+
+// ByCredential is whoever sent a session, a key or a scoped token.
+func ByCredential(secret string) Subject { return Subject{Type: Credential, ID: secret} }
+
+// On is one resource: On("workflow", "wf_1").In("acme").
+func On(kind, id string) Resource { return Resource{Type: kind, ID: id} }
+
+// Whole is an organization as a whole, by id or slug. Empty, it is the one that the credential is for: that of a key or a
+// token.
+func Whole(organization string) Resource { return Resource{Type: Organization, ID: organization} }
+
+// In is the resource, in an organization. Without it, it is the one that the credential is for.
+func (r Resource) In(organization string) Resource { r.Organization = organization; return r }
 
 // Decision is the answer. The zero value is no.
 type Decision struct {
@@ -47,6 +66,20 @@ type Decision struct {
 	Reason  decide.Reason
 	Needs   charter.Permission // on a denial about a permission: what is missing
 	Holders []Holder           // on a denial: who has it; only where the asker may see members
+	FixURL  string             // on a denial: where to read on, or to mend it; relative to the server's address
+	Who     Who                // on an answer yes: for whom it is, and where
+}
+
+// Who is the subject of an answer, as far as it is known. It holds no pointers but to texts of the charter.
+type Who struct {
+	Kind         string // "user", "key" or "token"
+	User         ID     // the person, or on whose behalf a key or token acts
+	Member       ID
+	Organization ID
+	Role         ID
+	Credential   ID     // of the session, key or token; empty where the subject is a user
+	Region       string // the organization's: where work runs unless told otherwise
+	Plan         string // the organization's
 }
 
 // Holder is somebody who holds what the subject lacks.

@@ -13,6 +13,12 @@ func Operations() []op.Any {
 	return []op.Any{ListSessions, RevokeSession, RevokeSessions, CreateServiceKey, ListServiceKeys, RevokeServiceKey}
 }
 
+// The kinds of the secrets of keys ("gld_live_...") and scoped tokens ("gld_tok_...").
+const (
+	KeyKind   = "live"
+	TokenKind = "tok"
+)
+
 // timeOf reads a stored time; 0 is the zero time.
 func timeOf(micros int64) time.Time {
 	if micros == 0 {

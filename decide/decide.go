@@ -43,6 +43,13 @@ type Principal struct {
 	Standing     Standing
 	EndsAt       int64 // Unix microseconds at which the membership ends; 0 means never
 	Closed       bool  // the organization is scheduled for deletion
+
+	// What a key or a scoped token adds. All of it only takes away: the zero values limit nothing.
+
+	Limits    Limits      // the single resources that the credential is for
+	Beyond    charter.Set // what stands behind the credential holds and its scopes leave out: it makes the reason finer
+	Locked    charter.Set // what the organization's plan does not have
+	Elsewhere bool        // the request came from an address that the credential is not for
 }
 
 // Question is what is asked. Build it with Ask, which compiles the permission.
@@ -50,6 +57,7 @@ type Question struct {
 	Permission charter.Permission
 	Resource   string // "workflow:wf_1"; empty for the organization as a whole
 	need       charter.Set
+	types      []string // the types of resource that the permission is asked about
 	known      bool
 }
 
@@ -57,7 +65,7 @@ type Question struct {
 // A permission that the charter does not have is asked without error and answered with UnknownPermission.
 func Ask(c *charter.Charter, p charter.Permission, resource string) Question {
 	need, known := c.Need(p)
-	return Question{Permission: p, Resource: resource, need: need, known: known}
+	return Question{Permission: p, Resource: resource, need: need, types: c.ResourceTypes(p), known: known}
 }
 
 // Reason says why an answer is what it is. The values are part of the API: they are never renamed.
@@ -83,6 +91,12 @@ const (
 	PeopleOnly        Reason = "people_only"          // for signed-in people, not for keys or the operator
 	ServiceOnly       Reason = "service_only"         // for the product's back end, by a service key
 	OperatorOnly      Reason = "operator_only"        // for the operator at the machine that holds the data
+	OutOfScope        Reason = "out_of_scope"         // whoever is behind the credential may, and its scopes leave it out
+	OtherResource     Reason = "other_resource"       // the credential is limited to other resources
+	WrongAddress      Reason = "wrong_address"        // the credential is not for requests from this address
+	BudgetSpent       Reason = "budget_spent"         // the scoped token has made all of its requests
+	PlanRequired      Reason = "plan_required"        // the organization's plan does not have it
+	UnknownRoute      Reason = "unknown_route"        // the charter's routes have no such request: nobody may
 )
 
 // Decision is an answer with its reason.
@@ -107,10 +121,28 @@ func Decide(p *Principal, q Question, now int64) Decision {
 	if r, ok := p.access(now); !ok {
 		return Decision{Reason: r, Needs: q.Permission}
 	}
-	if !q.need.SubsetOf(p.Holds) {
-		return Decision{Reason: NoPermission, Needs: q.Permission}
+	if r, ok := p.holds(q); !ok {
+		return Decision{Reason: r, Needs: q.Permission}
 	}
 	return Decision{Allow: true, Reason: ByRole}
+}
+
+// holds answers for a principal whose membership gives access.
+func (p *Principal) holds(q Question) (Reason, bool) {
+	switch {
+	case p.Elsewhere:
+		return WrongAddress, false
+	case !q.need.SubsetOf(p.Holds):
+		if q.need.SubsetOf(p.Holds.Union(p.Beyond)) {
+			return OutOfScope, false
+		}
+		return NoPermission, false
+	case q.need.Minus(p.Locked) != q.need:
+		return PlanRequired, false
+	case p.Limits != "" && !p.Limits.cover(q):
+		return OtherResource, false
+	}
+	return ByRole, true
 }
 
 // Access says whether the principal's membership gives access at all at this moment, and why not.

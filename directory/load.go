@@ -22,6 +22,8 @@ func Load(ctx context.Context, r *op.Reader, w op.Who) (op.Actor, error) {
 	switch w.Kind {
 	case credential.SessionKind:
 		return loadSession(ctx, r, w, organization)
+	case credential.KeyKind, credential.TokenKind:
+		return loadBearer(ctx, r, w, organization)
 	case credential.ServiceKeyKind:
 		return loadServiceKey(ctx, r, w, organization)
 	case "operator":
@@ -52,15 +54,16 @@ func loadSession(ctx context.Context, r *op.Reader, w op.Who, organization strin
 	var m memberState
 	err := r.QueryRow(ctx, `SELECT s.id, s.signed_in_at, s.expires_at, s.ended_at, s.last_used_at, s.idle_limit,
 			u.id, u.name, u.email, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
-			COALESCE(m.ends_at, 0), COALESCE(o.state, '')
+			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(cr.permissions, '')
 		FROM sessions s
 		JOIN users u ON u.id = s.user_id
 		JOIN instance i ON i.recovery_epoch = s.recovery_epoch
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = s.user_id AND m.status <> 'removed'
+		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
 		WHERE s.hash = $1`+r.ForShare(w.Lock, "s"), w.Hash[:], organization).Scan(
 		&a.Credential.ID, &a.Credential.SignedInAt, &a.Credential.ExpiresAt, &ended, &lastUsed, &idle,
-		&a.User, &a.Name, &a.Email, &m.id, &m.role, &m.status, &m.endsAt, &m.state)
+		&a.User, &a.Name, &a.Email, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &m.permissions)
 	if errors.Is(err, sql.ErrNoRows) {
 		return op.Actor{}, op.ErrUnauthenticated
 	}
@@ -79,6 +82,8 @@ func loadSession(ctx context.Context, r *op.Reader, w op.Who, organization strin
 type memberState struct {
 	id, role, status, state string
 	endsAt                  int64
+	plan                    string // the organization's
+	permissions             string // of a role that the organization made
 }
 
 // principal is what a member holds. Somebody who is no member has no principal in the organization.
@@ -89,11 +94,20 @@ func (m memberState) principal(c *charter.Charter, organization, user string) de
 	}
 	p.Member, p.Organization, p.Role, p.EndsAt = m.id, organization, charter.RoleID(m.role), m.endsAt
 	p.Closed = m.state != "active"
-	if role, ok := c.Role(p.Role); ok {
-		p.Holds, p.Owner = role.Holds, role.Owner
-	}
+	p.Holds, p.Owner = holdsOf(c, m.role, m.permissions)
+	p.Locked = c.Locked(m.plan)
 	p.Standing = standing(m.status)
 	return p
+}
+
+// holdsOf is what a role holds, the charter's own or one that the organization made of these permissions; and whether it
+// is the owner role.
+func holdsOf(c *charter.Charter, role, permissions string) (holds charter.Set, owner bool) {
+	if role, ok := c.Role(charter.RoleID(role)); ok {
+		return role.Holds, role.Owner
+	}
+	holds, _ = c.SetOf(permissionList(permissions))
+	return holds, false
 }
 
 func standing(status string) decide.Standing {
@@ -108,16 +122,17 @@ func standing(status string) decide.Standing {
 
 func loadServiceKey(ctx context.Context, r *op.Reader, w op.Who, organization string) (op.Actor, error) {
 	a := op.Actor{Kind: op.ServiceActor, Principal: decide.Principal{Power: decide.Service}}
-	var revoked int64
-	err := r.QueryRow(ctx, `SELECT k.id, k.name, k.revoked_at, COALESCE(o.id, '')
+	var revoked, expires int64
+	err := r.QueryRow(ctx, `SELECT k.id, k.name, k.revoked_at, k.expires_at, k.scopes, COALESCE(o.id, '')
 		FROM service_keys k
 		JOIN instance i ON i.recovery_epoch = k.recovery_epoch
 		LEFT JOIN organizations o ON o.id = $2
-		WHERE k.hash = $1`+r.ForShare(w.Lock, "k"), w.Hash[:], organization).Scan(&a.ID, &a.Name, &revoked, &a.Principal.Organization)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && revoked != 0 {
+		WHERE k.hash = $1`+r.ForShare(w.Lock, "k"), w.Hash[:], organization).Scan(
+		&a.ID, &a.Name, &revoked, &expires, &a.Credential.Operations, &a.Principal.Organization)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (revoked != 0 || expires != 0 && w.Now >= expires) {
 		return op.Actor{}, op.ErrUnauthenticated
 	}
-	a.Credential.ID = a.ID
+	a.Credential.ID, a.Credential.ExpiresAt = a.ID, expires
 	return a, err
 }
 
@@ -144,11 +159,13 @@ func PrincipalOf(ctx context.Context, r *op.Reader, organization, user string) (
 	var m memberState
 	var found string
 	err = r.QueryRow(ctx, `SELECT u.id, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
-			COALESCE(m.ends_at, 0), COALESCE(o.state, '')
+			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(cr.permissions, '')
 		FROM users u
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed'
+		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
-		WHERE u.id = $1 OR u.external_id = $1`, user, organization).Scan(&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state)
+		WHERE u.id = $1 OR u.external_id = $1`, user, organization).Scan(
+		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &m.permissions)
 	if errors.Is(err, sql.ErrNoRows) {
 		return decide.Principal{}, op.ErrNotFound
 	}

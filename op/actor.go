@@ -3,6 +3,7 @@ package op
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
@@ -39,6 +40,8 @@ type ActorKind string
 const (
 	NobodyActor   ActorKind = "anonymous"
 	UserActor     ActorKind = "user"
+	KeyActor      ActorKind = "key"
+	TokenActor    ActorKind = "token"
 	ServiceActor  ActorKind = "service_key"
 	OperatorActor ActorKind = "operator"
 	SystemActor   ActorKind = "system"
@@ -47,12 +50,23 @@ const (
 // Actor is who a call is made by, as the database says at this moment.
 type Actor struct {
 	Kind       ActorKind
-	ID         string // user or service key id, "operator", or the name of the scheduled work
-	Name       string // for people; kept apart from the audit row
+	ID         string // of the user, key, token or service key; "operator", or the name of the scheduled work
+	Name       string // for people and keys; kept apart from the audit row
 	Email      string
-	User       string // user id of a person
+	User       string // the person: whoever is signed in, or on whose behalf a personal key or a token acts
 	Credential Credential
 	Principal  decide.Principal // in the organization of the call
+}
+
+// derived reports whether the actor is a key or a token: it acts for somebody, within its scopes and never beyond.
+func (a *Actor) derived() bool { return a.Kind == KeyActor || a.Kind == TokenActor }
+
+// onBehalf is the person for whom a key or token acts; empty for everybody who acts for themselves.
+func (a *Actor) onBehalf() string {
+	if !a.derived() {
+		return ""
+	}
+	return a.User
 }
 
 // Credential is the session or key that a call was made with, without its secret.
@@ -61,13 +75,30 @@ type Credential struct {
 	SignedInAt int64 // Unix microseconds of the last proof of who it is
 	ExpiresAt  int64
 	Cookie     bool
+	Operations string   // what a service key is limited to, with spaces between: "users.upsert members.*"; empty: nothing
+	Budgets    []string // the scoped tokens whose requests are counted: this one, and those above it
 }
+
+// allows reports whether the credential may be used for an operation, or for "checks".
+func (c Credential) allows(operation string) bool {
+	noun, _, _ := strings.Cut(operation, ".")
+	for rest := c.Operations; rest != ""; {
+		var one string
+		if one, rest, _ = strings.Cut(rest, " "); one == operation || one == noun+".*" {
+			return true
+		}
+	}
+	return c.Operations == ""
+}
+
+// AllowsChecks reports whether the credential may be used to ask checks.
+func (c Credential) AllowsChecks() bool { return c.allows("checks") }
 
 // Who is what Load is asked for. With a hash, the credential and its owner; with an organization (id or slug) the
 // membership there too.
 type Who struct {
 	Hash         secret.Hash
-	Kind         string // "ses" or "svc"
+	Kind         string // of the token: "ses", "live", "tok" or "svc"; or "operator", "system"
 	Organization string
 	Now          int64 // Unix microseconds
 	Lock         bool  // hold the rows until the transaction ends
@@ -93,6 +124,8 @@ const (
 	FenceSession
 	FenceServiceKey
 	FenceOrganization // only where a change concerns all of it
+	FenceKey
+	FenceToken
 )
 
 // LogValue keeps the credential out of logs.

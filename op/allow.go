@@ -159,6 +159,9 @@ func (r Rule) decideOwn(c *charter.Charter, a *Actor, t *Target, now int64) deci
 	if a.User == "" || t.User != a.User {
 		return no
 	}
+	if a.derived() && len(r.permissions) == 0 {
+		return decide.Decision{Reason: decide.PeopleOnly} // a key is not its creator: see its scopes
+	}
 	if a.Principal.Organization != "" {
 		if reason, ok := a.Principal.Access(now); !ok {
 			return decide.Decision{Reason: reason}

@@ -108,7 +108,7 @@ func (tx *Tx) writeAudit(ctx context.Context) error {
 		return err
 	}
 	row := Row{Stream: c.stream, Seq: c.seq, At: c.at, ID: tx.NewID("evt"), Action: c.d.info.Name,
-		ActorKind: c.actor.Kind, Actor: c.actor.ID, Credential: c.actor.Credential.ID, Outcome: c.outcome, Times: 1,
+		ActorKind: c.actor.Kind, Actor: c.actor.ID, Credential: c.actor.Credential.ID, OnBehalf: c.actor.onBehalf(), Outcome: c.outcome, Times: 1,
 		Reason: c.reason, RequestID: c.request.Caller.RequestID, Detail: string(detail)}
 	c.event = row.ID
 	return tx.insertRow(ctx, row, c.subjects())
@@ -184,7 +184,7 @@ func (s *Service) noteRefusal(c *call, e *Error) {
 	if c.actor.User != "" {
 		streams[0] = c.actor.User
 	}
-	if p := c.actor.Principal; p.Member != "" {
+	if p := c.actor.Principal; p.Member != "" || c.actor.derived() && p.Organization != "" {
 		streams = append(streams, p.Organization)
 	}
 	s.refusals.Lock()
@@ -204,7 +204,7 @@ func (s *Service) countRefusal(c *call, e *Error, stream string) {
 	}
 	if !ok {
 		held = &refusal{subject: c.actorSubject(), row: Row{Stream: stream, ID: id.New("evt", now), At: now.UnixMicro(), Action: c.d.info.Name,
-			ActorKind: c.actor.Kind, Actor: c.actor.ID, Credential: c.actor.Credential.ID, Outcome: OutcomeDenied,
+			ActorKind: c.actor.Kind, Actor: c.actor.ID, Credential: c.actor.Credential.ID, OnBehalf: c.actor.onBehalf(), Outcome: OutcomeDenied,
 			Reason: refusalReason(e), RequestID: c.request.Caller.RequestID, Detail: "[]"}}
 		if s.refusals.held == nil {
 			s.refusals.held = map[refusalKey]*refusal{}

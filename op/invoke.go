@@ -139,10 +139,25 @@ func (s *Service) before(ctx context.Context, r *Reader, c *call) (response Resp
 	if err := s.validate(r, c, wrong); err != nil {
 		return response, false, err
 	}
+	if err := s.spend(ctx, r, &c.actor); err != nil {
+		return response, false, err
+	}
 	if s.config.Seen != nil {
 		s.config.Seen(&c.actor, c.request.Caller, r.Now)
 	}
 	return s.answerEarly(ctx, r, c, response)
+}
+
+// spend counts an allowed request of a scoped token that has a number of them.
+func (s *Service) spend(ctx context.Context, r *Reader, a *Actor) error {
+	if len(a.Credential.Budgets) == 0 || s.config.Spend == nil {
+		return nil
+	}
+	ok, err := s.config.Spend(ctx, a.Credential.Budgets)
+	if err != nil || ok {
+		return err
+	}
+	return s.refuse(ctx, r, decide.Decision{Reason: decide.BudgetSpent})
 }
 
 // answerEarly answers what needs no transaction.
@@ -229,6 +244,12 @@ func (s *Service) authorize(ctx context.Context, r *Reader, c *call) error {
 		}
 	}
 	d := c.d.info.Allow.decide(s.config.Charter, &c.actor, &c.target, r.Micros())
+	switch {
+	case c.actor.Principal.Elsewhere:
+		d = decide.Decision{Reason: decide.WrongAddress}
+	case d.Allow && !c.actor.Credential.allows(c.d.info.Name):
+		d = decide.Decision{Reason: decide.OutOfScope}
+	}
 	if !d.Allow {
 		return s.denied(ctx, r, c, d)
 	}

@@ -35,6 +35,9 @@ type Config struct {
 	Holders func(ctx context.Context, r *Reader, p charter.Permission) ([]Holder, error)
 	// Seen is told of every authenticated call, on the hot path: it must not block. Nil: nobody is.
 	Seen func(a *Actor, c Caller, at time.Time)
+	// Spend counts one request of each of the scoped tokens, and says whether all of them had one left. Nil: nothing is
+	// counted.
+	Spend func(ctx context.Context, tokens []string) (bool, error)
 	// Committed is called after a transaction that put something into the outbox. Nil: nobody is.
 	Committed func()
 	// Observe is told how each call went. Nil: nobody is.
@@ -232,6 +235,9 @@ func (s *Service) refuse(ctx context.Context, r *Reader, d decide.Decision) erro
 	if d.Needs != "" {
 		e.FixURL = "/docs/permissions#" + strings.ReplaceAll(string(d.Needs), ".", "-")
 	}
+	if d.Reason == decide.OutOfScope {
+		e.FixURL = "/docs/keys#scopes"
+	}
 	if d.Needs == "" || s.config.Holders == nil || !r.May("members.view").Allow {
 		return e
 	}
@@ -248,6 +254,16 @@ func denialText(r *Reader, d decide.Decision) string {
 	switch d.Reason {
 	case decide.NoPermission:
 		return noPermissionText(r, d.Needs)
+	case decide.OutOfScope:
+		return "the scopes of this credential leave out " + string(d.Needs)
+	case decide.OtherResource:
+		return "this credential is limited to other resources: " + string(r.Actor.Principal.Limits)
+	case decide.WrongAddress:
+		return "this credential is not for requests from your address"
+	case decide.BudgetSpent:
+		return "this token has made all of its requests"
+	case decide.PlanRequired:
+		return "the organization's plan does not have " + string(d.Needs)
 	case decide.IsSuspended:
 		return "your membership in this organization is suspended"
 	case decide.HasEnded:
@@ -277,6 +293,9 @@ func denialText(r *Reader, d decide.Decision) string {
 func noPermissionText(r *Reader, needs charter.Permission) string {
 	if needs == "" {
 		return "you may not do this"
+	}
+	if r.Actor.derived() {
+		return "this credential lacks " + string(needs)
 	}
 	if role, ok := r.Charter.Role(r.Actor.Principal.Role); ok {
 		return fmt.Sprintf("role %s lacks %s", role.Title, needs)
