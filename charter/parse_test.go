@@ -333,4 +333,10 @@ func wantSound(t *testing.T, c *charter.Charter) {
 			t.Fatalf("%s needs nothing", info.ID)
 		}
 	}
+	for i := range c.Routes {
+		r := &c.Routes[i]
+		if _, ok := c.Match(r.Method, strings.NewReplacer("{", "", "}", "").Replace(r.Pattern)); !ok || r.Public == (r.Needs != "") {
+			t.Fatalf("route %s matches no request, or needs %q and is public: %t", r, r.Needs, r.Public)
+		}
+	}
 }
