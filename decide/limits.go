@@ -3,6 +3,8 @@ package decide
 import (
 	"slices"
 	"strings"
+
+	"github.com/guildhall/guildhall/charter"
 )
 
 // Limits are the single resources that a credential is limited to, as it stores them: "workflow:wf_1 artifact:*", with a
@@ -38,9 +40,34 @@ func (l Limits) cover(q Question) bool {
 	return len(q.types) > 0
 }
 
+// Scope is what a credential is for: it takes away from whoever is behind it, and never adds.
+type Scope struct {
+	Permissions charter.Set
+	Limits      Limits
+}
+
+// And is what both scopes are for.
+func (s Scope) And(t Scope) Scope {
+	return Scope{Permissions: s.Permissions.Intersect(t.Permissions), Limits: s.Limits.Intersect(t.Limits)}
+}
+
+// Within is the principal of a credential with a scope, derived from one that is p: a key of a member, or a token of a
+// key. It never may what p may not.
+func (p Principal) Within(s Scope) Principal {
+	full := p.Holds
+	p.Holds = full.Intersect(s.Permissions)
+	p.Beyond = p.Beyond.Union(full.Minus(s.Permissions))
+	p.Owner = p.Owner && p.Holds == full && s.Limits == ""
+	p.Limits = p.Limits.Intersect(s.Limits)
+	return p
+}
+
 // Has reports whether the limits name the resource, itself or as one of its type.
 func (l Limits) Has(resource string) bool {
-	kind, _, _ := strings.Cut(resource, ":")
+	kind, _, ok := strings.Cut(resource, ":")
+	if !ok {
+		return false
+	}
 	for rest := string(l); rest != ""; {
 		var one string
 		one, rest, _ = strings.Cut(rest, " ")

@@ -101,9 +101,7 @@ func loadKey(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (Be
 func (k *keyState) stand(c *charter.Charter, b *Bearer, now int64) {
 	b.User, b.UserName, b.Email = k.user, k.userName, k.email
 	b.ExpiresAt, b.Networks = k.expires, k.networks
-	p := k.base(c, b, now)
-	p.Limits = decide.Limits(k.resources)
-	b.Principal = narrow(c, p, k.scopes)
+	b.Principal = k.base(c, b, now).Within(scopeOf(c, k.scopes, k.resources))
 	b.Dead = b.Dead || k.revoked != 0 || k.expires != 0 && now >= k.expires
 }
 
@@ -138,14 +136,10 @@ func (k *keyState) organization(c *charter.Charter, b *Bearer) decide.Principal 
 	return p
 }
 
-// narrow cuts a principal down to scopes.
-func narrow(c *charter.Charter, p decide.Principal, scopes string) decide.Principal {
-	set, _ := c.SetOf(permissionList(scopes))
-	full := p.Holds
-	p.Holds = full.Intersect(set)
-	p.Beyond = p.Beyond.Union(full.Minus(set))
-	p.Owner = p.Owner && p.Holds == full
-	return p
+// scopeOf reads a scope as the tables keep it. A permission that the charter does not have allows nothing.
+func scopeOf(c *charter.Charter, permissions, resources string) decide.Scope {
+	set, _ := c.SetOf(permissionList(permissions))
+	return decide.Scope{Permissions: set, Limits: decide.Limits(resources)}
 }
 
 // loadToken reads a scoped token with its root, a key or a session: what it may is cut out of what that may now.
@@ -204,14 +198,11 @@ func (t *tokenState) stand(c *charter.Charter, b *Bearer, k *keyState, now int64
 	if t.networks != "" {
 		b.Networks = strings.TrimPrefix(b.Networks+"|"+t.networks, "|")
 	}
-	b.Principal.Limits = b.Principal.Limits.Intersect(decide.Limits(t.resources))
-	b.Principal = narrow(c, b.Principal, t.scopes)
+	scope := scopeOf(c, t.scopes, t.resources)
 	if t.readOnly {
-		full := b.Principal.Holds
-		b.Principal.Holds = full.Intersect(c.Reads())
-		b.Principal.Beyond = b.Principal.Beyond.Union(full.Minus(c.Reads()))
-		b.Principal.Owner = false
+		scope.Permissions = scope.Permissions.Intersect(c.Reads())
 	}
+	b.Principal = b.Principal.Within(scope)
 	b.Budgets = strings.Fields(t.budgets)
 	b.Dead = b.Dead || t.revoked != 0 || b.ExpiresAt != 0 && now >= b.ExpiresAt
 }
