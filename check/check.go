@@ -66,7 +66,7 @@ type Decision struct {
 	Reason  decide.Reason
 	Needs   charter.Permission // on a denial about a permission: what is missing
 	Holders []Holder           // on a denial: who has it; only where the asker may see members
-	FixURL  string             // on a denial: where to read on, or to mend it; relative to the server's address
+	FixURL  string             // on a denial: where to read on, or to mend it; a path is one of Guildhall's server
 	Who     Who                // on an answer yes: for whom it is, and where
 }
 
@@ -84,9 +84,9 @@ type Who struct {
 
 // Holder is somebody who holds what the subject lacks.
 type Holder struct {
-	Member string
-	Name   string
-	Role   string
+	Member string `json:"member"`
+	Name   string `json:"name"`
+	Role   string `json:"role"`
 }
 
 // Checker answers questions. It is safe for concurrent use. An error means that there is no answer: treat it as no.
