@@ -145,8 +145,8 @@ type Target struct {
 	Stream       string // the audit stream, where it is neither the organization's nor the actor's own; NewStream
 	Version      int64  // compared with If-Match; 0 has no version
 	Current      any    // shown when If-Match is stale
-	// Principal is what a member that is acted on holds now: nobody acts on somebody who holds more. Nil for
-	// anything but a member.
+	// Principal is what a member or role that is acted on holds now: nobody acts on what holds more. Nil for
+	// anything else.
 	Principal *decide.Principal
 	Fences    []Fence // further ones that loading found, such as the other member of a transfer
 	Value     any     // whatever Target loaded and Do uses again
@@ -170,4 +170,6 @@ type Effect struct {
 	ID   string `json:"id,omitzero"`
 	Name string `json:"name,omitzero"`
 	Text string `json:"text" doc:"What would happen to it" example:"ends"`
+	// Action is Text for programs, where there is a choice or several outcomes.
+	Action string `json:"action,omitzero" enum:"ends,stays,left_behind,changes" doc:"The same in one word, for programs"`
 }

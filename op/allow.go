@@ -19,6 +19,7 @@ const (
 	ruleAnyone
 	ruleService
 	ruleOperator
+	ruleCredential
 )
 
 // Rule says who may run an operation. The zero value allows nobody, and a table that has one does not start.
@@ -51,6 +52,9 @@ var ByService = Rule{kind: ruleService}
 
 // ByOperator allows the operator at the machine, and Guildhall's own scheduled work.
 var ByOperator = Rule{kind: ruleOperator}
+
+// ByCredential allows every living key and scoped token, whatever its scopes, for what is about the credential itself.
+var ByCredential = Rule{kind: ruleCredential}
 
 // Permissions are those that the rule asks about, in order, without those of Own.
 func (r Rule) Permissions() []charter.Permission {
@@ -107,6 +111,8 @@ func (r Rule) String() string {
 		return "service key"
 	case ruleOperator:
 		return "operator"
+	case ruleCredential:
+		return "any key or token"
 	}
 	return "nobody"
 }
@@ -142,6 +148,8 @@ func (r Rule) decide(c *charter.Charter, a *Actor, t *Target, now int64) decide.
 		return decideKind(a.Kind == ServiceActor, decide.ServiceOnly)
 	case ruleOperator:
 		return decideKind(a.Kind == OperatorActor || a.Kind == SystemActor, decide.OperatorOnly)
+	case ruleCredential:
+		return decideKind(a.derived(), decide.NoPermission)
 	}
 	return decide.Decision{Reason: decide.NoPermission}
 }

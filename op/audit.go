@@ -100,18 +100,46 @@ type subjectBody struct {
 	Changes []Change `json:"changes,omitempty"`
 }
 
-// writeAudit writes the call's row: two statements, whatever the number of subjects.
+// writeAudit writes the call's row, and those in the logs of other organizations: two statements, whatever the number.
 func (tx *Tx) writeAudit(ctx context.Context) error {
 	c := tx.call
-	detail, err := json.Marshal(c.changes, json.FormatNilSliceAsNull(false))
+	own, err := tx.newRow(c.stream, c.seq, c.at, c.changes)
 	if err != nil {
 		return err
 	}
-	row := Row{Stream: c.stream, Seq: c.seq, At: c.at, ID: tx.NewID("evt"), Action: c.d.info.Name,
+	c.event = own.ID
+	rows := []logged{{own, c.subjects()}}
+	for _, o := range c.others {
+		row, err := tx.newRow(o.stream, o.seq, o.at, o.changes)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, logged{row, append([]subject{c.actorSubject()}, o.targets...)})
+	}
+	return tx.insertRows(ctx, rows...)
+}
+
+// newRow is a row about the call.
+func (tx *Tx) newRow(stream string, seq, at int64, changes []Change) (Row, error) {
+	c := tx.call
+	detail, err := json.Marshal(changes, json.FormatNilSliceAsNull(false))
+	return Row{Stream: stream, Seq: seq, At: at, ID: tx.NewID("evt"), Action: c.d.info.Name,
 		ActorKind: c.actor.Kind, Actor: c.actor.ID, Credential: c.actor.Credential.ID, OnBehalf: c.actor.onBehalf(), Outcome: c.outcome, Times: 1,
-		Reason: c.reason, RequestID: c.request.Caller.RequestID, Detail: string(detail)}
-	c.event = row.ID
-	return tx.insertRow(ctx, row, c.subjects())
+		Reason: c.reason, RequestID: c.request.Caller.RequestID, Detail: string(detail)}, err
+}
+
+// logged is a row with its subjects, the actor first.
+type logged struct {
+	Row
+	subjects []subject
+}
+
+// otherLog is the log of an organization that a call changes although it is about something else.
+type otherLog struct {
+	stream  string
+	seq, at int64
+	targets []subject
+	changes []Change
 }
 
 // subjects are the actor, the target and whatever else the call named, each once.
@@ -133,10 +161,27 @@ func (c *call) actorSubject() subject {
 		Email: c.actor.Email, Address: c.request.Caller.Address, Agent: c.request.Caller.Agent}}
 }
 
-// insertRow writes a row and what is kept apart about its subjects.
-func (tx *Tx) insertRow(ctx context.Context, row Row, subjects []subject) error {
+// insertRows writes rows and what is kept apart about their subjects.
+func (tx *Tx) insertRows(ctx context.Context, all ...logged) error {
 	apart := newInsert("audit_subjects", "stream", "seq", "n", "type", "id", "body", "salt", "commitment")
-	for n, s := range subjects {
+	rows := newInsert("audit_rows", "stream", "seq", "at", "id", "action", "actor_kind", "actor", "credential",
+		"on_behalf", "outcome", "times", "reason", "request_id", "detail", "leaf")
+	for _, row := range all {
+		if err := row.commit(apart); err != nil {
+			return err
+		}
+		rows.row(row.Stream, row.Seq, row.At, row.ID, row.Action, string(row.ActorKind), row.Actor, row.Credential,
+			row.OnBehalf, string(row.Outcome), row.Times, row.Reason, row.RequestID, row.Detail, row.Leaf())
+	}
+	if err := rows.exec(ctx, tx); err != nil {
+		return err
+	}
+	return apart.exec(ctx, tx)
+}
+
+// commit puts what is known of the row's subjects apart, and commitments to it into the row.
+func (l *logged) commit(apart *insert) error {
+	for n, s := range l.subjects {
 		body, err := json.Marshal(s.body)
 		if err != nil {
 			return err
@@ -144,17 +189,10 @@ func (tx *Tx) insertRow(ctx context.Context, row Row, subjects []subject) error 
 		salt := make([]byte, 16)
 		_, _ = rand.Read(salt) // never fails: see crypto/rand
 		hash := Commit(salt, string(body))
-		row.Subjects = append(row.Subjects, Commitment{s.Type, s.ID, hash})
-		apart.row(row.Stream, row.Seq, n, s.Type, s.ID, string(body), salt, hash)
+		l.Subjects = append(l.Subjects, Commitment{s.Type, s.ID, hash})
+		apart.row(l.Stream, l.Seq, n, s.Type, s.ID, string(body), salt, hash)
 	}
-	rows := newInsert("audit_rows", "stream", "seq", "at", "id", "action", "actor_kind", "actor", "credential",
-		"on_behalf", "outcome", "times", "reason", "request_id", "detail", "leaf")
-	rows.row(row.Stream, row.Seq, row.At, row.ID, row.Action, string(row.ActorKind), row.Actor, row.Credential,
-		row.OnBehalf, string(row.Outcome), row.Times, row.Reason, row.RequestID, row.Detail, row.Leaf())
-	if err := rows.exec(ctx, tx); err != nil {
-		return err
-	}
-	return apart.exec(ctx, tx)
+	return nil
 }
 
 // refusals gathers denied calls until they are written: one row for an actor, operation, stream and minute.

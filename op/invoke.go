@@ -36,6 +36,7 @@ type call struct {
 	changes  []Change
 	personal map[string][]Change
 	also     []subject
+	others   []*otherLog // further organizations that the call changes
 	fences   []Fence
 	outbox   []outboxRow
 	session  *NewSession
@@ -439,7 +440,9 @@ func (tx *Tx) lock(ctx context.Context) error {
 	if tx.call.stream = tx.call.about(); tx.call.stream == "" || !tx.call.d.info.Changes() {
 		return nil
 	}
-	return tx.next(ctx)
+	var err error
+	tx.call.seq, tx.call.at, err = tx.next(ctx, tx.call.stream)
+	return err
 }
 
 // about is the stream that the call is written to: the organization's, else the one that the target names, else the
@@ -458,18 +461,17 @@ func (c *call) about() string {
 	return InstanceStream
 }
 
-// next counts the stream's sequence up. Times within a stream never run backwards.
-func (tx *Tx) next(ctx context.Context) error {
-	c := tx.call
+// next counts a stream's sequence up. Times within a stream never run backwards.
+func (tx *Tx) next(ctx context.Context, stream string) (seq, at int64, err error) {
 	query := `UPDATE streams SET seq = seq + 1, at = CASE WHEN at < $2 THEN $2 ELSE at END WHERE id = $1 RETURNING seq, at`
-	if strings.HasPrefix(c.stream, "usr_") {
+	if strings.HasPrefix(stream, "usr_") {
 		query = firstOrNext
 	}
-	err := tx.QueryRow(ctx, query, c.stream, tx.Micros()).Scan(&c.seq, &c.at)
+	err = tx.QueryRow(ctx, query, stream, tx.Micros()).Scan(&seq, &at)
 	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
+		err = ErrNotFound
 	}
-	return err
+	return seq, at, err
 }
 
 // firstOrNext is next for a person's stream, which begins with the first row in it: whoever only joined an organization
@@ -498,12 +500,12 @@ func (s *Service) writeRefusal(ctx context.Context, held *refusal) error {
 	return s.config.DB.Write(ctx, func(sqltx *sqldb.Tx) error {
 		c := &call{writing: true, stream: held.row.Stream}
 		tx := &Tx{Reader: s.reader(sqltx, Caller{}), call: c}
-		if err := tx.next(ctx); err != nil {
+		row := held.row
+		var err error
+		if row.Seq, row.At, err = tx.next(ctx, row.Stream); err != nil {
 			return err
 		}
-		row := held.row
-		row.Seq, row.At = c.seq, c.at
-		return tx.insertRow(ctx, row, []subject{held.subject})
+		return tx.insertRows(ctx, logged{row, []subject{held.subject}})
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
@@ -128,6 +130,57 @@ func (tx *Tx) ChangedPersonal(subject, field string, before, after any) {
 // Also names a further target in the audit row.
 func (tx *Tx) Also(kind, id, name string) {
 	tx.call.also = append(tx.call.also, subject{Type: kind, ID: id, body: subjectBody{Name: name}})
+}
+
+// AlsoIn names a target in the log of another organization that this call changes, in a row of its own there. The first
+// time, it locks that organization until the transaction ends: a call that changes several names each of them before it
+// reads what it depends on, in the order of their ids.
+func (tx *Tx) AlsoIn(ctx context.Context, organization, kind, id, name string) error {
+	if organization == tx.call.stream {
+		tx.Also(kind, id, name)
+		return nil
+	}
+	o, ok := tx.otherLog(organization)
+	if !ok {
+		o = &otherLog{stream: organization}
+		var err error
+		if o.seq, o.at, err = tx.next(ctx, organization); err != nil {
+			return err
+		}
+		tx.call.others = append(tx.call.others, o)
+	}
+	o.targets = append(o.targets, subject{Type: kind, ID: id, body: subjectBody{Name: name}})
+	return nil
+}
+
+// ChangedIn notes a change for the row in an organization's log: that of the call, or one that AlsoIn began.
+func (tx *Tx) ChangedIn(organization, field string, before, after any) {
+	if o, ok := tx.otherLog(organization); ok {
+		o.changes = append(o.changes, Change{Field: field, Before: before, After: after})
+		return
+	}
+	tx.Changed(field, before, after)
+}
+
+func (tx *Tx) otherLog(organization string) (*otherLog, bool) {
+	for _, o := range tx.call.others {
+		if o.stream == organization {
+			return o, true
+		}
+	}
+	return nil, false
+}
+
+// Erase takes what the log keeps about subjects (a user, a member, an invitation) out of every stream: names, addresses
+// and personal changes, with the salt that commits to them. The rows stay, and every stream still verifies.
+func (tx *Tx) Erase(ctx context.Context, subjects ...string) error {
+	names, args := make([]string, len(subjects)), make([]any, len(subjects))
+	for i, s := range subjects {
+		names[i], args[i] = "$"+strconv.Itoa(i+1), s
+	}
+	_, err := tx.Exec(ctx, "UPDATE audit_subjects SET body = '', salt = '' WHERE stream IN (SELECT id FROM streams) AND id IN ("+
+		strings.Join(names, ", ")+")", args...)
+	return err
 }
 
 // Because notes the reason that the actor gave.
