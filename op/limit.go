@@ -10,6 +10,7 @@ import (
 type Limits struct {
 	PerAddress    RateLimit // of one client address, before anything else is looked at
 	PerCredential RateLimit // of one credential
+	Failures      RateLimit // of one client address with credentials that are not good, where checks are asked
 	// Exempt says which addresses are not limited at all; nil exempts none. The demo exempts loopback.
 	Exempt func(address string) bool
 }
@@ -37,6 +38,11 @@ type bucket struct {
 	at   time.Time
 }
 
+// usedAt is how many tokens are still taken at a moment.
+func (b bucket) usedAt(now time.Time, each time.Duration) float64 {
+	return max(0, b.used-float64(now.Sub(b.at))/float64(each))
+}
+
 const maxBuckets = 100_000
 
 // take takes one token. Without one left it says how long to wait.
@@ -52,8 +58,7 @@ func (b *buckets) take(key bucketKey, limit RateLimit, now time.Time) (Rate, tim
 	b.sweep(limit, now)
 	each := limit.Per / time.Duration(limit.Times)
 	current := b.filled[key]
-	current.used = max(0, current.used-float64(now.Sub(current.at))/float64(each))
-	current.at = now
+	current.used, current.at = current.usedAt(now, each), now
 	wait := time.Duration(0)
 	if current.used+1 > float64(limit.Times) {
 		wait = time.Duration((current.used + 1 - float64(limit.Times)) * float64(each))
@@ -64,6 +69,17 @@ func (b *buckets) take(key bucketKey, limit RateLimit, now time.Time) (Rate, tim
 	left := Rate{Limit: limit.Times, Remaining: int(float64(limit.Times) - current.used), Window: limit.Per,
 		Reset: time.Duration(current.used * float64(each))}
 	return left, wait
+}
+
+// wait says how long it is until a token could be taken, and takes none.
+func (b *buckets) wait(key bucketKey, limit RateLimit, now time.Time) time.Duration {
+	if limit.Times <= 0 {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	each := limit.Per / time.Duration(limit.Times)
+	return time.Duration(max(0, b.filled[key].usedAt(now, each)+1-float64(limit.Times)) * float64(each))
 }
 
 // sweep drops old buckets now and then, and all of them should there be too many.
@@ -101,7 +117,7 @@ func network(address string) string {
 
 // limitAddress refuses a call whose address has made too many.
 func (s *Service) limitAddress(d *declared, c Caller) error {
-	if c.Machine || c.System != "" || s.config.Limits.Exempt != nil && s.config.Limits.Exempt(c.Address) {
+	if s.exempt(c) {
 		return nil
 	}
 	who := network(c.Address)
@@ -115,6 +131,32 @@ func (s *Service) limitAddress(d *declared, c Caller) error {
 	return nil
 }
 
+// LimitCredential counts a request that is no operation, such as a check for a proxy, as one of the credential: both
+// share its limit. It refuses one too many.
+func (s *Service) LimitCredential(c Caller, credential string) (Rate, error) {
+	return s.limitCredential(c, credential)
+}
+
+// LimitFailures refuses a caller whose address has sent too many credentials that are not good. It counts nothing: whoever
+// sends good ones shares an address with whoever does not.
+func (s *Service) LimitFailures(c Caller) error {
+	if s.exempt(c) {
+		return nil
+	}
+	return limitedAfter(s.buckets.wait(bucketKey{"failures", network(c.Address)}, s.config.Limits.Failures, s.config.Now()))
+}
+
+// CountFailure counts a credential that was not good against the caller's address.
+func (s *Service) CountFailure(c Caller) {
+	if !s.exempt(c) {
+		s.buckets.take(bucketKey{"failures", network(c.Address)}, s.config.Limits.Failures, s.config.Now())
+	}
+}
+
+func (s *Service) exempt(c Caller) bool {
+	return c.Machine || c.System != "" || s.config.Limits.Exempt != nil && s.config.Limits.Exempt(c.Address)
+}
+
 // limitCredential refuses a call whose credential has made too many, and says what is left.
 func (s *Service) limitCredential(c Caller, credential string) (Rate, error) {
 	if credential == "" || s.config.Limits.Exempt != nil && s.config.Limits.Exempt(c.Address) {
@@ -125,6 +167,14 @@ func (s *Service) limitCredential(c Caller, credential string) (Rate, error) {
 		return rate, limited(wait)
 	}
 	return rate, nil
+}
+
+// limitedAfter is no error where there is nothing to wait for.
+func limitedAfter(wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	return limited(wait)
 }
 
 func limited(wait time.Duration) error {

@@ -15,6 +15,7 @@ import (
 type HallConfig struct {
 	BaseURL        string                  // the one of the hall's settings
 	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
+	Gateways       []netip.Prefix          // who may ask forward-auth about requests that it holds; none: nobody
 	Extra          map[string]http.Handler // further ServeMux patterns
 	Demo           bool                    // the console shows the page of its components
 	Log            *slog.Logger            // nil: slog.Default
@@ -25,7 +26,8 @@ func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
 	pages := console.New(console.Config{Service: h.Service(), Access: h.Access(), BaseURL: c.BaseURL, Secure: secure(c.BaseURL),
 		Demo: c.Demo, Log: c.Log})
 	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
-		Gate: gate.New(gate.Config{Access: h.Access(), BaseURL: c.BaseURL}), Extra: c.Extra, Ready: h.Ready, Log: c.Log})
+		Gate:  gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways, Log: c.Log}),
+		Extra: c.Extra, Ready: h.Ready, Log: c.Log})
 }
 
 // secure reports whether browsers come over https.

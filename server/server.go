@@ -13,6 +13,7 @@ import (
 
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/api"
+	"github.com/guildhall/guildhall/server/internal/gate"
 	"github.com/guildhall/guildhall/server/internal/web"
 )
 
@@ -22,7 +23,7 @@ type Config struct {
 	BaseURL        string                  // "https://accounts.example.com": decides about cookies and links
 	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
 	Console        http.Handler            // everything that is not named otherwise; nil: no console
-	Gate           http.Handler            // checks, under /access/v1/; nil: none
+	Gate           http.Handler            // checks, under /access/v1/ and /forward-auth; nil: none
 	Extra          map[string]http.Handler // further ServeMux patterns, such as "/dev/"
 	// Refuse answers a browser whose request is refused before any page sees it; nil: problem+json for everybody.
 	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
@@ -45,12 +46,14 @@ func New(c Config) http.Handler {
 	mux.Handle("/", orNotFound(c.Console))
 	if c.Gate != nil {
 		mux.Handle("/access/v1/", c.Gate)
-		mux.Handle("/.well-known/authzen-configuration", c.Gate)
+		mux.Handle(gate.DiscoveryPath, c.Gate)
+		mux.Handle(gate.ForwardAuthPath, c.Gate)
 	}
 	for pattern, handler := range c.Extra {
 		mux.Handle(pattern, handler)
 	}
-	return web.Handler(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log}, mux)
+	return web.Handler(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log,
+		Bypass: []string{gate.ForwardAuthPath}}, mux) // what browsers sent there is looked at by the gate
 }
 
 func orNotFound(h http.Handler) http.Handler {
@@ -71,7 +74,7 @@ func (c *Config) refuse(w http.ResponseWriter, r *http.Request, e *op.Error) {
 
 // machine reports whether a program asks: by a path of the API, or since it does not say that it reads HTML.
 func machine(r *http.Request) bool {
-	for _, prefix := range []string{"/v1/", "/access/v1/", "/.well-known/"} {
+	for _, prefix := range []string{"/v1/", "/access/v1/", "/.well-known/", gate.ForwardAuthPath} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
 			return true
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/cmd/guildhall/internal/config"
 	"github.com/guildhall/guildhall/internal/demo"
 	"github.com/guildhall/guildhall/server"
 )
@@ -94,7 +95,8 @@ func serveDemo(ctx context.Context, p process, f demoFlags, d *demo.Demo, l net.
 	if err := printed(p.stdout); err != nil {
 		return err
 	}
-	handler := demo.LocalOnly(server.ForHall(d.Hall(), server.HallConfig{BaseURL: localURL(l), Demo: true, Extra: d.Pages(), Log: log}))
+	handler := demo.LocalOnly(server.ForHall(d.Hall(), server.HallConfig{BaseURL: localURL(l), Gateways: config.Loopback(),
+		Demo: true, Extra: d.Pages(), Log: log}))
 	return together(ctx, d.Run, func(ctx context.Context) error {
 		return together(ctx, operator, func(ctx context.Context) error {
 			return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: handler, Log: log})

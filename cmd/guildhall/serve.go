@@ -94,8 +94,9 @@ func greet(ctx context.Context, p process, c *config.Loaded, hall *guildhall.Hal
 }
 
 func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, log *slog.Logger) http.Handler {
-	proxies, _ := c.Proxies() // checked with the configuration
-	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Log: log,
+	proxies, _ := c.Proxies() // checked with the configuration, as the gateways are
+	gateways, _ := c.GatewayNetworks()
+	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Gateways: gateways, Log: log,
 		Extra: map[string]http.Handler{start.Path: page}})
 }
 

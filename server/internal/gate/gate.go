@@ -1,10 +1,13 @@
-// Package gate answers questions of access over HTTP, from memory: AuthZEN (OpenID Authorization API 1.0), evaluations
-// and discovery. Whoever asks is the product's back end, with a service key; what else a request claims (properties,
-// context, headers) decides nothing.
+// Package gate answers questions of access over HTTP, from memory. AuthZEN (OpenID Authorization API 1.0) is asked by the
+// product's back end, with a service key; what else a request claims (properties, headers) decides nothing. Forward-auth is
+// asked by a gateway in front of the product, at one of the configured addresses, about a request that it holds.
 package gate
 
 import (
+	"cmp"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -20,24 +23,34 @@ const (
 	EvaluationPath  = "/access/v1/evaluation"
 	EvaluationsPath = "/access/v1/evaluations"
 	DiscoveryPath   = "/.well-known/authzen-configuration"
+	ForwardAuthPath = "/forward-auth"
 )
 
 // Config is what the gate is made of.
 type Config struct {
-	Access  *access.Access
-	BaseURL string // "https://accounts.example.com": what discovery tells, whatever a request says
+	Access   *access.Access
+	Service  *op.Service
+	BaseURL  string         // "https://accounts.example.com": what discovery tells, whatever a request says
+	Gateways []netip.Prefix // who may ask forward-auth; none: nobody
+	Log      *slog.Logger   // nil: slog.Default
 }
 
-type gate struct{ config Config }
+type gate struct {
+	config  Config
+	origins *http.CrossOriginProtection
+	good    *good
+	homes   homes
+}
 
 // New makes the handler of the gate's paths. It belongs behind web.Handler.
 func New(c Config) http.Handler {
-	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
-	g := &gate{config: c}
+	c.BaseURL, c.Log = strings.TrimRight(c.BaseURL, "/"), cmp.Or(c.Log, slog.Default())
+	g := &gate{config: c, origins: http.NewCrossOriginProtection(), good: newGood()}
 	mux := http.NewServeMux()
 	mux.HandleFunc(DiscoveryPath, only(http.MethodGet, g.discovery))
 	mux.HandleFunc(EvaluationPath, only(http.MethodPost, g.asked(g.evaluation)))
 	mux.HandleFunc(EvaluationsPath, only(http.MethodPost, g.asked(g.evaluations)))
+	mux.HandleFunc(ForwardAuthPath, g.forwardAuth)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, op.ErrNotFound) })
 	return mux
 }

@@ -22,11 +22,13 @@ import (
 // Config is what the settings say. Settings says what the zero value of each field means.
 type Config struct {
 	Addr, BaseURL, MetricsAddr, TrustedProxies string
+	Gateways                                   string
 	DataDir, Database, SecretFile, Charter     string
 	SessionIdle, SessionLife, LinkLife         time.Duration
 	CodeTries, ResendsPerDay, InvitesPerHour   int
 	InvitesPerDay, RequestsPerSecond           int
 	AddressRequestsPerMinute                   int
+	AddressFailuresPerMinute                   int
 	ReturnTo                                   string
 	SMTPHost, SMTPUser, SMTPPassword, SMTPFrom string
 	SMTPPort                                   int
@@ -43,10 +45,9 @@ func (c *Config) finish() error {
 		return fmt.Errorf("addr %q is not HOST:PORT or :PORT", c.Addr)
 	}
 	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
-	if _, err := c.Proxies(); err != nil {
-		return err
-	}
-	return errors.Join(checkBaseURL(c.BaseURL), c.checkMail())
+	_, badProxy := c.Proxies()
+	_, badGateway := c.GatewayNetworks()
+	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), c.checkMail())
 }
 
 // checkBaseURL wants https anywhere but on this machine: without it, browsers do not keep the session's cookie.
@@ -100,14 +101,32 @@ func (c *Config) smtp() *mail.SMTP {
 
 // Proxies are the networks of trusted_proxies.
 func (c *Config) Proxies() ([]netip.Prefix, error) {
+	return networks("trusted_proxies", c.TrustedProxies)
+}
+
+// GatewayNetworks are the networks of gateways: without any, this machine itself where nobody else reaches the server.
+func (c *Config) GatewayNetworks() ([]netip.Prefix, error) {
+	if u, err := url.Parse(c.BaseURL); c.Gateways == "" && err == nil && u.Scheme == "http" {
+		return Loopback(), nil // checkBaseURL wants https for all but this machine
+	}
+	return networks("gateways", c.Gateways)
+}
+
+// Loopback are the networks of this machine itself.
+func Loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+// networks reads a setting that lists networks or single addresses.
+func networks(setting, list string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
-	for _, text := range words(c.TrustedProxies) {
+	for _, text := range words(list) {
 		prefix, err := netip.ParsePrefix(text)
 		if address, notPrefix := netip.ParseAddr(text); err != nil && notPrefix == nil {
 			prefix, err = address.Prefix(address.BitLen())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("trusted_proxies: %q is not a network such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("%s: %q is not a network such as 10.0.0.0/8", setting, text)
 		}
 		all = append(all, prefix)
 	}
@@ -124,7 +143,8 @@ func (c *Config) OpSettings() op.Settings {
 // Limits are the rate limits of all operations.
 func (c *Config) Limits() op.Limits {
 	return op.Limits{PerAddress: op.RateLimit{Times: c.AddressRequestsPerMinute, Per: time.Minute},
-		PerCredential: op.RateLimit{Times: c.RequestsPerSecond, Per: time.Second}}
+		PerCredential: op.RateLimit{Times: c.RequestsPerSecond, Per: time.Second},
+		Failures:      op.RateLimit{Times: c.AddressFailuresPerMinute, Per: time.Minute}}
 }
 
 // words are the items of a list, which are parted by commas or spaces.

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,6 +82,7 @@ func TestMistakesAreRefused(t *testing.T) {
 		{says: "a base with a path", args: []string{"--base-url", "https://example.com/accounts"}, want: "has more than scheme, host and port"},
 		{says: "a base that is none", args: []string{"--base-url", "accounts"}, want: "is not an address"},
 		{says: "a wrong network", args: []string{"--trusted-proxies", "10.0.0.0/8,proxy"}, want: `trusted_proxies: "proxy" is not a network`},
+		{says: "a wrong gateway", args: []string{"--gateways", "10.0.0.7,gateway"}, want: `gateways: "gateway" is not a network`},
 		{says: "mail from nobody", args: []string{"--smtp-host", "mail.example.com"}, want: "smtp_from is not"},
 		{says: "two passwords", env: []string{"GUILDHALL_SMTP_PASSWORD=a", "GUILDHALL_SMTP_PASSWORD_FILE=b"}, want: "both set"},
 	} {
@@ -197,5 +199,27 @@ func golden(t *testing.T, path, got string) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (UPDATE=1 rewrites it):\n%s", path, diff)
+	}
+}
+
+func TestOnlyNamedGatewaysAreBelieved(t *testing.T) {
+	for _, c := range []struct {
+		says string
+		args []string
+		want string
+	}{
+		{"this machine, where nobody else reaches it", nil, "127.0.0.0/8 ::1/128"},
+		{"nobody on a real host", []string{"--base-url", "https://accounts.example.com"}, ""},
+		{"those that are named", []string{"--base-url", "https://accounts.example.com", "--gateways", "10.0.0.7, 2001:db8::/64"}, "10.0.0.7/32 2001:db8::/64"},
+		{"only those, on this machine too", []string{"--gateways", "127.0.0.2"}, "127.0.0.2/32"},
+	} {
+		l, err := config.Load(c.args, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		networks, err := l.GatewayNetworks()
+		if got := strings.Trim(fmt.Sprint(networks), "[]"); err != nil || got != c.want {
+			t.Errorf("%s: got %q, %v; want %q", c.says, got, err, c.want)
+		}
 	}
 }
