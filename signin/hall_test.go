@@ -41,8 +41,9 @@ func newHall(t *testing.T, db *sqldb.DB, model *charter.Charter) *hall {
 	t.Helper()
 	h := &hall{testroom.New(t, db, model)}
 	h.Serve(op.Config{
-		Operations: append(signin.Operations(), credential.ListSessions, directory.GetMe, directory.CreateOrganization, dangerous),
-		Settings:   settings, Fence: h.Fence,
+		Operations: append(signin.Operations(), credential.ListSessions, credential.RevokeSession, credential.CreateServiceKey,
+			directory.GetMe, directory.CreateOrganization, dangerous),
+		Settings: settings, Fence: h.Fence,
 	})
 	return h
 }
@@ -140,5 +141,5 @@ func (h *hall) stored() string {
 	h.T.Helper()
 	return h.Stored("id FROM challenges", "token_hash FROM challenges", "code_hash FROM challenges", "return_to FROM challenges",
 		"detail FROM audit_rows", "reason FROM audit_rows", "body FROM audit_subjects", "id FROM audit_subjects", "output FROM idempotency",
-		"payload FROM outbox", "hash FROM sessions", "agent FROM sessions")
+		"payload FROM outbox", "code_hash FROM handoffs", "return_to FROM handoffs", "hash FROM sessions", "agent FROM sessions")
 }

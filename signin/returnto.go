@@ -1,6 +1,8 @@
 package signin
 
 import (
+	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,10 +20,44 @@ func ReturnTo(settings op.Settings, s string) (string, bool) {
 	if s == "" || len(s) > maxReturnTo {
 		return "", false
 	}
-	if slices.Contains(settings.ReturnTo, s) || ownPath(s) {
+	if Listed(settings, s) || ownPath(s) {
 		return s, true
 	}
 	return "", false
+}
+
+// Listed reports whether an address is one of the absolute URLs that the settings list, letter by letter: a person may be
+// handed to a product there.
+func Listed(settings op.Settings, address string) bool {
+	return slices.Contains(settings.ReturnTo, address) && CheckReturnTo(address) == nil
+}
+
+// maxListed bounds an absolute address, so that it fits into a path of this server together with a state.
+const maxListed = 512
+
+// CheckReturnTo says what is wrong with an absolute address that the settings list; nil: nothing is. It is https, or http
+// on this machine, and has nothing that a code is added behind or that two programs could read differently.
+func CheckReturnTo(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.String() != address || !plainASCII(address):
+		return fmt.Errorf("return_to %q is not an address such as https://app.example.com/signed-in", address)
+	case len(address) > maxListed:
+		return fmt.Errorf("return_to %q is longer than %d bytes", address, maxListed)
+	case u.User != nil || u.Fragment != "" || u.ForceQuery:
+		return fmt.Errorf("return_to %q has more than scheme, host, port, path and query", address)
+	case u.Query().Has("code") || u.Query().Has("state"):
+		return fmt.Errorf("return_to %q has code or state in its query, which come with the person", address)
+	case u.Scheme == "http" && !thisMachine(u.Hostname()):
+		return fmt.Errorf("return_to %q: http is for localhost only", address)
+	}
+	return nil
+}
+
+// thisMachine reports whether a host is always this machine.
+func thisMachine(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // ownPath reports whether s is a path of this server, with or without a query and a fragment.

@@ -38,6 +38,7 @@ CREATE TABLE api_keys (
     organization    text   NOT NULL REFERENCES organizations (id),
     kind            text   NOT NULL CHECK (kind IN ('personal', 'organization')),
     name            text   NOT NULL,
+    name_folded     text   NOT NULL DEFAULT '', -- for searching
     hash            bytea  NOT NULL,
     prefix          text   NOT NULL,
     last4           text   NOT NULL,
@@ -77,7 +78,7 @@ CREATE TABLE scoped_tokens (
     hash           bytea   NOT NULL,
     prefix         text    NOT NULL,
     last4          text    NOT NULL,
-    creator        text    NOT NULL, -- a user's id; empty under an organization key
+    creator        text    NOT NULL, -- a user's id; empty where an organization key made it
     member         text    NOT NULL, -- under a session: the membership that it stands for
     session        text    NOT NULL, -- the root: a session
     api_key        text    NOT NULL, -- or a key
@@ -119,6 +120,7 @@ CREATE TABLE handoffs (
     session    text   NOT NULL,
     return_to  text   NOT NULL,
     state      text   NOT NULL,
+    exchanged  text   NOT NULL, -- the session that the product got for it; empty: none
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     used_at    bigint NOT NULL
