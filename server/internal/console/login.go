@@ -12,7 +12,7 @@ import (
 )
 
 func loginPages() []page {
-	return []page{
+	return append([]page{
 		{"GET /login", anybody, showLogin},
 		{"POST /login", anybody, beginLogin},
 		{"GET /login/code", anybody, showLoginCode},
@@ -20,7 +20,7 @@ func loginPages() []page {
 		{"GET /login/link", anybody, showLoginLink},
 		{"POST /login/link", anybody, loginByLink},
 		{"POST /logout", anybody, logOut},
-	}
+	}, handOffPages()...)
 }
 
 // proofPages are the three pages of a proof by mail: for signing in, and for verifying who uses a session.
@@ -42,6 +42,9 @@ type challenge struct {
 }
 
 func showLogin(v *visit) error {
+	if v.form.values.Get("state") != "" {
+		return v.toHandOff()
+	}
 	if v.actor.Kind == op.UserActor {
 		return v.away(v.back(v.form.value("return_to"), v.href("/")))
 	}
@@ -76,11 +79,7 @@ func (v *visit) showCode(p proofPages) error {
 	if !v.kept(p.purpose, &c) {
 		return v.away(v.href(p.path))
 	}
-	if origin := foreignOrigin(c.ReturnTo); origin != "" {
-		if _, listed := signin.ReturnTo(v.settings, c.ReturnTo); listed {
-			v.formsTo = origin // where the answer to the form leads
-		}
-	}
+	v.formsTo = v.originAfter(c.ReturnTo) // where the answer to the form leads
 	return v.hosted(ui.HostedProps{Title: ui.T("Look into your mail")}, codeForm(v, p, c))
 }
 
@@ -134,7 +133,7 @@ func (v *visit) completeLogin(proof signin.Proof) error {
 	v.drop(loginProof().purpose)
 	to := v.href("/")
 	if in, ok := answer.Output.(signin.SignedIn); ok && in.ReturnTo != "" {
-		to = in.ReturnTo
+		to = v.afterSignIn(in.ReturnTo, answer.Session)
 	}
 	return v.away(to)
 }
@@ -146,7 +145,10 @@ func (v *visit) begin(s *op.NewSession) {
 	}
 }
 
-func showLoginLink(v *visit) error { return v.showLink(loginProof()) }
+func showLoginLink(v *visit) error {
+	v.formsTo = v.originsAfter()
+	return v.showLink(loginProof())
+}
 
 // showLink has a button only: opening a link uses nothing up, as scanners of mails open all of them. T-033
 func (v *visit) showLink(p proofPages) error {
