@@ -25,6 +25,11 @@ var sentences = map[string]string{
 	"members.reactivate":      "{actor} reactivated {member}",
 	"members.remove":          "{actor} removed {member}",
 	"members.leave":           "{actor} left the organization",
+	"users.upsert":            "{actor} saved the user {user}",
+	"users.delete":            "{actor} deleted the user {user}",
+	"roles.create":            "{actor} made the role {role}",
+	"roles.update":            "{actor} changed the role {role}[: {fields}]",
+	"roles.delete":            "{actor} deleted the role {role}",
 	"ownership.transfer":      "{actor} handed the ownership to {first:member}",
 	"ownership.accept":        "{actor} accepted the ownership",
 	"ownership.cancel":        "{actor} cancelled the transfer of the ownership",
@@ -40,7 +45,18 @@ var sentences = map[string]string{
 	"me.update":               "{actor} changed their profile",
 	"sessions.revoke":         "{actor} ended a session[ on {session}]",
 	"sessions.revoke_all":     "{actor} ended their other sessions",
+	"sessions.exchange":       "{actor} exchanged a sign-in for a session[ of {user}]",
+	"keys.create":             "{actor} made the key {key}",
+	"keys.update":             "{actor} changed the key {key}[: {fields}]",
+	"keys.rotate":             "{actor} rotated the key {first:key}",
+	"keys.revoke":             "{actor} revoked the key {key}",
+	"tokens.create":           "{actor} made the token {token}",
+	"tokens.revoke":           "{actor} revoked the token {token}",
+	"service_accounts.create": "{actor} made the service account {service_account}[ as {role}]",
+	"service_accounts.update": "{actor} changed the service account {service_account}[ from {was:role} to {role}]",
+	"service_accounts.delete": "{actor} deleted the service account {service_account}",
 	"service_keys.create":     "{actor} made the service key {service_key}",
+	"service_keys.rotate":     "{actor} rotated the service key {first:service_key}",
 	"service_keys.revoke":     "{actor} revoked the service key {service_key}",
 	"signin.begin":            "A sign-in was begun[ for {challenge}]",
 	"signin.complete":         "{user} signed in",
@@ -109,8 +125,11 @@ func (w wording) actor() string {
 	case a.Kind == op.NobodyActor:
 		return "Somebody"
 	}
-	return cmp.Or(a.Name, a.Email, a.ID)
+	return credentials[a.Kind] + cmp.Or(a.Name, a.Email, a.ID)
 }
+
+// credentials stand before the names of actors that are no people.
+var credentials = map[op.ActorKind]string{op.KeyActor: "The key ", op.TokenActor: "The token ", op.ServiceActor: "The service key "}
 
 // fill puts the words into a sentence; false: some are not known.
 func (w wording) fill(template string) (string, bool) {
