@@ -14,11 +14,13 @@ import (
 	"github.com/guildhall/guildhall/cmd/guildhall/internal/config"
 	"github.com/guildhall/guildhall/internal/demo"
 	"github.com/guildhall/guildhall/server"
+	"github.com/guildhall/guildhall/signin"
 )
 
 // demoFlags are the flags of guildhall demo.
 type demoFlags struct {
 	charter, addr, data, database string
+	returnTo                      []string
 	fresh, json                   bool
 }
 
@@ -30,6 +32,10 @@ func parseDemoFlags(args []string) (demoFlags, error) {
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:8080", "")
 	flags.StringVar(&f.data, "data", "guildhall-data", "")
 	flags.StringVar(&f.database, "database", "", "")
+	flags.Func("return-to", "", func(address string) error {
+		f.returnTo = append(f.returnTo, address)
+		return signin.CheckReturnTo(address)
+	})
 	flags.BoolVar(&f.fresh, "fresh", false, "")
 	flags.BoolVar(&f.json, "json", false, "")
 	if err := flags.Parse(args); err != nil {
@@ -69,7 +75,7 @@ func runDemo(ctx context.Context, p process) error {
 	defer listener.Close()
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	d, err := demo.Open(ctx, demo.Config{Data: f.data, Database: f.database, Charter: model, BaseURL: localURL(listener),
-		Fresh: f.fresh, Log: log})
+		Fresh: f.fresh, ReturnTo: f.returnTo, Log: log})
 	if err != nil {
 		return err
 	}

@@ -550,3 +550,27 @@ func TestThePrintedLinesWork(t *testing.T) {
 		}
 	}
 }
+
+// TestTheDemoHandsPeopleOver goes the whole way of a product whose people sign in here.
+func TestTheDemoHandsPeopleOver(t *testing.T) {
+	d := startDemo(t, "--data", t.TempDir(), "--return-to", "https://app.example.com/signed-in")
+	ann := d.Organizations[0].Members[0]
+	for _, product := range []string{"http://localhost:8081/callback", "https://app.example.com/signed-in"} {
+		status, body := d.calls("POST", "/v1/sessions/handoff", ann.Token, fmt.Sprintf(`{"return_to": %q, "state": "mine"}`, product))
+		var out struct {
+			To string `json:"redirect_to"`
+		}
+		if err := json.Unmarshal([]byte(body), &out); err != nil || status != http.StatusOK || !strings.HasPrefix(out.To, product+"?code=") {
+			t.Fatalf("%s: %d %s", product, status, body)
+		}
+		code, _, _ := strings.Cut(strings.TrimPrefix(out.To, product+"?code="), "&")
+		status, body = d.calls("POST", "/v1/sessions/exchange", d.ServiceKey, fmt.Sprintf(`{"code": %q, "state": "mine"}`, code))
+		if status != http.StatusOK || !strings.Contains(body, ann.Email) || !strings.Contains(body, `"role":"owner"`) {
+			t.Errorf("%s: %d %s", product, status, body)
+		}
+	}
+	if status, body := d.calls("POST", "/v1/sessions/handoff", ann.Token, `{"return_to": "https://app.example.com/", "state": "mine"}`); status != http.StatusUnprocessableEntity {
+		t.Errorf("an address that nobody listed: %d %s", status, body)
+	}
+	d.stopWell()
+}

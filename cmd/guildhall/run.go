@@ -100,7 +100,7 @@ var texts = map[string]string{
 Serves an installation until it is interrupted. At the first start, on an empty database,
 it prints a link for the first owner. guildhall help config lists every setting.
 `,
-	"demo": `guildhall demo [--charter NAME|FILE] [--addr HOST:PORT] [--data DIR] [--database postgres://...] [--fresh] [--json]
+	"demo": `guildhall demo [--charter NAME|FILE] [--addr HOST:PORT] [--data DIR] [--database postgres://...] [--return-to URL] [--fresh] [--json]
 
 Serves the product with made-up people: two organizations with one member for each role, a
 mailbox that catches all mail, and a clock that can be moved. It prints what to open.
@@ -109,6 +109,7 @@ mailbox that catches all mail, and a clock that can be moved. It prints what to 
   --addr      where to listen; default 127.0.0.1:8080, port 0 takes a free one
   --data      the folder with what stays; default ./guildhall-data
   --database  PostgreSQL instead of a file in that folder
+  --return-to an address of your product that a sign-in may lead back to; may be said again
   --fresh     forget the data of an earlier demo first
   --json      print one line of JSON for programs
 `,

@@ -28,6 +28,7 @@ type Config struct {
 	Charter  *charter.Charter // the product's model
 	BaseURL  string           // "http://localhost:8080"
 	Fresh    bool             // forget the data of an earlier demo first
+	ReturnTo []string         // where people may be handed to, beside the gateway example
 	Log      *slog.Logger     // nil: slog.Default
 }
 
@@ -127,13 +128,17 @@ func (d *Demo) forget(ctx context.Context) error {
 	return nil
 }
 
+// gatewayExample is where examples/gateway waits for those who sign in here.
+const gatewayExample = "http://localhost:8081/callback"
+
 // sessionLife is how long people of the demo stay signed in: long enough for their clock to be moved.
 const sessionLife = 90 * 24 * time.Hour
 
 func (d *Demo) hallConfig() guildhall.Config {
 	return guildhall.Config{
 		Database: d.database(), SecretFile: filepath.Join(d.config.Data, secretFile), Charter: d.config.Charter,
-		Settings: op.Settings{BaseURL: d.config.BaseURL, SessionLife: sessionLife, SessionIdle: -1},
+		Settings: op.Settings{BaseURL: d.config.BaseURL, SessionLife: sessionLife, SessionIdle: -1,
+			ReturnTo: append([]string{gatewayExample}, d.config.ReturnTo...)},
 		Limits: op.Limits{PerAddress: op.RateLimit{Times: 6000, Per: time.Minute},
 			PerCredential: op.RateLimit{Times: 100, Per: time.Second}, Exempt: loopback},
 		Mail: d.mails, Demo: true, Extra: []op.Any{signInAs}, Now: d.clock.Now, Log: d.config.Log,

@@ -17,6 +17,7 @@ import (
 	"github.com/guildhall/guildhall/internal/mail"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/signin"
 )
 
 // Config is what the settings say. Settings says what the zero value of each field means.
@@ -47,7 +48,16 @@ func (c *Config) finish() error {
 	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
 	_, badProxy := c.Proxies()
 	_, badGateway := c.GatewayNetworks()
-	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), c.checkMail())
+	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), c.checkReturnTo(), c.checkMail())
+}
+
+// checkReturnTo wants whole addresses: people are handed to a product by their letters.
+func (c *Config) checkReturnTo() error {
+	var errs []error
+	for _, address := range words(c.ReturnTo) {
+		errs = append(errs, signin.CheckReturnTo(address))
+	}
+	return errors.Join(errs...)
 }
 
 // checkBaseURL wants https anywhere but on this machine: without it, browsers do not keep the session's cookie.

@@ -83,6 +83,8 @@ func TestMistakesAreRefused(t *testing.T) {
 		{says: "a base that is none", args: []string{"--base-url", "accounts"}, want: "is not an address"},
 		{says: "a wrong network", args: []string{"--trusted-proxies", "10.0.0.0/8,proxy"}, want: `trusted_proxies: "proxy" is not a network`},
 		{says: "a wrong gateway", args: []string{"--gateways", "10.0.0.7,gateway"}, want: `gateways: "gateway" is not a network`},
+		{says: "a path to return to", args: []string{"--return-to", "https://app.example.com/x,/signed-in"}, want: `return_to "/signed-in" is not an address`},
+		{says: "http to return to", args: []string{"--return-to", "http://app.example.com/x"}, want: "http is for localhost only"},
 		{says: "mail from nobody", args: []string{"--smtp-host", "mail.example.com"}, want: "smtp_from is not"},
 		{says: "two passwords", env: []string{"GUILDHALL_SMTP_PASSWORD=a", "GUILDHALL_SMTP_PASSWORD_FILE=b"}, want: "both set"},
 	} {

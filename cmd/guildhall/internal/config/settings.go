@@ -68,7 +68,7 @@ func Settings() []Setting {
 			value: func(c *Config) any { return &c.AddressRequestsPerMinute }},
 		{Name: "address_failures_per_minute", Default: "600", Doc: "Requests of one address within a minute that a gateway asks about and whose credential is not good. 0: no limit.",
 			value: func(c *Config) any { return &c.AddressFailuresPerMinute }},
-		{Name: "return_to", Doc: "Absolute addresses, parted by commas, that a sign-in may lead back to, letter by letter. Empty: only paths of this server.",
+		{Name: "return_to", Doc: "Absolute addresses, parted by commas, that a sign-in may lead back to, letter by letter: https, or http on localhost. Empty: only paths of this server.",
 			value: func(c *Config) any { return &c.ReturnTo }},
 		{Name: "smtp_host", Doc: "The mail server. Empty: no mail is sent, and what should be is given up after two days.",
 			value: func(c *Config) any { return &c.SMTPHost }},
