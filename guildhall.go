@@ -53,6 +53,7 @@ type Hall struct {
 	access    *access.Access
 	jobs      *jobs.Jobs
 	sightings *credential.Sightings
+	budgets   *credential.Budgets
 	facts     op.InstanceFacts
 }
 
@@ -100,8 +101,8 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	if h.facts.Demo != h.config.Demo {
 		return demoMismatch(h.facts.Demo)
 	}
-	h.sightings = credential.NewSightings()
-	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Log: h.config.Log})
+	h.sightings, h.budgets = credential.NewSightings(), credential.NewBudgets(h.db)
+	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Log: h.config.Log})
 	if h.service, err = op.New(h.serviceConfig(ring)); err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func demoMismatch(demo bool) error {
 func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
 	return op.Config{
 		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: append(Operations(), h.config.Extra...),
-		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen,
+		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend,
 		Committed: func() { h.jobs.Wake() }, Observe: h.config.Observe, Limits: h.config.Limits, Settings: h.config.Settings,
 		Now: h.config.Now, Log: h.config.Log,
 	}
@@ -222,7 +223,8 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 
 // Close writes what is gathered and closes the database. Run must have returned.
 func (h *Hall) Close() error {
-	err := h.flush(context.Background())
+	ctx := context.Background()
+	err := errors.Join(h.flush(ctx), h.budgets.Flush(ctx))
 	return errors.Join(err, h.db.Close())
 }
 

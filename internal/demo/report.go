@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -39,7 +40,11 @@ type Member struct {
 	Email  string `json:"email"`
 	Token  string `json:"token"`
 	title  string // of the role
+	called string
 }
+
+// name is what the person is called.
+func (m Member) name() string { return cmp.Or(m.called, m.Email) }
 
 // Key is an API key.
 type Key struct {
@@ -86,10 +91,11 @@ func (d *Demo) reportOrganization(ctx context.Context, o directory.Organization)
 		if err != nil {
 			return shown, err
 		}
-		shown.Members = append(shown.Members, Member{Role: m.Role, Member: m.ID, User: m.User, Email: m.Email, Token: session.Secret, title: m.RoleTitle})
+		shown.Members = append(shown.Members, Member{Role: m.Role, Member: m.ID, User: m.User, Email: m.Email, Token: session.Secret, title: m.RoleTitle, called: m.Name})
 	}
 	slices.SortStableFunc(shown.Members, func(a, b Member) int { return rank(d.config.Charter, b) - rank(d.config.Charter, a) })
-	return shown, nil
+	shown.Keys, err = d.keysOf(ctx, o.ID, shown.Members)
+	return shown, err
 }
 
 func rank(c *charter.Charter, m Member) int {
@@ -136,6 +142,9 @@ func (r Report) printTries(p *printer) {
 	m := o.Members[0]
 	p.line("", "")
 	p.line("Shell", "export GUILDHALL_SERVER="+r.URL+" GUILDHALL_TOKEN="+m.Token)
+	if len(o.Keys) > 0 {
+		p.line("API key", "export GUILDHALL_KEY="+o.Keys[0].Secret)
+	}
 	p.line("", "")
 	p.line("Try", fmt.Sprintf(`curl -sS %s/v1/me -H "Authorization: Bearer %s"`, r.URL, m.Token))
 	p.line("", fmt.Sprintf(`curl -sS %s/v1/organizations/%s/members -H "Authorization: Bearer %s"`, r.URL, o.Slug, m.Token))
