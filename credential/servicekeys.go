@@ -2,9 +2,8 @@ package credential
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"strconv"
+	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -19,6 +18,8 @@ type ServiceKey struct {
 	Display       string    `json:"display" doc:"How it begins and ends: enough to know it by" example:"gld_svc_...a1B2"`
 	CreatedAt     time.Time `json:"created_at" doc:"When it was made"`
 	CreatedBy     string    `json:"created_by" doc:"Who made it" example:"operator"`
+	Scopes        []string  `json:"scopes,omitempty" doc:"What it may: operations, nouns and checks; absent: all that service keys may" example:"[\"users.upsert\",\"checks\"]"`
+	ExpiresAt     time.Time `json:"expires_at,omitzero" doc:"When it ends; absent: never"`
 	LastUsedAt    time.Time `json:"last_used_at,omitzero" doc:"When it was last used, to about a minute; absent if never"`
 	RevokedAt     time.Time `json:"revoked_at,omitzero" doc:"When it was revoked; absent while it works"`
 	RevokedReason string    `json:"revoked_reason,omitempty" doc:"Why it was revoked"`
@@ -27,19 +28,28 @@ type ServiceKey struct {
 // ServiceKeyKind is the kind of a service key's token: "gld_svc_...".
 const ServiceKeyKind = "svc"
 
-const serviceKeyColumns = "id, name, prefix, last4, created_at, created_by, last_used_at, revoked_at, revoked_reason"
+const serviceKeyColumns = "id, name, prefix, last4, created_at, created_by, last_used_at, revoked_at, revoked_reason, scopes, expires_at"
 
 // CreateServiceKeyInput says what a new service key is for.
 type CreateServiceKeyInput struct {
-	Name string `json:"name" doc:"What the key is for" example:"production back end" minLength:"1" maxLength:"100"`
+	Name      string   `json:"name" doc:"What the key is for" example:"production back end" minLength:"1" maxLength:"100"`
+	Scopes    []string `json:"scopes,omitzero" doc:"What it may: operations such as users.upsert, nouns such as users.*, and checks; not said: all that service keys may" example:"[\"users.upsert\",\"members.*\",\"checks\"]" minItems:"1" maxItems:"100" required:"false"`
+	ExpiresAt string   `json:"expires_at,omitzero" doc:"When it ends: a time (RFC 3339), a duration from now such as 90d, or never" example:"90d" maxLength:"64" required:"false"`
 }
 
-// Validate refuses a name that nobody could read.
+// scopeForm is the form of what a service key can be limited to.
+var scopeForm = regexp.MustCompile(`^([a-z][a-z0-9_]*\.([a-z][a-z0-9_]*|\*)|checks)$`)
+
+// Validate refuses a name that nobody could read, scopes that are none, and a time that is none.
 func (in *CreateServiceKeyInput) Validate() []op.FieldError {
-	if name := strings.TrimSpace(in.Name); name == "" || printable(name, len(name)) != name {
-		return []op.FieldError{{Pointer: "/name", Code: "invalid", Detail: "name needs letters that can be seen, on one line"}}
+	wrong := checkName(in.Name)
+	for _, scope := range in.Scopes {
+		if !scopeForm.MatchString(scope) {
+			wrong = append(wrong, op.FieldError{Pointer: "/scopes", Code: "unknown",
+				Detail: fmt.Sprintf("scope %q is not an operation such as users.upsert, a noun such as users.*, nor checks", scope)})
+		}
 	}
-	return nil
+	return append(wrong, (&Scoping{ExpiresAt: in.ExpiresAt}).check()...)
 }
 
 // NewServiceKey is a service key with its secret, which is shown once.
@@ -68,14 +78,22 @@ var CreateServiceKey = &op.Op[CreateServiceKeyInput, NewServiceKey]{
 }
 
 func createServiceKey(ctx context.Context, tx *op.Tx, in CreateServiceKeyInput) (NewServiceKey, error) {
+	ends, err := (&Scoping{ExpiresAt: in.ExpiresAt}).end(tx.Now, 0, 0)
+	if err != nil {
+		return NewServiceKey{}, err
+	}
+	return insertServiceKey(ctx, tx, serviceKeyRow{name: strings.TrimSpace(in.Name), scopes: strings.Join(in.Scopes, " "), expires: ends})
+}
+
+// insertServiceKey stores a service key with a new secret, and shows that.
+func insertServiceKey(ctx context.Context, tx *op.Tx, k serviceKeyRow) (NewServiceKey, error) {
 	token := secret.New(nil, tx.Charter.KeyPrefix, ServiceKeyKind)
 	hash := token.Hash()
-	k := serviceKeyRow{id: tx.NewID("svc"), name: strings.TrimSpace(in.Name), prefix: token.Prefix() + "_" + token.Kind(),
-		last4: token.Last4(), created: tx.Micros(), createdBy: tx.Actor.ID}
+	k.id, k.prefix, k.last4, k.created, k.createdBy = tx.NewID("svc"), token.Prefix()+"_"+token.Kind(), token.Last4(), tx.Micros(), tx.Actor.ID
 	_, err := tx.Exec(ctx, `INSERT INTO service_keys (id, name, hash, prefix, last4, created_at, created_by, last_used_at,
-			revoked_at, revoked_reason, recovery_epoch)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', (SELECT recovery_epoch FROM instance WHERE id = 'instance'))`,
-		k.id, k.name, hash[:], k.prefix, k.last4, k.created, k.createdBy)
+			revoked_at, revoked_reason, scopes, expires_at, recovery_epoch)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', $8, $9, (SELECT recovery_epoch FROM instance WHERE id = 'instance'))`,
+		k.id, k.name, hash[:], k.prefix, k.last4, k.created, k.createdBy, k.scopes, k.expires)
 	if err != nil {
 		return NewServiceKey{}, err
 	}
@@ -108,18 +126,56 @@ func listServiceKeys(ctx context.Context, tx *op.Tx, in ListServiceKeysInput) (o
 		return op.List[ServiceKey]{}, err
 	}
 	defer rows.Close()
-	var found []ServiceKey
+	var keys []serviceKeyRow
 	for rows.Next() {
 		k, err := scanServiceKey(rows)
 		if err != nil {
 			return op.List[ServiceKey]{}, err
 		}
-		found = append(found, k.show())
+		keys = append(keys, k)
 	}
-	return op.Listed(tx.Reader, &in.Page, found, func(k ServiceKey) []string {
-		return []string{strconv.FormatInt(k.CreatedAt.UnixMicro(), 10), k.ID}
-	}), rows.Err()
+	page := op.Listed(tx.Reader, &in.Page, keys, func(k serviceKeyRow) []string { return position(k.created, k.id) })
+	return shownAs(page, serviceKeyRow.show), rows.Err()
 }
+
+// RotateServiceKeyInput names a service key and says how long the old secret goes on.
+type RotateServiceKeyInput struct {
+	Key     string `json:"key" doc:"The key's id" example:"svc_01k9v5x0w3m8q6t2c4h7n0r5sz" maxLength:"64"`
+	Overlap string `json:"overlap,omitzero" doc:"How long the old key still works, but never past its own end" enum:"0s,1h,24h,7d" default:"0s" required:"false"`
+}
+
+// RotateServiceKey makes a service key that takes the place of another: the same name, scopes and length of life, and a
+// new secret. The old one works until the overlap is over.
+var RotateServiceKey = &op.Op[RotateServiceKeyInput, NewServiceKey]{
+	Name:    "service_keys.rotate",
+	Route:   "POST /v1/service_keys/{key}/rotate",
+	Summary: "Replace a service key by one with a new secret, which is shown once",
+	Kind:    op.Access,
+	Scope:   op.Instance,
+	Allow:   op.ByOperator,
+	Confirm: op.L1,
+	Target: func(ctx context.Context, r *op.Reader, in RotateServiceKeyInput) (op.Target, error) {
+		return serviceKeyTarget(ctx, r, in.Key)
+	},
+	Fences:  func(_ RotateServiceKeyInput, t op.Target) []op.Fence { return fenceServiceKey(t) },
+	Do:      rotateServiceKey,
+	Example: RotateServiceKeyInput{Key: "svc_01k9v5x0w3m8q6t2c4h7n0r5sz", Overlap: "24h"},
+}
+
+func rotateServiceKey(ctx context.Context, tx *op.Tx, in RotateServiceKeyInput) (NewServiceKey, error) {
+	old, _ := tx.Target().Value.(serviceKeyRow)
+	if old.revoked != 0 || old.expires != 0 && tx.Micros() >= old.expires {
+		return NewServiceKey{}, op.Errorf(op.Conflict, "key_ended", "this key has ended: make a new one")
+	}
+	ends := rotated(in.Overlap, old.expires, tx.Now)
+	if _, err := tx.Exec(ctx, "UPDATE service_keys SET expires_at = $2 WHERE id = $1", old.id, ends); err != nil {
+		return NewServiceKey{}, err
+	}
+	noteEnd(tx, old.expires, ends)
+	return insertServiceKey(ctx, tx, serviceKeyRow{name: old.name, scopes: old.scopes, expires: successorEnd(old.created, old.expires, tx.Now)})
+}
+
+func fenceServiceKey(t op.Target) []op.Fence { return []op.Fence{{Kind: op.FenceServiceKey, ID: t.ID}} }
 
 // RevokeServiceKeyInput names a service key and says why it goes.
 type RevokeServiceKeyInput struct {
@@ -137,16 +193,16 @@ var RevokeServiceKey = &op.Op[RevokeServiceKeyInput, ServiceKey]{
 	Scope:   op.Instance,
 	Allow:   op.ByOperator,
 	Confirm: op.L2,
-	Target:  serviceKeyTarget,
-	Fences: func(_ RevokeServiceKeyInput, t op.Target) []op.Fence {
-		return []op.Fence{{Kind: op.FenceServiceKey, ID: t.ID}}
+	Target: func(ctx context.Context, r *op.Reader, in RevokeServiceKeyInput) (op.Target, error) {
+		return serviceKeyTarget(ctx, r, in.Key)
 	},
+	Fences:  func(_ RevokeServiceKeyInput, t op.Target) []op.Fence { return fenceServiceKey(t) },
 	Do:      revokeServiceKey,
 	Example: RevokeServiceKeyInput{Key: "svc_01k9v5x0w3m8q6t2c4h7n0r5sz", Reason: "replaced"},
 }
 
-func serviceKeyTarget(ctx context.Context, r *op.Reader, in RevokeServiceKeyInput) (op.Target, error) {
-	k, err := scanServiceKey(r.QueryRow(ctx, "SELECT "+serviceKeyColumns+" FROM service_keys WHERE id = $1", in.Key))
+func serviceKeyTarget(ctx context.Context, r *op.Reader, id string) (op.Target, error) {
+	k, err := scanServiceKey(r.QueryRow(ctx, "SELECT "+serviceKeyColumns+" FROM service_keys WHERE id = $1", id))
 	if err != nil {
 		return op.Target{}, err
 	}
@@ -169,21 +225,18 @@ func revokeServiceKey(ctx context.Context, tx *op.Tx, in RevokeServiceKeyInput) 
 
 // serviceKeyRow is a service key as it is stored.
 type serviceKeyRow struct {
-	id, name, prefix, last4, createdBy, reason string
-	created, lastUsed, revoked                 int64
+	id, name, prefix, last4, createdBy, reason, scopes string
+	created, lastUsed, revoked, expires                int64
 }
 
 // scanServiceKey reads the columns of serviceKeyColumns. Without a row it is ErrNotFound.
-func scanServiceKey(row interface{ Scan(...any) error }) (serviceKeyRow, error) {
-	var k serviceKeyRow
-	err := row.Scan(&k.id, &k.name, &k.prefix, &k.last4, &k.created, &k.createdBy, &k.lastUsed, &k.revoked, &k.reason)
-	if errors.Is(err, sql.ErrNoRows) {
-		return k, op.ErrNotFound
-	}
-	return k, err
+func scanServiceKey(from row) (k serviceKeyRow, err error) {
+	err = from.Scan(&k.id, &k.name, &k.prefix, &k.last4, &k.created, &k.createdBy, &k.lastUsed, &k.revoked, &k.reason, &k.scopes, &k.expires)
+	return k, found(err)
 }
 
 func (k serviceKeyRow) show() ServiceKey {
-	return ServiceKey{ID: k.id, Name: k.name, Display: k.prefix + "_..." + k.last4, CreatedAt: timeOf(k.created),
-		CreatedBy: k.createdBy, LastUsedAt: timeOf(k.lastUsed), RevokedAt: timeOf(k.revoked), RevokedReason: k.reason}
+	return ServiceKey{ID: k.id, Name: k.name, Display: k.prefix + "_..." + k.last4, CreatedAt: timeOf(k.created), CreatedBy: k.createdBy,
+		Scopes: strings.Fields(k.scopes), ExpiresAt: timeOf(k.expires), LastUsedAt: timeOf(k.lastUsed), RevokedAt: timeOf(k.revoked),
+		RevokedReason: k.reason}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,12 +14,18 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// Sightings gathers in memory when sessions and service keys were last used and members last active, and writes that in
-// groups. It is lossy by design: what does not fit, and what the database does not take, is forgotten, so that nobody
+// Sightings gathers in memory when sessions, keys, tokens and service keys were last used and members last active, and
+// writes that in groups. It is lossy by design: what does not fit, and what the database does not take, is forgotten, so that nobody
 // waits for it. The zero value is ready; it is safe for concurrent use.
 type Sightings struct {
 	mu   sync.Mutex
-	seen map[sighting]int64 // Unix microseconds
+	seen map[sighting]use
+}
+
+// use is the last use of something, and, of a key, from where and with what.
+type use struct {
+	at             int64 // Unix microseconds
+	address, agent string
 }
 
 // NewSightings makes a gatherer that has seen nothing.
@@ -29,7 +34,7 @@ func NewSightings() *Sightings { return &Sightings{} }
 // sighting is what was seen. Its fields are apart, so no two things share one.
 type sighting struct {
 	what         sightingOf
-	organization string // of a member
+	organization string // of a member, key or token; empty where the call was outside of any
 	id           string
 }
 
@@ -38,45 +43,61 @@ type sightingOf uint8
 const (
 	sessionUsed sightingOf = iota
 	serviceKeyUsed
+	keyUsed
+	tokenUsed
 	memberActive
 )
 
 // maxSightings bounds what is kept in memory between two flushes.
 const maxSightings = 20_000
 
-// Seen notes a call. It is for op.Config.Seen: it does not block and asks nothing of the database.
-func (s *Sightings) Seen(a *op.Actor, _ op.Caller, at time.Time) {
+// Seen notes a call. It is for op.Config.Seen: it does not block and asks nothing of the database. What a key does is
+// not activity of the member whom it acts for.
+func (s *Sightings) Seen(a *op.Actor, c op.Caller, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := use{at: at.UnixMicro()}
 	switch {
 	case a.Credential.ID == "":
 	case a.Kind == op.UserActor:
-		s.note(sighting{what: sessionUsed, id: a.Credential.ID}, at)
+		s.note(sighting{what: sessionUsed, id: a.Credential.ID}, now)
 	case a.Kind == op.ServiceActor:
-		s.note(sighting{what: serviceKeyUsed, id: a.Credential.ID}, at)
+		s.note(sighting{what: serviceKeyUsed, id: a.Credential.ID}, now)
+	case a.Kind == op.TokenActor:
+		s.note(sighting{tokenUsed, a.Principal.Organization, a.Credential.ID}, now)
+	case a.Kind == op.KeyActor:
+		now.address, now.agent = c.Address, c.Agent
+		s.note(sighting{keyUsed, a.Principal.Organization, a.Credential.ID}, now)
 	}
-	if a.Principal.Member != "" {
-		s.note(sighting{memberActive, a.Principal.Organization, a.Principal.Member}, at)
+	if a.Principal.Member != "" && a.Kind == op.UserActor {
+		s.note(sighting{memberActive, a.Principal.Organization, a.Principal.Member}, now)
 	}
 }
 
-func (s *Sightings) note(what sighting, at time.Time) {
+func (s *Sightings) note(what sighting, now use) {
 	if s.seen == nil {
-		s.seen = map[sighting]int64{}
+		s.seen = map[sighting]use{}
 	}
 	last, known := s.seen[what]
 	if !known && len(s.seen) >= maxSightings {
 		return
 	}
-	s.seen[what] = max(last, at.UnixMicro())
+	if now.at >= last.at {
+		s.seen[what] = now
+	}
 }
 
-// updates are the statements that write one kind of sighting each. Their rows are column1 (id), column2 (time) and
-// column3 (organization), as both databases name the columns of VALUES. A time never goes back.
+// updates are the statements that write one kind of sighting each. Their rows are column1 (id), column2 (time), column3
+// (organization), column4 (address) and column5 (agent), as both databases name the columns of VALUES. A time never goes
+// back.
 var updates = [...]string{
 	sessionUsed:    "UPDATE sessions SET last_used_at = v.column2 FROM (VALUES %s) AS v WHERE sessions.id = v.column1 AND last_used_at < v.column2",
 	serviceKeyUsed: "UPDATE service_keys SET last_used_at = v.column2 FROM (VALUES %s) AS v WHERE service_keys.id = v.column1 AND last_used_at < v.column2",
-	memberActive:   "UPDATE members SET last_active_at = v.column2 FROM (VALUES %s) AS v WHERE organization = v.column3 AND members.id = v.column1 AND last_active_at < v.column2",
+	keyUsed: `UPDATE api_keys SET last_used_at = v.column2, last_address = v.column4, last_agent = v.column5 FROM (VALUES %s) AS v
+		WHERE (v.column3 = '' OR organization = v.column3) AND api_keys.id = v.column1 AND last_used_at < v.column2`,
+	tokenUsed: `UPDATE scoped_tokens SET last_used_at = v.column2 FROM (VALUES %s) AS v
+		WHERE (v.column3 = '' OR organization = v.column3) AND scoped_tokens.id = v.column1 AND last_used_at < v.column2`,
+	memberActive: "UPDATE members SET last_active_at = v.column2 FROM (VALUES %s) AS v WHERE organization = v.column3 AND members.id = v.column1 AND last_active_at < v.column2",
 }
 
 // maxRows is how many rows one statement updates.
@@ -100,14 +121,17 @@ func (s *Sightings) Flush(ctx context.Context, db *sqldb.DB) error {
 }
 
 // ordered sorts the sightings, so that two servers that write the same rows wait for each other and do not deadlock.
-func ordered(seen map[sighting]int64) []sighting {
+func ordered(seen map[sighting]use) []sighting {
 	return slices.SortedFunc(maps.Keys(seen), func(a, b sighting) int {
 		return cmp.Or(cmp.Compare(a.what, b.what), cmp.Compare(a.organization, b.organization), cmp.Compare(a.id, b.id))
 	})
 }
 
+// aRow is one row of VALUES: its fields are text but for the time.
+const aRow = "(CAST($%d AS text), CAST($%d AS bigint), CAST($%d AS text), CAST($%d AS text), CAST($%d AS text))"
+
 // write updates the rows of one table that are in the group.
-func write(ctx context.Context, db *sqldb.DB, what sightingOf, group []sighting, seen map[sighting]int64) error {
+func write(ctx context.Context, db *sqldb.DB, what sightingOf, group []sighting, seen map[sighting]use) error {
 	var values []string
 	var args []any
 	for _, g := range group {
@@ -115,8 +139,8 @@ func write(ctx context.Context, db *sqldb.DB, what sightingOf, group []sighting,
 			continue
 		}
 		n := len(args)
-		values = append(values, "(CAST($"+strconv.Itoa(n+1)+" AS text), CAST($"+strconv.Itoa(n+2)+" AS bigint), CAST($"+strconv.Itoa(n+3)+" AS text))")
-		args = append(args, g.id, seen[g], g.organization)
+		values = append(values, fmt.Sprintf(aRow, n+1, n+2, n+3, n+4, n+5))
+		args = append(args, g.id, seen[g].at, g.organization, seen[g].address, seen[g].agent)
 	}
 	if len(values) == 0 {
 		return nil
