@@ -1,20 +1,21 @@
 // Package access answers questions of access from memory: may this person, or whoever sent this credential, do that in
 // this organization? It decides with decide.Decide alone, as the operations do, and forgets what it knows about
 // somebody before a change of their rights is committed (Fence), so no answer outlives a revocation. The operations on
-// top say why somebody may or may not, and who may.
+// top say why somebody may or may not, who may, and what a change would do.
 package access
 
 import (
 	"context"
-	"hash/maphash"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/decide"
-	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -22,41 +23,47 @@ import (
 type Config struct {
 	Charter *charter.Charter
 	Now     func() time.Time // nil: time.Now
-	// Size is about how many entries of each kind are remembered: credentials, memberships, names of users, slugs, and
+	// Size is how many entries of each kind are remembered: sessions, keys and tokens, memberships, slugs, and
 	// credentials that are dead. 0 means 100,000.
 	Size int
-	// Seen is told that somebody asked about a credential, at most once a minute for each; it must not block. Nil: nobody
+	// Seen is told that somebody asked about a credential, about once a minute for each; it must not block. Nil: nobody
 	// is.
 	Seen func(a *op.Actor, c op.Caller, at time.Time)
-	Log  *slog.Logger // nil: slog.Default
+	// Spend counts one request of each of the scoped tokens, and says whether all of them had one left. Nil: nothing is
+	// counted.
+	Spend func(ctx context.Context, tokens []string) (bool, error)
+	Log   *slog.Logger // nil: slog.Default
 }
 
 // Access answers questions. It is safe for concurrent use.
 type Access struct {
-	config  Config
-	service atomic.Pointer[op.Service]
-	fences  fences
-	hooks   hooks
+	config    Config
+	questions map[charter.Permission]*question
+	service   atomic.Pointer[op.Service]
+	fences    fences
+	hooks     hooks
 
-	credentials *cache[secret.Hash, *identity]
-	members     *cache[memberKey, decide.Principal]
-	users       *cache[userKey, string]       // the user's id by that, or by the product's external id
-	slugs       *cache[slugKey, string]       // organization ids; a slug never changes hands
-	dead        *cache[secret.Hash, struct{}] // never valid again
+	sessions *table[hashKey, session]
+	bearers  *table[hashKey, bearer]
+	seats    *table[seatKey, seat]
+	slugs    *table[name, slug]
+	dead     *table[hashKey, dead]
+	plans    *shared[plan]
+	regions  *shared[string]
 }
 
-// The keys of the caches.
-type (
-	memberKey struct{ organization, user string }
-	userKey   struct{ name string }
-	slugKey   struct{ slug string }
-)
+// question is what is asked about a permission, compiled once.
+type question struct {
+	decide.Question
+	types []string // of resources that it is asked about
+	fix   string   // where a denial is explained
+}
 
-// hooks are called at the points of a fill where something may come in between; tests set them.
+// hooks are called at the points of a reading where something may come in between, and to judge it; tests set them.
 type hooks struct {
 	afterTicket func()
 	afterRead   func()
-	beforeKeep  func(*ticket)
+	current     func(*fences, ticket) bool
 }
 
 // New makes an Access. Its Fence is for the configuration of the service, which Attach gives it once that is made.
@@ -70,16 +77,37 @@ func New(c Config) *Access {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Access{
-		config:      c,
-		fences:      fences{seed: maphash.MakeSeed(), dependents: map[op.Fence]map[any]struct{}{}},
-		hooks:       hooks{afterTicket: func() {}, afterRead: func() {}, beforeKeep: func(*ticket) {}},
-		credentials: newCache[secret.Hash, *identity](c.Size),
-		members:     newCache[memberKey, decide.Principal](c.Size),
-		users:       newCache[userKey, string](c.Size),
-		slugs:       newCache[slugKey, string](c.Size),
-		dead:        newCache[secret.Hash, struct{}](c.Size),
+	a := &Access{config: c, questions: compile(c.Charter), fences: newFences(),
+		hooks: hooks{afterTicket: func() {}, afterRead: func() {}, current: (*fences).current}}
+	a.sessions = newTable[hashKey, session](c.Size, a.untie(ofSessions))
+	a.bearers = newTable[hashKey, bearer](c.Size, a.untie(ofBearers))
+	a.seats = newTable[seatKey, seat](c.Size, a.untie(ofSeats))
+	a.slugs = newTable[name, slug](c.Size, func(uint32) {})
+	a.dead = newTable[hashKey, dead](c.Size, func(uint32) {})
+	a.fences.remember[ofSessions], a.fences.remember[ofBearers], a.fences.remember[ofSeats] = a.sessions, a.bearers, a.seats
+	a.plans = newShared(func(id string) plan { return plan{id, c.Charter.Locked(id)} })
+	a.regions = newShared(strings.Clone)
+	a.plans.number("") // number 0 is of whoever is in no organization
+	a.regions.number("")
+	return a
+}
+
+func (a *Access) untie(table uint32) func(record uint32) {
+	return func(record uint32) { a.fences.untie(table, record) }
+}
+
+// compile makes the questions about all permissions of a charter.
+func compile(c *charter.Charter) map[charter.Permission]*question {
+	questions := map[charter.Permission]*question{}
+	for _, info := range c.Permissions() {
+		questions[info.ID] = &question{decide.Ask(c, info.ID, ""), c.ResourceTypes(info.ID), fixOf(info.ID)}
 	}
+	return questions
+}
+
+// fixOf is where a permission is explained.
+func fixOf(p charter.Permission) string {
+	return "/docs/permissions#" + strings.ReplaceAll(string(p), ".", "-")
 }
 
 // Attach gives the service whose data the answers are about. Until then there are none.
@@ -87,16 +115,12 @@ func (a *Access) Attach(s *op.Service) { a.service.Store(s) }
 
 // Reset forgets everything: after an import or a restore, even a dead credential may be alive.
 func (a *Access) Reset() {
-	f := &a.fences
-	f.Lock()
-	defer f.Unlock()
-	for i := range f.counts {
-		f.counts[i].seq++
-	}
-	clear(f.dependents)
-	a.credentials.clear()
-	a.members.clear()
-	a.users.clear()
+	a.fences.Lock()
+	defer a.fences.Unlock()
+	a.fences.clear()
+	a.sessions.clear()
+	a.bearers.clear()
+	a.seats.clear()
 	a.slugs.clear()
 	a.dead.clear()
 }
@@ -107,8 +131,11 @@ var (
 )
 
 // Check answers one question. What is unknown is answered no, with the reason; an error is no answer, and means no.
-func (a *Access) Check(ctx context.Context, q check.Request) (check.Decision, error) {
-	return a.answer(ctx, q, a.config.Now())
+func (a *Access) Check(ctx context.Context, q check.Request) (d check.Decision, err error) {
+	if err := a.answer(ctx, &q, a.config.Now(), &d); err != nil {
+		return check.Decision{}, err
+	}
+	return d, nil
 }
 
 // CheckAll answers questions in their order, all at one moment of the clock, until one is answered for which stop (nil:
@@ -116,64 +143,109 @@ func (a *Access) Check(ctx context.Context, q check.Request) (check.Decision, er
 func (a *Access) CheckAll(ctx context.Context, questions []check.Request, stop func(check.Decision) bool) ([]check.Decision, error) {
 	now := a.config.Now()
 	answers := make([]check.Decision, 0, len(questions))
-	for _, q := range questions {
-		d, err := a.answer(ctx, q, now)
-		if err != nil {
+	for i := range questions {
+		answers = append(answers, check.Decision{})
+		d := &answers[i]
+		if err := a.answer(ctx, &questions[i], now, d); err != nil {
 			return nil, err
 		}
-		if answers = append(answers, d); stop != nil && stop(d) {
+		if stop != nil && stop(*d) {
 			break
 		}
 	}
 	return answers, nil
 }
 
+// party is who asks: in one organization, with what a credential adds.
+type party struct {
+	bearer
+	kind op.ActorKind
+	more *more
+}
+
 // answer resolves subject and organization, from memory where they are known, and decides.
-func (a *Access) answer(ctx context.Context, q check.Request, now time.Time) (check.Decision, error) {
-	c := a.config.Charter
-	if reason := misasked(c, q.Permission, q.Resource.Type); reason != "" {
-		return check.Decision{Reason: reason, Needs: q.Permission}, nil
+func (a *Access) answer(ctx context.Context, q *check.Request, now time.Time, d *check.Decision) error {
+	about, reason := a.asked(q)
+	if reason != "" {
+		refuse(d, reason, q.Permission, about)
+		return nil
 	}
-	user, err := a.subject(ctx, q.Subject, now)
-	if err == errUnknown {
-		return check.Decision{Reason: decide.UnknownSubject, Needs: q.Permission}, nil
+	var p party
+	if err := a.resolve(ctx, q, now, &p); err == errUnknown {
+		refuse(d, decide.UnknownSubject, q.Permission, about)
+		return nil
+	} else if err != nil {
+		return err
 	}
-	if err != nil {
-		return check.Decision{}, err
+	var principal decide.Principal
+	a.principal(&p, q.Address, &principal)
+	ask := about.Question
+	if principal.Limits != "" && q.Resource.Type != check.Organization {
+		ask.Resource = q.Resource.Type + ":" + q.Resource.ID
 	}
-	organization := q.Resource.Organization
-	if q.Resource.Type == check.Organization {
-		organization = q.Resource.ID
+	decided := decide.Decide(&principal, ask, now.UnixMicro())
+	if !decided.Allow {
+		refuse(d, decided.Reason, decided.Needs, about)
+		return nil
 	}
-	principal, err := a.principal(ctx, organization, user)
-	if err != nil {
-		return check.Decision{}, err
+	left, err := a.spend(ctx, p.more)
+	if !left {
+		refuse(d, decide.BudgetSpent, q.Permission, about)
+		return err
 	}
-	return decideOn(&principal, decide.Ask(c, q.Permission, ""), now.UnixMicro()), nil
+	d.Allow, d.Reason = true, decided.Reason
+	a.name(&p, &d.Who)
+	return nil
 }
 
-// decideOn is the decision on a resolved principal. It allocates nothing. The resource is not part of the question: no
-// principal is limited to single ones.
-func decideOn(p *decide.Principal, q decide.Question, now int64) check.Decision {
-	d := decide.Decide(p, q, now)
-	return check.Decision{Allow: d.Allow, Reason: d.Reason, Needs: d.Needs}
+// spend counts a request of a scoped token that has a number of them, and says whether there was one left.
+func (a *Access) spend(ctx context.Context, m *more) (left bool, err error) {
+	if m == nil || len(m.budgets) == 0 || a.config.Spend == nil {
+		return true, nil
+	}
+	if left, err = a.config.Spend(ctx, m.budgets); err != nil {
+		return false, a.unavailable(ctx, err)
+	}
+	return left, nil
 }
 
-// misasked says what is wrong with a question that nobody is allowed: a permission that the charter does not have, or a
-// type of resource that it does not have or not with this permission. Empty: nothing is.
-func misasked(c *charter.Charter, p charter.Permission, resource string) decide.Reason {
-	if _, known := c.Need(p); !known {
-		return decide.UnknownPermission
+// asked finds what a question is about, and says what is wrong with one that nobody is allowed: a permission that the
+// charter does not have, or a type of resource that it does not have or not with this permission.
+func (a *Access) asked(q *check.Request) (*question, decide.Reason) {
+	found, known := a.questions[q.Permission]
+	switch {
+	case !known:
+		return nil, decide.UnknownPermission
+	case q.Resource.Type != check.Organization && !slices.Contains(found.types, q.Resource.Type):
+		return found, decide.UnknownResource
 	}
-	if resource == check.Organization {
-		return ""
+	return found, ""
+}
+
+// refuse makes the answer no. What is asked about may be unknown.
+func refuse(d *check.Decision, why decide.Reason, needs charter.Permission, about *question) {
+	d.Reason, d.Needs, d.FixURL = why, needs, "/docs/permissions"
+	switch {
+	case why == decide.OutOfScope:
+		d.FixURL = "/docs/keys#scopes"
+	case about != nil:
+		d.FixURL = about.fix
 	}
-	for _, listed := range c.Resources[resource] {
-		if listed == p {
-			return ""
-		}
+}
+
+// principal is what Decide looks at. It has no names: nothing is decided by them.
+func (a *Access) principal(p *party, address string, to *decide.Principal) {
+	to.Holds, to.Beyond, to.Locked = p.holds, p.beyond, a.plans.at(p.plan).locked
+	to.Standing, to.EndsAt, to.Closed = p.standing, p.endsAt, p.closed
+	if p.more != nil {
+		to.Limits, to.Elsewhere = p.more.limits, !directory.Allows(p.more.networks, address)
 	}
-	return decide.UnknownResource
+}
+
+// name says who the subject of an answer is.
+func (a *Access) name(p *party, w *check.Who) {
+	w.Kind, w.Region, w.Plan = string(p.kind), *a.regions.at(p.region), a.plans.at(p.plan).id
+	w.User, w.Member, w.Organization, w.Role, w.Credential = p.user, p.member, p.organization, p.role, p.credential
 }
 
 // unavailable tells of an error that is not the asker's: it is logged whole, and never answered yes.

@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -29,18 +30,23 @@ type Explanation struct {
 	Permission charter.Permission `json:"permission" doc:"What was asked about" example:"billing.manage"`
 	Resource   string             `json:"resource,omitempty" doc:"On what, if on something single" example:"workflow:wf_1"`
 	Needs      charter.Permission `json:"needs,omitempty" doc:"What is missing" example:"billing.manage"`
-	Role       string             `json:"role,omitempty" doc:"Their role" example:"editor"`
+	Role       string             `json:"role,omitempty" doc:"Their role, or that of whoever is behind the key or token" example:"editor"`
 	GrantedBy  string             `json:"granted_by,omitempty" doc:"Where the role has the permission from, or who has it" example:"editor lacks billing.manage: held by owner"`
+	Steps      []Step             `json:"steps" doc:"Everything that decides, in this order: the answer is yes where each of them holds"`
 	Holders    []op.Holder        `json:"holders,omitempty" doc:"Up to five active members who may; only for those who may see members"`
 	FixURL     string             `json:"fix_url,omitempty" doc:"Where to read on, or to mend it" example:"/docs/permissions#billing-manage"`
 }
 
-// ExplainedSubject is the person that an explanation is about.
+// ExplainedSubject is the person, key or token that an explanation is about.
 type ExplainedSubject struct {
-	Member string `json:"member" doc:"The member's id" example:"mem_01k..."`
-	User   string `json:"user" doc:"The user's id" example:"usr_01k..."`
-	Name   string `json:"name,omitempty" doc:"The person's name" example:"Zoe"`
-	Email  string `json:"email" doc:"The person's e-mail address" example:"zoe@acme.test"`
+	Kind       string `json:"kind" doc:"What it is" enum:"user,key,token"`
+	Credential string `json:"credential,omitempty" doc:"The id of the key or token" example:"key_01k..."`
+	Member     string `json:"member,omitempty" doc:"The member's id: of the person, or of whoever the key or token acts for" example:"mem_01k..."`
+	User       string `json:"user,omitempty" doc:"The user's id" example:"usr_01k..."`
+	Name       string `json:"name,omitempty" doc:"The name of the person, key or token" example:"Zoe"`
+	Email      string `json:"email,omitempty" doc:"The person's e-mail address" example:"zoe@acme.test"`
+
+	hash secret.Hash // of a key or token
 }
 
 func (s ExplainedSubject) label() string { return cmp.Or(s.Name, s.Email) }
@@ -48,7 +54,7 @@ func (s ExplainedSubject) label() string { return cmp.Or(s.Name, s.Email) }
 // ExplainInput asks whether somebody may do something, and why.
 type ExplainInput struct {
 	op.InOrganization
-	Subject    string             `json:"subject,omitzero" doc:"Who: a member's id, a user's id, the product's external id or an e-mail address; left out: yourself" maxLength:"320" cli:"arg" example:"zoe@acme.test"`
+	Subject    string             `json:"subject,omitzero" doc:"Who: a member's id, a user's id, the product's external id, an e-mail address, or the id of a key or scoped token; left out: yourself" maxLength:"320" cli:"arg" example:"zoe@acme.test"`
 	Permission charter.Permission `json:"permission" doc:"What" maxLength:"81" cli:"arg" example:"billing.manage"`
 	Resource   string             `json:"resource,omitzero" doc:"On what: type and id; left out: the organization as a whole" maxLength:"200" example:"workflow:wf_1"`
 }
@@ -61,7 +67,8 @@ func (in ExplainInput) Validate() []op.FieldError {
 	return nil
 }
 
-// Explain says why somebody may do something, or why not. Everybody may ask about themselves.
+// Explain says why somebody may do something, or why not. Everybody may ask about themselves; about somebody else's key
+// or token, only who may inspect keys.
 var Explain = &op.Op[ExplainInput, Explanation]{
 	Name:    "access.explain",
 	Route:   "GET /v1/organizations/{organization}/access/explain",
@@ -72,9 +79,36 @@ var Explain = &op.Op[ExplainInput, Explanation]{
 	Example: ExplainInput{InOrganization: op.InOrganization{Organization: "acme"}, Subject: "zoe@acme.test", Permission: "billing.manage"},
 }
 
-// explainTarget finds the person who is asked about among those who are, or were, members.
+// explainTarget finds whom is asked about. Whoever asks about nobody asks about what they ask with.
 func explainTarget(ctx context.Context, r *op.Reader, in ExplainInput) (op.Target, error) {
-	column, value := "m.user_id", cmp.Or(in.Subject, r.Actor.User)
+	value := in.Subject
+	if value == "" {
+		value = r.Actor.ID
+	}
+	switch {
+	case strings.HasPrefix(value, "key_"):
+		return credentialTarget(ctx, r, op.KeyActor, value, `SELECT name, hash, CASE WHEN kind = 'personal' THEN creator ELSE '' END
+			FROM api_keys WHERE organization = $1 AND id = $2`)
+	case strings.HasPrefix(value, "tok_"):
+		return credentialTarget(ctx, r, op.TokenActor, value, "SELECT name, hash, creator FROM scoped_tokens WHERE organization = $1 AND id = $2")
+	}
+	return memberTarget(ctx, r, value)
+}
+
+func credentialTarget(ctx context.Context, r *op.Reader, kind op.ActorKind, id, query string) (op.Target, error) {
+	s := ExplainedSubject{Kind: string(kind), Credential: id}
+	var hash []byte
+	err := r.QueryRow(ctx, query, r.Organization(), id).Scan(&s.Name, &hash, &s.User)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && len(hash) != len(s.hash) {
+		return op.Target{}, op.ErrNotFound
+	}
+	copy(s.hash[:], hash)
+	return op.Target{Organization: r.Organization(), Type: s.Kind, ID: id, Name: s.Name, User: s.User, Value: s}, err
+}
+
+// memberTarget finds somebody among those who are, or were, members.
+func memberTarget(ctx context.Context, r *op.Reader, value string) (op.Target, error) {
+	column := "m.user_id"
 	switch {
 	case strings.HasPrefix(value, "mem_"):
 		column = "m.id"
@@ -87,7 +121,7 @@ func explainTarget(ctx context.Context, r *op.Reader, in ExplainInput) (op.Targe
 	default:
 		column = "u.external_id"
 	}
-	var s ExplainedSubject
+	s := ExplainedSubject{Kind: string(op.UserActor)}
 	err := r.QueryRow(ctx, `SELECT m.id, m.user_id, u.name, u.email FROM members m JOIN users u ON u.id = m.user_id
 		WHERE m.organization = $1 AND `+column+` = $2
 		ORDER BY CASE m.status WHEN 'removed' THEN 1 ELSE 0 END, m.joined_at DESC LIMIT 1`, r.Organization(), value).
@@ -103,23 +137,58 @@ func explain(ctx context.Context, tx *op.Tx, in ExplainInput) (Explanation, erro
 		return Explanation{}, err
 	}
 	subject, _ := tx.Target().Value.(ExplainedSubject)
-	p, err := directory.PrincipalOf(ctx, tx.Reader, tx.Organization(), subject.User)
-	if err != nil {
+	if err := mayExplain(ctx, tx, subject); err != nil {
 		return Explanation{}, err
 	}
-	e := Explanation{Subject: subject, Permission: in.Permission, Resource: in.Resource, Role: string(p.Role)}
-	e.decide(tx.Charter, &p, tx.Micros())
-	if e.Role != "" {
-		// The only error is a name that is unknown, and both are known.
-		e.GrantedBy, _ = tx.Charter.Explain(p.Role, in.Permission)
+	e := Explanation{Subject: subject, Permission: in.Permission, Resource: in.Resource}
+	about, err := e.load(ctx, tx.Reader)
+	if err != nil {
+		return e, err
 	}
+	e.decide(tx.Charter, about, tx.Micros())
+	e.Role, e.GrantedBy = string(about.Principal.Role), about.granted(tx.Charter, in.Permission)
+	e.Steps = about.steps(tx.Charter, in, tx.Micros())
 	if !e.Allow && (tx.Actor.Kind == op.ServiceActor || tx.May("members.view").Allow) {
 		if e.Holders, err = directory.Holders(ctx, tx.Reader, in.Permission); err != nil {
-			return Explanation{}, err
+			return e, err
 		}
 	}
-	e.Text = e.text(tx.Charter, &p)
+	e.Text = e.text(about)
 	return e, nil
+}
+
+// mayExplain refuses questions about other people's keys and tokens by those who may not look at them.
+func mayExplain(ctx context.Context, tx *op.Tx, s ExplainedSubject) error {
+	own := s.User != "" && s.User == tx.Actor.User || s.Credential == tx.Actor.ID
+	if s.Credential == "" || own || tx.Actor.Kind == op.ServiceActor {
+		return nil
+	}
+	return tx.Demand(ctx, "keys.inspect")
+}
+
+// load reads what the subject is now. Of a person it is the membership, in the form that a key has.
+func (e *Explanation) load(ctx context.Context, r *op.Reader) (*explained, error) {
+	s := &e.Subject
+	var about explained
+	var err error
+	if s.Credential == "" {
+		about.Principal, about.place, err = principalIn(ctx, r, r.Organization(), s.User)
+	} else {
+		kind := credential.KeyKind
+		if s.Kind == string(op.TokenActor) {
+			kind = credential.TokenKind
+		}
+		if about.Bearer, err = directory.LoadBearer(ctx, r, s.hash, kind, false); errors.Is(err, op.ErrUnauthenticated) {
+			about.Dead, err = true, nil // of an earlier life of the data
+		}
+		about.place = place{about.Plan, about.Region}
+		s.User, s.Email, s.Member = about.User, about.Email, about.Principal.Member
+	}
+	if err == nil {
+		about.role, err = roleOf(ctx, r, string(about.Principal.Role))
+	}
+	about.subject = *s
+	return &about, err
 }
 
 // known refuses a permission that nobody has heard of. One of Guildhall's own that this charter leaves out is known, and
@@ -138,59 +207,28 @@ func known(c *charter.Charter, p charter.Permission) error {
 	return op.InvalidField("permission", "unknown", "there is no permission %q", p)
 }
 
-// decide answers as a check does.
-func (e *Explanation) decide(c *charter.Charter, p *decide.Principal, now int64) {
+// decide answers as a check does, of a request from where the credential is for.
+func (e *Explanation) decide(c *charter.Charter, about *explained, now int64) {
 	kind := check.Organization
 	if e.Resource != "" {
 		kind, _, _ = strings.Cut(e.Resource, ":")
 	}
-	d := check.Decision{Reason: misasked(c, e.Permission, kind), Needs: e.Permission}
-	if d.Reason == "" {
-		d = decideOn(p, decide.Ask(c, e.Permission, e.Resource), now)
+	_, has := c.Need(e.Permission)
+	d := decide.Decision{Needs: e.Permission}
+	switch {
+	case !has:
+		d.Reason = decide.UnknownPermission
+	case kind != check.Organization && !slices.Contains(c.ResourceTypes(e.Permission), kind):
+		d.Reason = decide.UnknownResource
+	case about.Dead:
+		d.Reason = decide.UnknownSubject
+	default:
+		d = decide.Decide(&about.Principal, decide.Ask(c, e.Permission, e.Resource), now)
 	}
 	e.Allow, e.Reason, e.Needs = d.Allow, d.Reason, d.Needs
 	if !d.Allow {
-		e.FixURL = "/docs/permissions#" + strings.ReplaceAll(string(e.Permission), ".", "-")
+		var no check.Decision
+		refuse(&no, d.Reason, d.Needs, &question{fix: fixOf(e.Permission)})
+		e.FixURL = no.FixURL
 	}
-}
-
-// text is the answer in one line.
-func (e *Explanation) text(c *charter.Charter, p *decide.Principal) string {
-	title := string(p.Role)
-	if role, ok := c.Role(p.Role); ok {
-		title = role.Title
-	}
-	if e.Allow {
-		return fmt.Sprintf("yes: role %s holds %s", title, e.Permission)
-	}
-	why := "no: " + e.because(title, p.EndsAt)
-	names := make([]string, len(e.Holders))
-	for i, h := range e.Holders {
-		names[i] = h.Name
-	}
-	if len(names) == 0 {
-		return why
-	}
-	return why + " · held by: " + strings.Join(names, ", ")
-}
-
-func (e *Explanation) because(title string, endsAt int64) string {
-	switch e.Reason {
-	case decide.NoPermission:
-		return fmt.Sprintf("role %s lacks %s", title, e.Needs)
-	case decide.NotMember:
-		return "not a member any more"
-	case decide.IsSuspended:
-		return "the membership is suspended"
-	case decide.HasEnded:
-		return "the membership ended at " + time.UnixMicro(endsAt).UTC().Format("2006-01-02 15:04 UTC")
-	case decide.OrganizationGone:
-		return "the organization is scheduled for deletion"
-	case decide.UnknownPermission:
-		return fmt.Sprintf("this product has no permission %s", e.Permission)
-	case decide.UnknownResource:
-		kind, _, _ := strings.Cut(e.Resource, ":")
-		return fmt.Sprintf("%s is not asked about a single %s", e.Permission, kind)
-	}
-	return string(e.Reason)
 }

@@ -5,78 +5,87 @@ import (
 	"hash/maphash"
 	"sync"
 
-	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
 
-// stripes count the fences. Principals that share a stripe only cost each other a fill that is not kept.
+// stripes count the fences. Principals that share a stripe only cost each other a reading that is not remembered.
 const stripes = 4096
 
-// fences says which principals are being changed, and which entries die with each of them. A change fences its
-// principals after it has taken its locks and before it commits: their entries go, no reading that began before or in
-// between is kept, and until the release every question about them reads the database. So there is nothing to swap at
-// the commit, and nothing that can fail between the commit and the answer.
+// fences says which principals are being changed, and which records die with each of them. A change fences its
+// principals after it has taken its locks and before it commits: their records go, no reading that began before or in
+// between is remembered, and until the release every question about them reads the database. So there is nothing to swap
+// at the commit, and nothing that can fail between the commit and the answer. Its lock is that of everything written to
+// the tables.
 type fences struct {
 	sync.Mutex
-	seed   maphash.Seed
-	counts [stripes]struct {
-		seq  uint64 // fences so far
-		held int    // fences not yet released
+	seed     maphash.Seed
+	number   uint64 // counts the releases
+	reset    uint64 // the number of the last Reset
+	stripes  [stripes]stripe
+	links    []link            // the first one stands for none
+	unused   uint32            // the first of the links that are free, chained by next
+	first    map[uint64]uint32 // the first link of a principal, by its hash
+	remember [tables]interface {
+		link(record uint32) *uint32
+		remove(record uint32)
 	}
-	dependents map[op.Fence]map[any]struct{} // the keys of the entries, by their types
 }
 
-// ticket is taken before the first reading of what can change, and shown when the result is to be remembered.
+type stripe struct {
+	held     int    // fences not yet released
+	released uint64 // the number of the last release
+}
+
+// The tables whose records die with principals.
+const (
+	ofSessions = iota
+	ofBearers
+	ofSeats
+	tables
+)
+
+// link ties a record to a principal: it is in the chain of the principal's links, and in that of the record's.
+type link struct {
+	principal      uint64
+	table          uint32
+	record         uint32
+	next, previous uint32 // of the same principal
+	also           uint32 // the record's next one
+}
+
+// ticket is taken before a reading, and shown when the result is to be remembered.
 type ticket struct {
-	scopes scopes
-	seq    [2]uint64
-	open   bool // nobody was changing the principals
+	number uint64
+	about  []op.Fence // the principals that the result dies with
 }
 
-func (f *fences) stripe(p op.Fence) uint64 { return maphash.Comparable(f.seed, p) % stripes }
+func newFences() fences {
+	return fences{seed: maphash.MakeSeed(), links: make([]link, 1), first: map[uint64]uint32{}}
+}
 
-// ticket begins a reading about the principals.
-func (f *fences) ticket(about scopes) ticket {
+func (f *fences) hash(p op.Fence) uint64 { return maphash.Comparable(f.seed, p) }
+
+func (f *fences) stripe(p op.Fence) *stripe { return &f.stripes[f.hash(p)%stripes] }
+
+// ticket begins a reading.
+func (f *fences) ticket() ticket {
 	f.Lock()
 	defer f.Unlock()
-	t := ticket{scopes: about, open: true}
-	for i, p := range about {
-		count := &f.counts[f.stripe(p)]
-		t.seq[i] = count.seq
-		t.open = t.open && count.held == 0
-	}
-	return t
+	return ticket{number: f.number}
 }
 
-// current reports whether nobody has fenced the principals since the ticket was taken, nor when it was. The caller
-// holds the lock.
+// current reports whether nobody is changing one of the principals, or has since the ticket was taken. A change that was
+// under way then has been released since, or is still under way. The caller holds the lock.
 func (f *fences) current(t ticket) bool {
-	for i, p := range t.scopes {
-		if f.counts[f.stripe(p)].seq != t.seq[i] {
+	if f.reset > t.number {
+		return false
+	}
+	for _, p := range t.about {
+		if s := f.stripe(p); s.held > 0 || s.released > t.number {
 			return false
 		}
 	}
-	return t.open
-}
-
-// note says that the entry under a key dies with the principals. The caller holds the lock.
-func (f *fences) note(key any, about scopes) {
-	for _, p := range about {
-		if f.dependents[p] == nil {
-			f.dependents[p] = map[any]struct{}{}
-		}
-		f.dependents[p][key] = struct{}{}
-	}
-}
-
-// forget says that the entry under a key is gone. The caller holds the lock.
-func (f *fences) forget(key any, about scopes) {
-	for _, p := range about {
-		delete(f.dependents[p], key)
-		if len(f.dependents[p]) == 0 {
-			delete(f.dependents, p)
-		}
-	}
+	return true
 }
 
 // Fence drops what is remembered about the principals, and keeps anything new about them from being remembered until
@@ -85,48 +94,100 @@ func (a *Access) Fence(_ context.Context, principals []op.Fence) (release func()
 	f := &a.fences
 	f.Lock()
 	defer f.Unlock()
-	held := make([]uint64, len(principals))
+	held := make([]*stripe, len(principals))
 	for i, p := range principals {
 		held[i] = f.stripe(p)
-		f.counts[held[i]].seq++
-		f.counts[held[i]].held++
-		for key := range f.dependents[p] {
-			a.drop(key)
+		held[i].held++
+		for at := f.first[f.hash(p)]; at != 0; at = f.first[f.hash(p)] {
+			f.drop(f.links[at].table, f.links[at].record)
 		}
 	}
 	return sync.OnceFunc(func() { f.release(held) }), nil
 }
 
-func (f *fences) release(held []uint64) {
+func (f *fences) release(held []*stripe) {
 	f.Lock()
 	defer f.Unlock()
-	for _, stripe := range held {
-		f.counts[stripe].held--
+	f.number++
+	for _, s := range held {
+		s.held--
+		s.released = f.number
 	}
 }
 
-// drop removes an entry by its key, whatever its type. The caller holds the lock of the fences.
-func (a *Access) drop(key any) {
-	var about scopes
-	switch k := key.(type) {
-	case secret.Hash:
-		about, _ = a.credentials.remove(k)
-	case memberKey:
-		about, _ = a.members.remove(k)
-	case userKey:
-		about, _ = a.users.remove(k)
-	}
-	a.fences.forget(key, about)
+// drop forgets a record. The caller holds the lock.
+func (f *fences) drop(table, record uint32) {
+	f.untie(table, record)
+	f.remember[table].remove(record)
 }
 
-// keep remembers what was read since the ticket was taken, unless its principals were fenced in the meantime.
-func keep[K comparable, V any](a *Access, c *cache[K, V], t ticket, k K, v V) {
-	a.hooks.beforeKeep(&t)
+// tie says that a record dies with the principals. The caller holds the lock.
+func (f *fences) tie(table, record uint32, about []op.Fence) {
+	last := uint32(0)
+	for _, p := range about {
+		at, hash := f.vacant(), f.hash(p)
+		l := link{principal: hash, table: table, record: record, next: f.first[hash], also: last}
+		if l.next != 0 {
+			f.links[l.next].previous = at
+		}
+		f.links[at], f.first[hash], last = l, at, at
+	}
+	*f.remember[table].link(record) = last
+}
+
+// untie takes a record's links away. The caller holds the lock.
+func (f *fences) untie(table, record uint32) {
+	for at := *f.remember[table].link(record); at != 0; {
+		l := f.links[at]
+		switch {
+		case l.previous != 0:
+			f.links[l.previous].next = l.next
+		case l.next != 0:
+			f.first[l.principal] = l.next
+		default:
+			delete(f.first, l.principal)
+		}
+		if l.next != 0 {
+			f.links[l.next].previous = l.previous
+		}
+		f.links[at], f.unused = link{next: f.unused}, at
+		at = l.also
+	}
+}
+
+// vacant gives a link that is free.
+func (f *fences) vacant() uint32 {
+	if at := f.unused; at != 0 {
+		f.unused = f.links[at].next
+		return at
+	}
+	f.links = append(f.links, link{})
+	return uint32(len(f.links) - 1)
+}
+
+// clear forgets all links. The caller holds the lock.
+func (f *fences) clear() {
+	f.number++
+	f.reset = f.number
+	f.links, f.unused = f.links[:1], 0
+	clear(f.first)
+}
+
+// keep remembers what was read since the ticket was taken, unless its principals were changed in the meantime. The table
+// is one of those whose records die with principals.
+func keep[K keyWords, V any](a *Access, which uint32, in *table[K, V], k K, v *V, m *more, t ticket) {
 	a.fences.Lock()
 	defer a.fences.Unlock()
-	if !a.fences.current(t) {
-		return
+	if a.hooks.current(&a.fences, t) {
+		a.fences.tie(which, in.put(k, v, m), t.about)
 	}
-	c.put(k, entry[V]{v, t.scopes}, func(gone K, about scopes) { a.fences.forget(gone, about) })
-	a.fences.note(k, t.scopes)
+}
+
+// keepForGood remembers what no change can make untrue, but a Reset.
+func keepForGood[K keyWords, V any](a *Access, in *table[K, V], k K, v *V, t ticket) {
+	a.fences.Lock()
+	defer a.fences.Unlock()
+	if a.fences.current(t) {
+		in.put(k, v, nil)
+	}
 }

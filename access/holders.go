@@ -3,6 +3,7 @@ package access
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"strconv"
 	"strings"
 
@@ -53,16 +54,15 @@ func holders(ctx context.Context, tx *op.Tx, in HoldersInput) (op.List[Holder], 
 
 // holdersAfter reads one page. The roles narrow the search; who holds it is decided as everywhere.
 func holdersAfter(ctx context.Context, r *op.Reader, in HoldersInput) ([]Holder, error) {
-	args := []any{r.Organization(), r.Micros(), in.Size() + 1}
-	var roles []string
-	for _, role := range r.Charter.Roles() {
-		if r.Charter.Can(role, in.Permission) {
-			args = append(args, string(role.ID))
-			roles = append(roles, "$"+strconv.Itoa(len(args)))
-		}
+	roles, err := rolesHolding(ctx, r, in.Permission)
+	if err != nil || len(roles) == 0 {
+		return nil, err
 	}
-	if len(roles) == 0 {
-		return nil, nil
+	args := []any{r.Organization(), r.Micros(), in.Size() + 1}
+	marks := make([]string, len(roles))
+	for i, role := range roles {
+		args = append(args, role)
+		marks[i] = "$" + strconv.Itoa(len(args))
 	}
 	after := ""
 	if position := in.After(); len(position) == 2 {
@@ -70,30 +70,47 @@ func holdersAfter(ctx context.Context, r *op.Reader, in HoldersInput) ([]Holder,
 		name, id := "$"+strconv.Itoa(len(args)-1), "$"+strconv.Itoa(len(args))
 		after = " AND (m.sort_name > " + name + " OR m.sort_name = " + name + " AND m.id > " + id + ")"
 	}
-	rows, err := r.Query(ctx, `SELECT m.id, m.user_id, u.name, u.email, m.role, m.ends_at, m.sort_name, o.state
+	rows, err := r.Query(ctx, `SELECT m.id, m.user_id, u.name, u.email, m.role, COALESCE(cr.title, ''), m.ends_at, m.sort_name,
+			o.state, o.plan, COALESCE(cr.permissions, '')
 		FROM members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.organization
+		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		WHERE m.organization = $1 AND m.status = 'active' AND (m.ends_at = 0 OR m.ends_at > $2)
-		AND m.role IN (`+strings.Join(roles, ", ")+`)`+after+` ORDER BY m.sort_name, m.id LIMIT $3`, args...)
+		AND m.role IN (`+strings.Join(marks, ", ")+`)`+after+` ORDER BY m.sort_name, m.id LIMIT $3`, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	question := decide.Ask(r.Charter, in.Permission, "")
-	var found []Holder
+	return scanHolders(r, rows, decide.Ask(r.Charter, in.Permission, ""))
+}
+
+// scanHolders gives those of the rows who may.
+func scanHolders(r *op.Reader, rows *sql.Rows, question decide.Question) (found []Holder, err error) {
 	for rows.Next() {
 		var h Holder
 		p := decide.Principal{Standing: decide.Active}
-		var state string
-		if err := rows.Scan(&h.Member, &h.User, &h.Name, &h.Email, &h.Role, &p.EndsAt, &h.sortName, &state); err != nil {
+		var state, plan, permissions string
+		if err := rows.Scan(&h.Member, &h.User, &h.Name, &h.Email, &h.Role, &h.RoleTitle, &p.EndsAt, &h.sortName, &state, &plan, &permissions); err != nil {
 			return nil, err
 		}
-		h.Name, p.Closed = cmp.Or(h.Name, h.Email), state != "active"
+		h.Name, p.Closed, p.Locked = cmp.Or(h.Name, h.Email), state != "active", r.Charter.Locked(plan)
 		if role, ok := r.Charter.Role(charter.RoleID(h.Role)); ok {
 			p.Holds, h.RoleTitle = role.Holds, role.Title
+		} else {
+			p.Holds = setOf(r.Charter, permissions)
 		}
-		if decideOn(&p, question, r.Micros()).Allow {
+		if decide.Decide(&p, question, r.Micros()).Allow {
 			found = append(found, h)
 		}
 	}
 	return found, rows.Err()
+}
+
+// setOf reads permissions as the tables keep them, with spaces between.
+func setOf(c *charter.Charter, permissions string) charter.Set {
+	var ids []charter.Permission
+	for one := range strings.FieldsSeq(permissions) {
+		ids = append(ids, charter.Permission(one))
+	}
+	set, _ := c.SetOf(ids)
+	return set
 }

@@ -1,0 +1,260 @@
+package access
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/guildhall/guildhall/check"
+	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/op"
+)
+
+// begin takes a ticket for a reading.
+func (a *Access) begin() ticket {
+	t := a.fences.ticket()
+	a.hooks.afterTicket()
+	return t
+}
+
+// read runs fn on a snapshot of its own. An error is errNoDatabase, or that there is no such thing.
+func (a *Access) read(ctx context.Context, fn func(r *op.Reader) error) error {
+	s := a.service.Load()
+	if s == nil {
+		return errNotReady
+	}
+	err := s.Snapshot(ctx, fn)
+	if err == nil || errors.Is(err, sql.ErrNoRows) || errors.Is(err, op.ErrNotFound) || errors.Is(err, op.ErrUnauthenticated) {
+		return err
+	}
+	return a.unavailable(ctx, err)
+}
+
+// readSeat reads what a user is in an organization, and remembers it.
+func (a *Access) readSeat(ctx context.Context, key seatKey, named, user string, s *seat) error {
+	organization, known, err := a.organization(ctx, named)
+	if err != nil {
+		return err
+	}
+	t := a.begin()
+	var p decide.Principal
+	var where place
+	err = a.read(ctx, func(r *op.Reader) (err error) {
+		p, where, err = principalIn(ctx, r, organization, user)
+		return err
+	})
+	if errors.Is(err, op.ErrNotFound) {
+		return errUnknown
+	}
+	if err != nil {
+		return err
+	}
+	a.hooks.afterRead()
+	if err := a.fill(ctx, s, &p, where); err != nil || !known { // a slug that nobody has may be given to somebody
+		return err
+	}
+	t.about = []op.Fence{{Kind: op.FenceUser, ID: p.User}, {Kind: op.FenceOrganization, ID: organization}}
+	keep(a, ofSeats, a.seats, key, s, nil, t)
+	return nil
+}
+
+// organization gives the id of an organization that is named by id or slug. Of a slug that nobody has it is empty, and
+// not known.
+func (a *Access) organization(ctx context.Context, named string) (organization string, known bool, err error) {
+	if named == "" || id.Valid("org", named) {
+		return named, true, nil
+	}
+	var s slug
+	err = a.slug(ctx, named, &s)
+	return s.organization.String(), !s.organization.Empty(), err
+}
+
+// place is what answers say of an organization.
+type place struct{ plan, region string }
+
+// principalIn reads what a user is in an organization.
+func principalIn(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, where place, err error) {
+	if p, err = directory.PrincipalOf(ctx, r, organization, user); err != nil || p.Organization == "" {
+		return p, where, err
+	}
+	err = r.QueryRow(ctx, "SELECT plan, region FROM organizations WHERE id = $1", p.Organization).Scan(&where.plan, &where.region)
+	return p, where, err
+}
+
+// fill makes the seat of a principal.
+func (a *Access) fill(ctx context.Context, s *seat, p *decide.Principal, where place) error {
+	plan, err := a.plans.number(where.plan)
+	if err != nil {
+		return a.unavailable(ctx, err)
+	}
+	region, err := a.regions.number(where.region)
+	if err != nil {
+		return a.unavailable(ctx, err)
+	}
+	*s = seat{holds: p.Holds, beyond: p.Beyond, endsAt: p.EndsAt, standing: p.Standing, closed: p.Closed, plan: plan, region: region,
+		user: check.MakeID(p.User), member: check.MakeID(p.Member), organization: check.MakeID(p.Organization), role: check.MakeID(string(p.Role))}
+	return nil
+}
+
+// readBearer reads a key or token with whoever stands behind it, in one statement, and remembers it. One that is unknown
+// or dead never becomes valid again.
+func (a *Access) readBearer(ctx context.Context, c presented, now int64, b *bearer) (*more, error) {
+	if a.unknown(&c) {
+		return nil, errUnknown
+	}
+	t := a.begin()
+	var read directory.Bearer
+	err := a.read(ctx, func(r *op.Reader) (err error) {
+		read, err = directory.LoadBearer(ctx, r, c.hash, c.kind, false)
+		return err
+	})
+	a.hooks.afterRead()
+	if errors.Is(err, op.ErrUnauthenticated) || err == nil && read.Dead {
+		life := life{used: read.LastUsed, idle: read.Idle}
+		if read.Idle == 0 || life.lapsed(now) {
+			keepForGood(a, a.dead, c.key, &dead{}, t)
+		}
+		return nil, errUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	*b = bearer{life: life{used: read.LastUsed, expires: read.ExpiresAt, idle: read.Idle}, credential: check.MakeID(read.ID),
+		token: read.Kind == op.TokenActor}
+	if err := a.fill(ctx, &b.seat, &read.Principal, place{read.Plan, read.Region}); err != nil {
+		return nil, err
+	}
+	b.organization = check.MakeID(read.Organization)
+	m := moreOf(&read)
+	t.about = aboutBearer(&read)
+	keep(a, ofBearers, a.bearers, c.key, b, m, t)
+	return m, nil
+}
+
+// moreOf is what a key or token has that few have; nil for nothing.
+func moreOf(b *directory.Bearer) *more {
+	if b.Principal.Limits == "" && b.Networks == "" && len(b.Budgets) == 0 {
+		return nil
+	}
+	return &more{limits: b.Principal.Limits, networks: b.Networks, budgets: b.Budgets}
+}
+
+// aboutBearer are the principals that a key or token dies with: itself, its root, the person behind it, and the
+// organization.
+func aboutBearer(b *directory.Bearer) []op.Fence {
+	about := []op.Fence{b.Root, {Kind: op.FenceOrganization, ID: b.Organization}}
+	if b.Kind == op.TokenActor {
+		about = append(about, op.Fence{Kind: op.FenceToken, ID: b.ID})
+	}
+	if b.User != "" {
+		about = append(about, op.Fence{Kind: op.FenceUser, ID: b.User})
+	}
+	return about
+}
+
+// readSession reads a session or service key, and remembers it. One that is unknown or ended never becomes valid again.
+func (a *Access) readSession(ctx context.Context, c presented, now int64, s *session) (*more, error) {
+	if a.unknown(&c) {
+		return nil, errUnknown
+	}
+	t := a.begin()
+	var ended int64
+	var m *more
+	var read session // a copy, so that s stays on the stack of whoever has nothing to read
+	err := a.read(ctx, func(r *op.Reader) (err error) {
+		if c.kind == credential.ServiceKeyKind {
+			m, ended, err = scanServiceKey(ctx, r, c.hash, &read)
+			return err
+		}
+		ended, err = scanSession(ctx, r, c.hash, &read)
+		return err
+	})
+	a.hooks.afterRead()
+	*s = read
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (ended != 0 || s.lapsed(now)) {
+		keepForGood(a, a.dead, c.key, &dead{}, t)
+		return nil, errUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.about = []op.Fence{{Kind: op.FenceServiceKey, ID: s.id.String()}}
+	if !s.service {
+		t.about = []op.Fence{{Kind: op.FenceSession, ID: s.id.String()}, {Kind: op.FenceUser, ID: s.user.String()}}
+	}
+	keep(a, ofSessions, a.sessions, c.key, s, m, t)
+	return m, nil
+}
+
+// lapsed reports whether the credential expired, or is idle for so much longer than it may be that no use of it can be
+// waiting to be written.
+func (l *life) lapsed(now int64) bool {
+	return l.expired(now) || l.idled(now-time.Hour.Microseconds())
+}
+
+func scanSession(ctx context.Context, r *op.Reader, hash secret.Hash, s *session) (ended int64, err error) {
+	var found, user string
+	err = r.QueryRow(ctx, `SELECT s.id, s.user_id, s.expires_at, s.idle_limit, s.last_used_at, s.ended_at FROM sessions s
+		JOIN instance i ON i.recovery_epoch = s.recovery_epoch WHERE s.hash = $1`, hash[:]).Scan(
+		&found, &user, &s.expires, &s.idle, &s.used, &ended)
+	s.id, s.user = check.MakeID(found), nameOf(user)
+	return ended, err
+}
+
+func scanServiceKey(ctx context.Context, r *op.Reader, hash secret.Hash, s *session) (m *more, ended int64, err error) {
+	i := Identity{Kind: op.ServiceActor}
+	s.service = true
+	err = r.QueryRow(ctx, `SELECT k.id, k.revoked_at, k.expires_at, k.scopes FROM service_keys k
+		JOIN instance i ON i.recovery_epoch = k.recovery_epoch WHERE k.hash = $1`, hash[:]).Scan(
+		&i.ID, &ended, &s.expires, &i.Credential.Operations)
+	i.Credential.ID, i.Credential.ExpiresAt = i.ID, s.expires
+	s.id = check.MakeID(i.ID)
+	return &more{identity: i}, ended, err
+}
+
+// useSession notes that a session or service key was used: to the second for what idles, and to the minute for whoever
+// wants to know.
+func (a *Access) useSession(c presented, s *session, now time.Time) {
+	micros := now.UnixMicro()
+	if s.idle != 0 && micros >= s.used+time.Second.Microseconds() {
+		a.fences.Lock()
+		a.sessions.swap(c.key, usedWord, micros)
+		a.fences.Unlock()
+	}
+	if a.config.Seen == nil || !due(&s.life, micros) || !tell(a, a.sessions, c.key, &s.life, micros) {
+		return
+	}
+	actor := op.Actor{Kind: op.UserActor, Credential: op.Credential{ID: s.id.String()}}
+	if actor.User = s.user.String(); s.service {
+		actor.Kind = op.ServiceActor
+	}
+	actor.ID = actor.User
+	a.config.Seen(&actor, op.Caller{Address: c.address}, now)
+}
+
+// seen tells that a key or token was used. Whoever stands behind it has not been active.
+func (a *Access) seen(b *bearer, address string, now time.Time) {
+	actor := op.Actor{Kind: op.KeyActor, ID: b.credential.String(), User: b.user.String(),
+		Principal: decide.Principal{Organization: b.organization.String()}}
+	if b.token {
+		actor.Kind = op.TokenActor
+	}
+	actor.Credential.ID = actor.ID
+	a.config.Seen(&actor, op.Caller{Address: address}, now)
+}
+
+// due reports whether it is time to tell of a use again.
+func due(l *life, now int64) bool { return now >= l.told+time.Minute.Microseconds() }
+
+// tell reports whether it falls to whoever asks to tell of a use: of several at once, to one.
+func tell[V any](a *Access, in *table[hashKey, V], key hashKey, l *life, now int64) bool {
+	a.fences.Lock()
+	defer a.fences.Unlock()
+	was, found := in.swap(key, toldWord, now)
+	return !found || was == l.told
+}

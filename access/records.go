@@ -1,0 +1,170 @@
+package access
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/check"
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/secret"
+)
+
+// The keys of the tables, as words.
+type (
+	hashKey [4]uint64
+	name    [6]uint64
+	seatKey [12]uint64 // the organization's name, then the user's
+)
+
+func hashKeyOf(h secret.Hash) (k hashKey) {
+	for i := range k {
+		k[i] = binary.LittleEndian.Uint64(h[8*i:])
+	}
+	return k
+}
+
+// nameLength is how many bytes a name has; the last one is its length, or says that the others are a hash.
+const nameLength, hashed = 48, 255
+
+// nameOf makes a name of a text: the text itself, or the SHA-256 of a longer one. So no two texts share a name.
+func nameOf(text string) (n name) {
+	var raw [nameLength]byte
+	if len(text) < nameLength {
+		copy(raw[:], text)
+		raw[nameLength-1] = byte(len(text))
+	} else {
+		sum := sha256.Sum256([]byte(text))
+		copy(raw[:], sum[:])
+		raw[nameLength-1] = hashed
+	}
+	for i := range n {
+		n[i] = binary.LittleEndian.Uint64(raw[8*i:])
+	}
+	return n
+}
+
+// String gives back the text of an id, which is never so long that it is hashed.
+func (n name) String() string {
+	var raw [nameLength]byte
+	for i, word := range n {
+		binary.LittleEndian.PutUint64(raw[8*i:], word)
+	}
+	return string(raw[:min(raw[nameLength-1], nameLength-1)])
+}
+
+func seatKeyOf(organization, user name) (k seatKey) {
+	copy(k[:6], organization[:])
+	copy(k[6:], user[:])
+	return k
+}
+
+// life says until when a credential is alive, in Unix microseconds. The first two fields change while it is remembered.
+type life struct {
+	used    int64
+	told    int64 // when Seen was last told
+	expires int64 // 0 means never
+	idle    int64 // microseconds without use after which it is over; 0 means any
+}
+
+// The words of a life that change.
+const (
+	usedWord = iota
+	toldWord
+)
+
+// expired reports whether the credential is over for good. At the limit itself it is.
+func (l *life) expired(now int64) bool { return l.expires != 0 && now >= l.expires }
+
+// idled reports whether nobody has used it for too long, as far as this process knows.
+func (l *life) idled(now int64) bool { return l.idle != 0 && now >= l.used+l.idle }
+
+// session is what is remembered of a session or a service key.
+type session struct {
+	life
+	id      check.ID
+	user    name // of a session
+	service bool
+}
+
+// seat is what somebody, or a credential, is in an organization. Texts that many seats share are numbers.
+type seat struct {
+	holds, beyond                    charter.Set
+	endsAt                           int64
+	user, member, organization, role check.ID
+	plan, region                     uint16
+	standing                         decide.Standing
+	closed                           bool
+}
+
+// bearer is what is remembered of a key or a scoped token.
+type bearer struct {
+	life
+	seat
+	credential check.ID
+	token      bool
+}
+
+// slug is what is remembered of a slug: whose it is. Slugs never change hands.
+type slug struct {
+	_            [0]uint64
+	organization check.ID
+}
+
+// dead is what is remembered of a credential that is never valid again: that it is.
+type dead struct{ _ [0]uint64 }
+
+// more is what few credentials have: what has no fixed length. It does not change.
+type more struct {
+	limits   decide.Limits
+	networks string
+	budgets  []string
+	identity Identity // of a service key
+}
+
+// shared numbers values that many records have in common, plans and regions. Numbers stay.
+type shared[T any] struct {
+	sync.Mutex
+	make    func(text string) T
+	numbers map[string]uint16
+	all     atomic.Pointer[[]T]
+}
+
+func newShared[T any](make func(string) T) *shared[T] {
+	s := &shared[T]{make: make, numbers: map[string]uint16{}}
+	s.all.Store(&[]T{})
+	return s
+}
+
+// maxShared bounds the values of a kind: no charter has so many.
+const maxShared = 1 << 16
+
+// number gives the number of a value, which is a new one where it has none.
+func (s *shared[T]) number(text string) (uint16, error) {
+	s.Lock()
+	defer s.Unlock()
+	if n, known := s.numbers[text]; known {
+		return n, nil
+	}
+	old := *s.all.Load()
+	if len(old) >= maxShared {
+		return 0, fmt.Errorf("%q is one plan or region too many", text)
+	}
+	n := uint16(len(old))
+	all := append(old[:n:n], s.make(text))
+	s.all.Store(&all)
+	s.numbers[text] = n
+	return n, nil
+}
+
+// at gives the value with a number.
+func (s *shared[T]) at(n uint16) *T { return &(*s.all.Load())[n] }
+
+// plan is an organization's plan, and what it leaves out.
+type plan struct {
+	id     string
+	locked charter.Set
+}
