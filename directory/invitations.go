@@ -59,6 +59,7 @@ const (
 type invitationRow struct {
 	id, organization, email, folded       string
 	role                                  charter.RoleID
+	named                                 namedRole // the role, with what the table keeps of it
 	stored                                InvitationState
 	needsApproval                         bool
 	message, invitedBy, inviter, mailedTo string
@@ -69,19 +70,23 @@ type invitationRow struct {
 
 const invitationColumns = `i.id, i.organization, i.email, i.email_folded, i.role, i.state, i.needs_approval, i.message,
 	i.invited_by, COALESCE(NULLIF(iu.name, ''), iu.email, ''), COALESCE(u.email, i.email), i.member_ends_at, i.expires_at, i.sent_at, i.sends_today,
-	i.delivery, i.delivery_error, i.mail, i.accepted_member, i.settled_at, i.version, i.created_at`
+	i.delivery, i.delivery_error, i.mail, i.accepted_member, i.settled_at, i.version, i.created_at,
+	COALESCE(ir.title, ''), COALESCE(ir.description, ''), COALESCE(ir.permissions, '')`
 
 const invitationsJoined = ` FROM invitations i
 	LEFT JOIN members im ON im.organization = i.organization AND im.id = i.invited_by
 	LEFT JOIN users iu ON iu.id = im.user_id
 	LEFT JOIN users u ON u.email_folded = i.email_folded
+	LEFT JOIN organization_roles ir ON ir.organization = i.organization AND ir.id = i.role
 	`
 
 func scanInvitation(row interface{ Scan(...any) error }, more ...any) (invitationRow, error) {
 	var i invitationRow
 	err := row.Scan(append([]any{&i.id, &i.organization, &i.email, &i.folded, &i.role, &i.stored, &i.needsApproval, &i.message,
 		&i.invitedBy, &i.inviter, &i.mailedTo, &i.endsAt, &i.expiresAt, &i.sentAt, &i.sends,
-		&i.delivery, &i.deliveryError, &i.mail, &i.joined, &i.settledAt, &i.version, &i.createdAt}, more...)...)
+		&i.delivery, &i.deliveryError, &i.mail, &i.joined, &i.settledAt, &i.version, &i.createdAt,
+		&i.named.title, &i.named.description, &i.named.permissions}, more...)...)
+	i.named.id = string(i.role)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = op.ErrNotFound
 	}
@@ -117,7 +122,7 @@ func (i invitationRow) inviterName(r *op.Reader) string {
 
 // show is the invitation for those who manage it.
 func (i invitationRow) show(r *op.Reader) Invitation {
-	shown := Invitation{ID: i.id, Email: i.email, Role: i.role, RoleTitle: roleTitle(r, string(i.role)), State: i.state(r.Micros()),
+	shown := Invitation{ID: i.id, Email: i.email, Role: i.role, RoleTitle: i.named.label(r.Charter), State: i.state(r.Micros()),
 		NeedsApproval: i.needsApproval, Message: i.message, InvitedBy: Inviter{Name: i.inviterName(r)},
 		CreatedAt: time.UnixMicro(i.createdAt).UTC(), SentAt: time.UnixMicro(i.sentAt).UTC(), ExpiresAt: time.UnixMicro(i.expiresAt).UTC(),
 		EndsAt: when(i.endsAt), Delivery: i.delivery, DeliveryError: i.deliveryError, Member: i.joined,
@@ -283,15 +288,15 @@ func (i *invitationRow) settle(ctx context.Context, tx *op.Tx, to InvitationStat
 	return nil
 }
 
-// cancelInvitationsOf ends the pending invitations of an address in the call's organization: with a removal dies the way
+// cancelInvitationsOf ends the pending invitations of an address in an organization: with a removal dies the way
 // back. It says how many there were. Those that the person sent to others stay, and are asked about when accepted.
-func cancelInvitationsOf(ctx context.Context, tx *op.Tx, email string) (int64, error) {
+func cancelInvitationsOf(ctx context.Context, tx *op.Tx, organization, email string) (int64, error) {
 	folded, err := Fold(email)
 	if err != nil {
 		return 0, nil // a user whom the product made without an address was never invited
 	}
 	return tx.Exec(ctx, `UPDATE invitations SET state = 'cancelled', settled_at = $3, version = version + 1
-		WHERE organization = $1 AND email_folded = $2 AND state = 'pending'`, tx.Organization(), folded, tx.Micros())
+		WHERE organization = $1 AND email_folded = $2 AND state = 'pending'`, organization, folded, tx.Micros())
 }
 
 // invitationOperations are the operations about invitations, in the order of the reference.

@@ -24,7 +24,8 @@ type offer struct {
 	invitationRow
 	organizationSlug, organizationName string
 	seats, members                     int64
-	proved                             bool // the link was mailed, so whoever has it can read that address
+	mailed                             []byte // the hash of the link that was mailed
+	proved                             bool   // the link was mailed, so whoever has it can read that address
 	inviterNow                         decide.Principal
 	user                               User        // of the invited address; without an id there is none
 	current                            memberState // what that user is in the organization already
@@ -32,12 +33,14 @@ type offer struct {
 
 const offerQuery = "SELECT " + invitationColumns + `, i.token_hash, o.slug, o.name, o.state, o.seats,
 		(SELECT COUNT(*) FROM members m WHERE m.organization = o.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $1)),
-		COALESCE(im.id, ''), COALESCE(im.role, ''), COALESCE(im.status, ''), COALESCE(im.ends_at, 0),
+		COALESCE(im.id, ''), COALESCE(im.role, ''), COALESCE(im.status, ''), COALESCE(im.ends_at, 0), COALESCE(imr.permissions, ''), o.plan,
 		COALESCE(u.id, ''), COALESCE(u.name, ''), COALESCE(u.email, ''),
-		COALESCE(um.id, ''), COALESCE(um.role, ''), COALESCE(um.status, ''), COALESCE(um.ends_at, 0)` + invitationsJoined + `
+		COALESCE(um.id, ''), COALESCE(um.role, ''), COALESCE(um.status, ''), COALESCE(um.ends_at, 0), COALESCE(umr.permissions, '')` + invitationsJoined + `
 	JOIN organizations o ON o.id = i.organization
+	LEFT JOIN organization_roles imr ON imr.organization = im.organization AND imr.id = im.role
 	LEFT JOIN members um ON um.organization = i.organization AND um.user_id = u.id AND um.status <> 'removed'
-	WHERE i.token_hash = $2 OR i.link_hash = $2`
+	LEFT JOIN organization_roles umr ON umr.organization = um.organization AND umr.id = um.role
+	`
 
 // offerOf reads the invitation of a link: one statement. A token that leads nowhere, or to an organization that is
 // being deleted, is not found.
@@ -46,18 +49,29 @@ func offerOf(ctx context.Context, r *op.Reader, token string) (offer, error) {
 		return offer{}, op.ErrNotFound
 	}
 	hash := secret.HashOf(token)
+	o, err := scanOffer(r, r.QueryRow(ctx, offerQuery+"WHERE i.token_hash = $2 OR i.link_hash = $2", r.Micros(), hash[:]))
+	o.proved = string(o.mailed) == string(hash[:])
+	return o, err
+}
+
+// offerTo reads the pending invitation of a folded address in the reader's organization.
+func offerTo(ctx context.Context, r *op.Reader, folded string) (offer, error) {
+	return scanOffer(r, r.QueryRow(ctx, offerQuery+"WHERE i.organization = $2 AND i.email_folded = $3 AND i.state = 'pending' AND i.expires_at > $1",
+		r.Micros(), r.Organization(), folded))
+}
+
+func scanOffer(r *op.Reader, row interface{ Scan(...any) error }) (offer, error) {
 	var o offer
-	var mailed []byte
 	var state string
 	inviter := memberState{state: "active"}
-	i, err := scanInvitation(r.QueryRow(ctx, offerQuery, r.Micros(), hash[:]),
-		&mailed, &o.organizationSlug, &o.organizationName, &state, &o.seats, &o.members,
-		&inviter.id, &inviter.role, &inviter.status, &inviter.endsAt, &o.user.ID, &o.user.Name, &o.user.Email,
-		&o.current.id, &o.current.role, &o.current.status, &o.current.endsAt)
+	i, err := scanInvitation(row,
+		&o.mailed, &o.organizationSlug, &o.organizationName, &state, &o.seats, &o.members,
+		&inviter.id, &inviter.role, &inviter.status, &inviter.endsAt, &inviter.permissions, &inviter.plan, &o.user.ID, &o.user.Name, &o.user.Email,
+		&o.current.id, &o.current.role, &o.current.status, &o.current.endsAt, &o.current.permissions)
 	if err != nil {
 		return offer{}, err
 	}
-	o.invitationRow, o.proved = i, string(mailed) == string(hash[:])
+	o.invitationRow = i
 	o.inviterNow = inviter.principal(r.Charter, i.organization, i.invitedBy)
 	if !strings.HasPrefix(i.invitedBy, "mem_") {
 		o.inviterNow = decide.Principal{Power: decide.Operator}
@@ -162,7 +176,7 @@ func openInvitation(ctx context.Context, tx *op.Tx, in TokenInput) (OpenedInvita
 	}
 	account := o.accountOf(tx.Actor)
 	opened := OpenedInvitation{Organization: o.organizationName, Product: tx.Charter.Product, InvitedBy: o.inviterName(tx.Reader),
-		Role: o.role, RoleTitle: roleTitle(tx.Reader, string(o.role)), Permissions: []OfferedPermission{}, Email: Mask(o.email),
+		Role: o.role, RoleTitle: o.named.label(tx.Charter), Permissions: []OfferedPermission{}, Email: Mask(o.email),
 		Message: o.message, State: o.state(tx.Micros()), NeedsApproval: o.needsApproval, ExpiresAt: time.UnixMicro(o.expiresAt).UTC(),
 		EndsAt: when(o.endsAt), Account: string(account), Proved: o.proved, Links: tx.Charter.Links}
 	if opened.Links == nil {
@@ -171,7 +185,7 @@ func openInvitation(ctx context.Context, tx *op.Tx, in TokenInput) (OpenedInvita
 	if account == matching && o.isMember(tx.Micros()) {
 		opened.Member, opened.Slug = true, o.organizationSlug
 	}
-	if role, ok := tx.Charter.Role(o.role); ok {
+	if role, ok := o.named.role(tx.Charter); ok {
 		opened.RoleDescription, opened.Permissions = role.Description, permissionsOf(tx.Charter, role)
 	}
 	return opened, nil
@@ -246,7 +260,8 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 	if o.isMember(tx.Micros()) {
 		return Joined{}, o.settleForMember(ctx, tx)
 	}
-	if err := o.vouched(ctx, tx); err != nil {
+	role, err := o.vouched(ctx, tx)
+	if err != nil {
 		return Joined{}, err
 	}
 	if o.seats > 0 && o.members >= o.seats {
@@ -255,7 +270,7 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 	if err := o.person(ctx, tx, cleanDisplay(in.Name)); err != nil {
 		return Joined{}, err
 	}
-	joined, err := o.join(ctx, tx)
+	joined, err := o.join(ctx, tx, role)
 	if err != nil || tx.Actor.Kind != op.NobodyActor {
 		return joined, err
 	}
@@ -266,18 +281,18 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 }
 
 // join makes the invited person a member and settles the invitation.
-func (o *offer) join(ctx context.Context, tx *op.Tx) (Joined, error) {
-	if err := o.endFormer(ctx, tx); err != nil {
+func (o *offer) join(ctx context.Context, tx *op.Tx, role *charter.Role) (Joined, error) {
+	if err := endFormer(ctx, tx, o.organization, o.user, o.current); err != nil {
 		return Joined{}, err
 	}
 	tx.Actor.Principal.Organization = o.organization // where the member is made; nobody is authorized by it any more
-	m, err := insertMember(ctx, tx, newMember{User: o.user, Role: o.role, EndsAt: o.endsAt})
+	m, err := insertMember(ctx, tx, newMember{User: o.user, Role: role, EndsAt: o.endsAt})
 	if err != nil {
 		return Joined{}, err
 	}
 	tx.Also("member", m.ID, o.user.Label())
 	return Joined{Organization: o.organization, Slug: o.organizationSlug, Name: o.organizationName, Member: m.ID, User: o.user.ID,
-		Role: o.role, RoleTitle: roleTitle(tx.Reader, string(o.role))}, o.settle(ctx, tx, Accepted, m.ID)
+		Role: o.role, RoleTitle: role.Title}, o.settle(ctx, tx, Accepted, m.ID)
 }
 
 // settleForMember ends an invitation that a member accepts. The membership stays as it is, the role above all.
@@ -291,24 +306,27 @@ func (o *offer) settleForMember(ctx context.Context, tx *op.Tx) error {
 }
 
 // vouched asks whether the inviter may grant the role now. Else nobody joins, and the invitation waits until somebody
-// who may approves it.
-func (o *offer) vouched(ctx context.Context, tx *op.Tx) error {
+// who may approves it; or chooses another role, where this one does not exist any more.
+func (o *offer) vouched(ctx context.Context, tx *op.Tx) (*charter.Role, error) {
+	role, ok := o.named.role(tx.Charter)
 	waiting := op.Errorf(op.Conflict, "needs_reapproval", "whoever invited you may no longer give this role: somebody has to approve the invitation first")
-	if o.needsApproval {
-		return waiting
+	if !ok {
+		waiting = op.Errorf(op.Conflict, "role_gone", "the role of this invitation does not exist any more: somebody has to choose another one first")
 	}
-	role, ok := tx.Charter.Role(o.role)
+	if o.needsApproval {
+		return nil, waiting
+	}
 	if ok && decide.Decide(&o.inviterNow, decide.Ask(tx.Charter, "members.invite", ""), tx.Micros()).Allow &&
 		decide.Grant(tx.Charter, &o.inviterNow, role).Allow {
-		return nil
+		return role, nil
 	}
 	tx.Changed("needs_approval", false, true)
 	_, err := tx.Exec(ctx, `UPDATE invitations SET needs_approval = TRUE, version = version + 1
 		WHERE organization = $1 AND id = $2 AND state = 'pending'`, o.organization, o.id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return op.Keep(waiting)
+	return nil, op.Keep(waiting)
 }
 
 // person makes a user for the invited address where there is none. The mailed link has proved the address. The user's
@@ -325,13 +343,18 @@ func (o *offer) person(ctx context.Context, tx *op.Tx, name string) (err error) 
 }
 
 // endFormer removes what is left of a membership whose end date has passed, so that the person can join again.
-func (o *offer) endFormer(ctx context.Context, tx *op.Tx) error {
-	if o.current.id == "" {
+func endFormer(ctx context.Context, tx *op.Tx, organization string, user User, former memberState) error {
+	if former.id == "" {
 		return nil
 	}
-	tx.Also("member", o.current.id, o.user.Label())
-	_, err := tx.Exec(ctx, "UPDATE members SET status = 'removed', removed_at = ends_at, version = version + 1 WHERE organization = $1 AND id = $2",
-		o.organization, o.current.id)
+	tx.Also("member", former.id, user.Label())
+	if _, err := tx.Exec(ctx, "UPDATE members SET status = 'removed', removed_at = ends_at, version = version + 1 WHERE organization = $1 AND id = $2",
+		organization, former.id); err != nil {
+		return err
+	}
+	l := leaver{Member: Member{ID: former.id, Organization: organization, Status: former.status,
+		principal: former.principal(tx.Charter, organization, user.ID)}}
+	_, _, err := l.leaveKeys(ctx, tx, nil, "")
 	return err
 }
 
@@ -410,7 +433,7 @@ func listMyInvitations(ctx context.Context, tx *op.Tx, in ListMyInvitationsInput
 	mine := make([]MyInvitation, len(rows))
 	for n, i := range rows {
 		mine[n] = MyInvitation{ID: i.id, Organization: names[i.organization], InvitedBy: i.inviterName(tx.Reader), Role: i.role,
-			RoleTitle: roleTitle(tx.Reader, string(i.role)), Message: i.message, CreatedAt: time.UnixMicro(i.createdAt).UTC(),
+			RoleTitle: i.named.label(tx.Charter), Message: i.message, CreatedAt: time.UnixMicro(i.createdAt).UTC(),
 			ExpiresAt: time.UnixMicro(i.expiresAt).UTC(), EndsAt: when(i.endsAt)}
 	}
 	return op.Listed(tx.Reader, &in.Page, mine, func(i MyInvitation) []string {

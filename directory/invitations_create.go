@@ -8,6 +8,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/id"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
@@ -101,7 +102,8 @@ func newCandidate(email string, role charter.RoleID, ends *time.Time) candidate 
 // candidate that it lets through takes a seat and a mail.
 type desk struct {
 	capacity
-	known map[string]acquaintance // by folded address
+	known map[string]acquaintance  // by folded address
+	roles map[string]*charter.Role // those of the organization that candidates name
 	seen  map[string]bool
 	names bool // the actor may be told who is a member
 }
@@ -121,45 +123,57 @@ func openDesk(ctx context.Context, r *op.Reader, candidates []candidate) (*desk,
 	if d.capacity, err = readCapacity(ctx, r, r.Organization(), inviterID(r.Actor)); err != nil {
 		return nil, err
 	}
-	d.known, err = acquaintances(ctx, r, candidates)
+	d.known, d.roles, err = acquaintances(ctx, r, candidates)
 	return d, err
 }
 
-func acquaintances(ctx context.Context, r *op.Reader, candidates []candidate) (map[string]acquaintance, error) {
-	known := map[string]acquaintance{}
+// acquaintances reads what is known of the candidates' addresses, and the organization's own roles among theirs.
+func acquaintances(ctx context.Context, r *op.Reader, candidates []candidate) (map[string]acquaintance, map[string]*charter.Role, error) {
+	known, roles := map[string]acquaintance{}, map[string]*charter.Role{}
 	var addresses []string
+	named := []string{"-"} // no role's id
 	for _, c := range candidates {
 		if c.problem == nil {
 			addresses = append(addresses, c.address.Folded)
 		}
+		if id.Valid("rol", string(c.role)) && !slices.Contains(named, string(c.role)) {
+			named = append(named, string(c.role))
+		}
 	}
 	if len(addresses) == 0 {
-		return known, nil
+		return known, roles, nil
 	}
 	in, args := placeholders(4, addresses)
-	rows, err := r.Query(ctx, `SELECT u.email_folded, m.id, 'member', m.ends_at, m.ends_at
+	ids, more := placeholders(4+len(args), named)
+	rows, err := r.Query(ctx, `SELECT u.email_folded, m.id, 'member', m.ends_at, m.ends_at, ''
 		FROM members m JOIN users u ON u.id = m.user_id
 		WHERE m.organization = $1 AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $2) AND u.email_folded IN (`+in+`)
 		UNION ALL
-		SELECT u.email_folded, u.email, 'account', 0, 0 FROM users u WHERE u.email_folded IN (`+in+`)
+		SELECT u.email_folded, u.email, 'account', 0, 0, '' FROM users u WHERE u.email_folded IN (`+in+`)
 		UNION ALL
-		SELECT i.email_folded, i.id, i.state, i.expires_at, CASE WHEN i.sent_at >= $3 THEN i.sends_today ELSE 0 END
+		SELECT i.email_folded, i.id, i.state, i.expires_at, CASE WHEN i.sent_at >= $3 THEN i.sends_today ELSE 0 END, ''
 		FROM invitations i
-		WHERE i.organization = $1 AND (i.state = 'pending' OR i.sent_at >= $3) AND i.email_folded IN (`+in+`)`,
-		append([]any{r.Organization(), r.Micros(), today(r)}, args...)...)
+		WHERE i.organization = $1 AND (i.state = 'pending' OR i.sent_at >= $3) AND i.email_folded IN (`+in+`)
+		UNION ALL
+		SELECT cr.id, cr.title, 'role', 0, 0, cr.permissions FROM organization_roles cr WHERE cr.organization = $1 AND cr.id IN (`+ids+`)`,
+		slices.Concat([]any{r.Organization(), r.Micros(), today(r)}, args, more)...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var folded, id, what string
+		var key, id, what, permissions string
 		var until, mails int64
-		if err := rows.Scan(&folded, &id, &what, &until, &mails); err != nil {
-			return nil, err
+		if err := rows.Scan(&key, &id, &what, &until, &mails, &permissions); err != nil {
+			return nil, nil, err
 		}
-		known[folded] = known[folded].with(id, what, until, mails, r.Micros())
+		if what == "role" {
+			roles[key], _ = namedRole{id: key, title: id, permissions: permissions}.role(r.Charter)
+			continue
+		}
+		known[key] = known[key].with(id, what, until, mails, r.Micros())
 	}
-	return known, rows.Err()
+	return known, roles, rows.Err()
 }
 
 func (a acquaintance) with(id, what string, until, mails, now int64) acquaintance {
@@ -200,7 +214,11 @@ func (d *desk) judge(ctx context.Context, r *op.Reader, c candidate) error {
 		return op.Errorf(op.Conflict, codeDuplicate, "%s stands above already", quoted(c.address.Email))
 	}
 	d.seen[c.address.Folded] = true
-	if err := grantable(ctx, r, c.role, c.endsAt); err != nil {
+	role, ok := d.role(r, c.role)
+	if !ok {
+		return op.InvalidField("role", "unknown", "there is no role %q", string(c.role))
+	}
+	if err := grantable(ctx, r, role, c.endsAt); err != nil {
 		return err
 	}
 	rules, known := r.Charter.Rules.Invitations, d.known[c.address.Folded]
@@ -225,19 +243,29 @@ func (d *desk) judge(ctx context.Context, r *op.Reader, c candidate) error {
 	return d.mail(r)
 }
 
-// grantable refuses a role that the actor may not give, and an end date that does not fit it.
-func grantable(ctx context.Context, r *op.Reader, id charter.RoleID, endsAt int64) error {
-	role, ok := r.Charter.Role(id)
-	if !ok {
-		return op.InvalidField("role", "unknown", "there is no role %q", string(id))
+// role is a role that a candidate may name.
+func (d *desk) role(r *op.Reader, id charter.RoleID) (*charter.Role, bool) {
+	if role, ok := r.Charter.Role(id); ok {
+		return role, true
 	}
+	role, ok := d.roles[string(id)]
+	return role, ok
+}
+
+// grantable refuses a role that the actor may not give, and an end date that does not fit it.
+func grantable(ctx context.Context, r *op.Reader, role *charter.Role, endsAt int64) error {
 	if d := decide.Grant(r.Charter, &r.Actor.Principal, role); !d.Allow {
 		return r.Refuse(ctx, d)
 	}
+	return fitsEnd(role, endsAt, r.Micros())
+}
+
+// fitsEnd refuses an end date in the past, and any for the owner role.
+func fitsEnd(role *charter.Role, endsAt, now int64) error {
 	switch {
 	case endsAt != 0 && role.Owner:
 		return op.InvalidField("ends_at", "owner", "the membership of an owner has no end date")
-	case endsAt != 0 && endsAt <= r.Micros():
+	case endsAt != 0 && endsAt <= now:
 		return op.InvalidField("ends_at", "past", "ends_at has to be in the future")
 	}
 	return nil
@@ -279,6 +307,9 @@ func (d *desk) newInvitation(tx *op.Tx, t terms, c candidate) invitationRow {
 	i := invitationRow{id: tx.NewID("inv"), organization: tx.Organization(), email: c.address.Email, folded: c.address.Folded,
 		role: c.role, stored: Pending, message: t.message, endsAt: c.endsAt, expiresAt: t.expiresAt,
 		sentAt: tx.Micros(), sends: 1, delivery: "queued", version: 1, createdAt: tx.Micros()}
+	if role, ok := d.role(tx.Reader, c.role); ok {
+		i.named = namedAs(role)
+	}
 	i.mailedTo = cmp.Or(d.known[i.folded].account, i.email)
 	i.vouchFor(tx)
 	i.capExpiry()

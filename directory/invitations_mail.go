@@ -28,7 +28,7 @@ func (i *invitationRow) post(tx *op.Tx, organization string, token secret.Text) 
 }
 
 func (i *invitationRow) letter(r *op.Reader, organization, link string) mail.Message {
-	inviter, product, role := inLine(i.inviterName(r)), inLine(r.Charter.Product), roleTitle(r, string(i.role))
+	inviter, product, role := inLine(i.inviterName(r)), inLine(r.Charter.Product), i.named.label(r.Charter)
 	organization = inLine(organization)
 	lead := inviter + " invites you to join “" + organization + "” on " + product + " as " + role + "."
 	expiry := "The invitation is for " + i.email + " and expires on " + inWords(i.expiresAt) + "."

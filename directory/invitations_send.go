@@ -80,14 +80,22 @@ func (i *invitationRow) change(ctx context.Context, tx *op.Tx, in UpdateInvitati
 	if in.EndsAt != nil {
 		i.endsAt, _ = in.ends()
 	}
-	if in.Role != nil && *in.Role != i.role {
-		i.role = *in.Role
-		i.vouchFor(tx)
-	}
 	if in.Role == nil && in.EndsAt == nil {
 		return nil
 	}
-	return grantable(ctx, tx.Reader, i.role, i.endsAt)
+	wanted := i.role
+	if in.Role != nil {
+		wanted = *in.Role
+	}
+	role, err := knownRole(ctx, tx.Reader, string(wanted))
+	if err != nil {
+		return err
+	}
+	if role.ID != i.role {
+		i.role, i.named = role.ID, namedAs(role)
+		i.vouchFor(tx)
+	}
+	return grantable(ctx, tx.Reader, role, i.endsAt)
 }
 
 // ResendInvitation mails a pending invitation again, whoever made it.
@@ -198,7 +206,7 @@ func reapproveInvitation(ctx context.Context, tx *op.Tx, _ InvitationInput) (Inv
 	if err != nil {
 		return Invitation{}, err
 	}
-	role, ok := tx.Charter.Role(i.role)
+	role, ok := i.named.role(tx.Charter)
 	if !ok {
 		return Invitation{}, op.Errorf(op.Conflict, "role_gone", "there is no role %q any more: choose another one", string(i.role))
 	}

@@ -56,7 +56,7 @@ func loadSession(ctx context.Context, r *op.Reader, w op.Who, organization strin
 			u.id, u.name, u.email, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
 			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(cr.permissions, '')
 		FROM sessions s
-		JOIN users u ON u.id = s.user_id
+		JOIN users u ON u.id = s.user_id AND u.deleted_at = 0
 		JOIN instance i ON i.recovery_epoch = s.recovery_epoch
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = s.user_id AND m.status <> 'removed'
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
@@ -164,7 +164,7 @@ func PrincipalOf(ctx context.Context, r *op.Reader, organization, user string) (
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed'
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
-		WHERE u.id = $1 OR u.external_id = $1`, user, organization).Scan(
+		WHERE (u.id = $1 OR u.external_id = $1) AND u.deleted_at = 0`, user, organization).Scan(
 		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &m.permissions)
 	if errors.Is(err, sql.ErrNoRows) {
 		return decide.Principal{}, op.ErrNotFound
@@ -174,9 +174,9 @@ func PrincipalOf(ctx context.Context, r *op.Reader, organization, user string) (
 
 // Holders names up to five active members who hold a permission in the reader's organization, for refusals.
 func Holders(ctx context.Context, r *op.Reader, p charter.Permission) ([]op.Holder, error) {
-	roles := rolesHolding(r.Charter, p)
-	if len(roles) == 0 {
-		return nil, nil
+	roles, err := RolesHolding(ctx, r, p)
+	if err != nil || len(roles) == 0 {
+		return nil, err
 	}
 	in, args := placeholders(3, roles)
 	rows, err := r.Query(ctx, `SELECT m.id, u.name, u.email, m.role FROM members m JOIN users u ON u.id = m.user_id
@@ -199,19 +199,4 @@ func Holders(ctx context.Context, r *op.Reader, p charter.Permission) ([]op.Hold
 		holders = append(holders, h)
 	}
 	return holders, rows.Err()
-}
-
-// rolesHolding are the roles of the charter that hold a permission.
-func rolesHolding(c *charter.Charter, p charter.Permission) []string {
-	need, ok := c.Need(p)
-	if !ok {
-		return nil
-	}
-	var ids []string
-	for _, role := range c.Roles() {
-		if need.SubsetOf(role.Holds) {
-			ids = append(ids, string(role.ID))
-		}
-	}
-	return ids
 }

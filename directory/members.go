@@ -47,19 +47,25 @@ func (m Member) Label() string {
 }
 
 const memberColumns = `m.id, m.organization, m.user_id, COALESCE(u.external_id, ''), u.name, u.email, m.role, m.status, m.joined_at,
-	m.ends_at, m.last_active_at, m.version`
+	m.ends_at, m.last_active_at, m.version, COALESCE(cr.title, ''), COALESCE(cr.permissions, '')`
+
+const membersJoined = ` FROM members m JOIN users u ON u.id = m.user_id
+	LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
+	`
 
 func scanMember(r *op.Reader, row interface{ Scan(...any) error }, more ...any) (Member, error) {
 	var m Member
 	var joined, ends, active int64
+	var role namedRole
 	err := row.Scan(append([]any{&m.ID, &m.Organization, &m.User, &m.ExternalID, &m.Name, &m.Email, &m.Role, &m.Status, &joined,
-		&ends, &active, &m.Version}, more...)...)
+		&ends, &active, &m.Version, &role.title, &role.permissions}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, op.ErrNotFound
 	}
-	m.principal = memberState{id: m.ID, role: m.Role, status: m.Status, state: "active", endsAt: ends}.principal(r.Charter, m.Organization, m.User)
+	role.id = m.Role
+	m.principal = memberState{id: m.ID, role: m.Role, status: m.Status, state: "active", endsAt: ends, permissions: role.permissions}.principal(r.Charter, m.Organization, m.User)
 	m.JoinedAt, m.EndsAt, m.LastActiveAt = time.UnixMicro(joined).UTC(), when(ends), when(active)
-	m.RoleTitle, m.Owner = roleTitle(r, m.Role), m.principal.Owner
+	m.RoleTitle, m.Owner = role.label(r.Charter), m.principal.Owner
 	if ends != 0 && r.Micros() >= ends && m.Status == "active" {
 		m.Status = "ended"
 	}
@@ -68,8 +74,7 @@ func scanMember(r *op.Reader, row interface{ Scan(...any) error }, more ...any) 
 
 // memberByID reads a member of the call's organization; one that was removed too, with that status.
 func memberByID(ctx context.Context, r *op.Reader, id string) (Member, error) {
-	return scanMember(r, r.QueryRow(ctx, "SELECT "+memberColumns+" FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization = $1 AND m.id = $2",
-		r.Organization(), id))
+	return scanMember(r, r.QueryRow(ctx, "SELECT "+memberColumns+membersJoined+"WHERE m.organization = $1 AND m.id = $2", r.Organization(), id))
 }
 
 // target makes the operation's target of a member.
@@ -96,18 +101,22 @@ func fenceMember(t op.Target) []op.Fence { return []op.Fence{{Kind: op.FenceUser
 // newMember is somebody who joins.
 type newMember struct {
 	User   User
-	Role   charter.RoleID
+	Role   *charter.Role
 	EndsAt int64
 }
 
 // insertMember makes a user a member of the call's organization. Somebody who is one already is a Conflict.
 func insertMember(ctx context.Context, tx *op.Tx, n newMember) (Member, error) {
 	m := Member{ID: tx.NewID("mem"), Organization: tx.Organization(), User: n.User.ID, Name: n.User.Name, Email: n.User.Email,
-		Role: string(n.Role), Status: "active", JoinedAt: tx.Now, EndsAt: when(n.EndsAt), Version: 1, RoleTitle: roleTitle(tx.Reader, string(n.Role))}
-	_, err := tx.Exec(ctx, `INSERT INTO members (id, organization, user_id, role, status, sort_name, ends_at, last_active_at, joined_at, removed_at, version)
-		VALUES ($1, $2, $3, $4, 'active', $5, $6, 0, $7, 0, 1)`, m.ID, m.Organization, m.User, m.Role, sortName(n.User), n.EndsAt, tx.Micros())
+		Role: string(n.Role.ID), RoleTitle: n.Role.Title, Owner: n.Role.Owner, Status: "active", JoinedAt: tx.Now, EndsAt: when(n.EndsAt), Version: 1}
+	made, err := tx.Exec(ctx, `INSERT INTO members (id, organization, user_id, role, status, sort_name, ends_at, last_active_at, joined_at, removed_at, version)
+		SELECT $1, $2, u.id, $4, 'active', $5, $6, 0, $7, 0, 1 FROM users u WHERE u.id = $3 AND u.deleted_at = 0`+tx.ForShare(true, "u"),
+		m.ID, m.Organization, m.User, m.Role, sortName(n.User), n.EndsAt, tx.Micros())
 	if _, twice := sqldb.Conflict(err); twice {
-		return m, op.Errorf(op.Conflict, "already_member", "%s is a member already", n.User.Label())
+		return m, op.Errorf(op.Conflict, codeAlreadyMember, "%s is a member already", n.User.Label())
+	}
+	if err == nil && made == 0 {
+		return m, op.ErrNotFound // the user was deleted at the same moment
 	}
 	tx.Fence(op.Fence{Kind: op.FenceUser, ID: m.User})
 	return m, err
@@ -140,7 +149,7 @@ type memberOrder struct {
 	down    bool
 }
 
-func orderOf(c *charter.Charter, sort string) memberOrder {
+func orderOf(roles []placedRole, sort string) memberOrder {
 	name, down := strings.CutPrefix(sort, "-")
 	switch name {
 	case "joined":
@@ -148,17 +157,17 @@ func orderOf(c *charter.Charter, sort string) memberOrder {
 	case "last_active":
 		return memberOrder{"m.last_active_at", true, down}
 	case "role":
-		return memberOrder{rankColumn(c), true, down}
+		return memberOrder{rankColumn(roles), true, down}
 	}
 	return memberOrder{"m.sort_name", false, down}
 }
 
 // rankColumn is the rank of a member's role, as SQL.
-func rankColumn(c *charter.Charter) string {
+func rankColumn(roles []placedRole) string {
 	var b strings.Builder
 	b.WriteString("CASE m.role")
-	for _, role := range c.Roles() {
-		fmt.Fprintf(&b, " WHEN '%s' THEN %d", role.ID, role.Rank) // role ids are lower-case words: see charter
+	for _, role := range roles {
+		fmt.Fprintf(&b, " WHEN '%s' THEN %d", role.ID, role.place) // ids are lower-case words: see charter and internal/id
 	}
 	b.WriteString(" ELSE -1 END")
 	return b.String()
@@ -189,16 +198,16 @@ func (o memberOrder) text() string {
 }
 
 func listMembers(ctx context.Context, tx *op.Tx, in ListMembersInput) (op.List[Member], error) {
-	if _, ok := tx.Charter.Role(charter.RoleID(in.Role)); in.Role != "" && !ok {
-		return op.List[Member]{}, unknownRole(tx.Charter, in.Role)
+	order, err := in.order(ctx, tx.Reader)
+	if err != nil {
+		return op.List[Member]{}, err
 	}
-	order := orderOf(tx.Charter, in.Sort)
 	var c conditions
 	c.param(tx.Organization())
 	c.parts = append(c.parts, "m.status <> 'removed'")
 	in.filter(&c, tx.Micros())
 	order.after(&c, in.After())
-	rows, err := tx.Query(ctx, "SELECT "+memberColumns+", "+order.column+" FROM members m JOIN users u ON u.id = m.user_id WHERE m.organization = $1 AND "+c.where()+
+	rows, err := tx.Query(ctx, "SELECT "+memberColumns+", "+order.column+membersJoined+"WHERE m.organization = $1 AND "+c.where()+
 		" ORDER BY "+order.text()+" LIMIT "+c.param(in.Size()+1), c.args...)
 	if err != nil {
 		return op.List[Member]{}, err
@@ -218,6 +227,20 @@ func listMembers(ctx context.Context, tx *op.Tx, in ListMembersInput) (op.List[M
 	return op.Listed(tx.Reader, &in.Page, found, func(m Member) []string { return []string{positions[m.ID], m.ID} }), rows.Err()
 }
 
+// order is the order that the caller asked for. It refuses a role that there is not.
+func (in ListMembersInput) order(ctx context.Context, r *op.Reader) (memberOrder, error) {
+	if in.Role != "" {
+		if _, err := knownRole(ctx, r, in.Role); err != nil {
+			return memberOrder{}, err
+		}
+	}
+	if strings.TrimPrefix(in.Sort, "-") != "role" {
+		return orderOf(nil, in.Sort), nil
+	}
+	roles, err := rolesOf(ctx, r)
+	return orderOf(roles, in.Sort), err
+}
+
 // filter adds the conditions that the caller asked for.
 func (in ListMembersInput) filter(c *conditions, now int64) {
 	if q := strings.TrimSpace(in.Query); q != "" {
@@ -234,17 +257,6 @@ func (in ListMembersInput) filter(c *conditions, now int64) {
 	case "ended":
 		c.add("m.ends_at <> 0 AND m.ends_at <= ?", now)
 	}
-}
-
-func unknownRole(c *charter.Charter, named string) error {
-	var ids []string
-	for _, role := range c.Roles() {
-		ids = append(ids, string(role.ID))
-	}
-	if near := charter.Nearest(named, ids); near != "" {
-		return op.InvalidField("role", "unknown", "there is no role %q; did you mean %q?", named, near)
-	}
-	return op.InvalidField("role", "unknown", "there is no role %q: the roles are %s", named, strings.Join(ids, ", "))
 }
 
 // MemberInput names a member.
@@ -360,9 +372,9 @@ func updateMember(ctx context.Context, tx *op.Tx, in UpdateMemberInput) (Member,
 
 // changeRole gives the member a role, if the actor may: one's own role can be lowered by anybody.
 func changeRole(ctx context.Context, r *op.Reader, m *Member, wanted string) error {
-	role, ok := r.Charter.Role(charter.RoleID(wanted))
-	if !ok {
-		return unknownRole(r.Charter, wanted)
+	role, err := knownRole(ctx, r, wanted)
+	if err != nil {
+		return err
 	}
 	if wanted == m.Role {
 		return demandUnlessOwn(ctx, r, m, "members.assign_role")
@@ -413,7 +425,7 @@ func keepOwner(ctx context.Context, r *op.Reader, was Member, will decide.Princi
 	if !was.principal.Owner || was.Status != "active" || will.Owner && will.Standing == decide.Active && will.EndsAt == 0 {
 		return nil
 	}
-	others, err := otherOwners(ctx, r, was.ID)
+	others, err := otherOwners(ctx, r, was)
 	if err != nil || others > 0 {
 		return err
 	}
@@ -426,8 +438,8 @@ func keepOwner(ctx context.Context, r *op.Reader, was Member, will decide.Princi
 }
 
 // otherOwners counts the active owners beside one member.
-func otherOwners(ctx context.Context, r *op.Reader, member string) (n int, err error) {
+func otherOwners(ctx context.Context, r *op.Reader, m Member) (n int, err error) {
 	err = r.QueryRow(ctx, `SELECT count(*) FROM members WHERE organization = $1 AND role = $2 AND status = 'active'
-		AND (ends_at = 0 OR ends_at > $3) AND id <> $4`, r.Organization(), string(r.Charter.OwnerRole().ID), r.Micros(), member).Scan(&n)
+		AND (ends_at = 0 OR ends_at > $3) AND id <> $4`, m.Organization, string(r.Charter.OwnerRole().ID), r.Micros(), m.ID).Scan(&n)
 	return n, err
 }

@@ -6,9 +6,9 @@ import "github.com/guildhall/guildhall/op"
 func Operations() []op.Any {
 	return append([]op.Any{
 		CreateOrganization, ProvisionOrganization, ListOrganizations, GetOrganization, UpdateOrganization, CheckSlug,
-		GetMe, UpdateMe,
-		ListMembers, GetMember, UpdateMember, SuspendMember, ReactivateMember, RemoveMember, PreviewRemoval, Leave,
+		UpsertUser, GetUser, DeleteUser, GetMe, UpdateMe,
+		ListMembers, GetMember, AddMember, UpdateMember, SuspendMember, ReactivateMember, RemoveMember, PreviewRemoval, Leave,
 		TransferOwnership, AcceptOwnership, CancelOwnership,
-		ListRoles, GetRole,
+		ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole, PreviewRole,
 	}, invitationOperations()...)
 }

@@ -158,7 +158,7 @@ func foundOrganization(ctx context.Context, tx *op.Tx, f founding) (Organization
 		return o, err
 	}
 	tx.Actor.Principal.Organization = o.ID
-	m, err := insertMember(ctx, tx, newMember{User: f.owner, Role: tx.Charter.OwnerRole().ID})
+	m, err := insertMember(ctx, tx, newMember{User: f.owner, Role: tx.Charter.OwnerRole()})
 	tx.Also("organization", o.ID, o.Name)
 	tx.Also("member", m.ID, f.owner.Label())
 	return o, err

@@ -98,7 +98,7 @@ func handingOver(ctx context.Context, r *op.Reader, to Member) (handOver, error)
 
 // readOwners reads the active owners and the organization's name.
 func (h *handOver) readOwners(ctx context.Context, r *op.Reader) error {
-	rows, err := r.Query(ctx, "SELECT "+memberColumns+`, o.name FROM members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.organization
+	rows, err := r.Query(ctx, "SELECT "+memberColumns+`, o.name`+membersJoined+`JOIN organizations o ON o.id = m.organization
 		WHERE m.organization = $1 AND m.role = $2 AND m.status = 'active' ORDER BY m.id`, r.Organization(), string(r.Charter.OwnerRole().ID))
 	if err != nil {
 		return err
@@ -160,8 +160,11 @@ func (h handOver) tellOwners(tx *op.Tx) {
 	}
 }
 
-// sendMail puts a mail into the outbox.
+// sendMail puts a mail into the outbox, and gives its job.
 func sendMail(tx *op.Tx, m mail.Message) string {
+	if m.To == "" {
+		return "" // a user whom the product made without an address
+	}
 	raw, err := json.Marshal(m)
 	if err != nil {
 		panic("mail: " + err.Error()) // four strings always marshal
@@ -301,12 +304,12 @@ func settleTransfer(ctx context.Context, tx *op.Tx, id, state string) error {
 
 // cancelTransfersOf cancels what waits for, or was begun by, a member who goes. Where nobody has to accept, nothing
 // waits.
-func cancelTransfersOf(ctx context.Context, tx *op.Tx, member string) (int64, error) {
+func cancelTransfersOf(ctx context.Context, tx *op.Tx, m Member) (int64, error) {
 	if tx.Charter.Rules.Ownership.Acceptance != charter.AcceptanceRequired {
 		return 0, nil
 	}
 	return tx.Exec(ctx, `UPDATE transfers SET state = 'cancelled', settled_at = $3 WHERE organization = $1
-		AND (from_member = $2 OR to_member = $2) AND state = 'pending'`, tx.Organization(), member, tx.Micros())
+		AND (from_member = $2 OR to_member = $2) AND state = 'pending'`, m.Organization, m.ID, tx.Micros())
 }
 
 func previewTransfer(ctx context.Context, r *op.Reader, in TransferInput) (op.Impact, error) {

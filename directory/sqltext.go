@@ -1,9 +1,13 @@
 package directory
 
 import (
+	"database/sql"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/guildhall/guildhall/op"
 )
 
 // placeholders writes "$3, $4" for values that begin at parameter first.
@@ -46,4 +50,12 @@ func when(micros int64) *time.Time {
 	}
 	t := time.UnixMicro(micros).UTC()
 	return &t
+}
+
+// missing is the error of a row that was looked for: op.ErrNotFound where there is none.
+func missing(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return op.ErrNotFound
+	}
+	return err
 }
