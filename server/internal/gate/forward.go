@@ -181,11 +181,8 @@ func denial(d check.Decision) error {
 }
 
 func textOf(d check.Decision) string {
-	switch d.Reason {
-	case decide.UnknownRoute:
+	if d.Reason == decide.UnknownRoute {
 		return "this product has no such request: the charter's routes do not name it"
-	case organizationUnknown:
-		return "the request does not say which organization it is about: use an address that names it, or a key of the organization"
 	}
 	return "this needs " + string(d.Needs) + " (" + string(d.Reason) + ")"
 }

@@ -9,13 +9,9 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/guildhall/guildhall/access"
-	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/op"
 )
-
-// organizationUnknown is the reason where a person belongs to several organizations and the route names none.
-const organizationUnknown decide.Reason = "organization_unknown"
 
 // organization says which organization a request is about: the one that the route names, else the one that the
 // credential is for (which is empty here: Check knows it), else the only one that the person belongs to. No header, query
@@ -43,10 +39,12 @@ type home struct {
 }
 
 func (h home) named(f *forwarded) (string, error) {
-	if h.several {
-		return "", denial(check.Decision{Reason: organizationUnknown, Needs: f.match.Route.Needs})
+	if !h.several {
+		return h.organization, nil
 	}
-	return h.organization, nil
+	e := op.Errorf(op.Denied, "organization_unknown", "you belong to several organizations: use an address that names one, or a key of one")
+	e.Needs, e.Reason = f.match.Route.Needs, decide.Reason(e.Code)
+	return "", e
 }
 
 // homeOf asks, as the caller, for the caller's organizations.
