@@ -29,6 +29,7 @@ type call struct {
 	agent       string
 	key         string // the Idempotency-Key
 	ifMatch     string
+	question    bool // it changes nothing, whatever its method
 }
 
 // callOf writes a request as path, query, headers and body.

@@ -1,8 +1,9 @@
 // Package client calls a Guildhall server over HTTP: it is an op.Backend, so an operation is called as it is in
-// process. It links no database driver.
+// process, and a check.Checker, so a product asks as it would in process. It links no database driver.
 //
 //	c := client.New("https://accounts.example.com", os.Getenv("GUILDHALL_TOKEN"))
 //	member, err := directory.GetMember.Call(ctx, c, directory.GetMemberInput{...})
+//	run := check.Require(c, "workflows.run", workflowOf)(handler)
 package client
 
 import (
@@ -52,8 +53,8 @@ func Waiting(wait func(ctx context.Context, d time.Duration) error) Option {
 	}
 }
 
-// New makes a client of the server at baseURL with a credential: a session or a service key; empty for nobody. Nothing
-// is sent yet.
+// New makes a client of the server at baseURL with a credential: a session, a key, a token or a service key; empty for
+// nobody. Nothing is sent yet.
 func New(baseURL, token string, options ...Option) *Client {
 	c := &Client{base: strings.TrimRight(baseURL, "/"), token: token, agent: "guildhall-go", tries: 4, wait: wait, http: defaultHTTP()}
 	for _, set := range options {
@@ -93,13 +94,22 @@ func (c *Client) Invoke(ctx context.Context, o op.Any, r op.Request) (op.Respons
 	if err != nil {
 		return op.Response{}, err
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := c.read(response)
 	if err != nil {
-		return op.Response{}, c.unanswered(err)
+		return op.Response{}, err
 	}
 	return op.Response{Output: jsontext.Value(body), ETag: response.Header.Get("ETag"),
 		Replayed: response.Header.Get("Idempotent-Replayed") == "true", Rate: rateOf(response.Header)}, nil
+}
+
+// read reads an answer to its end, so that its connection serves the next call.
+func (c *Client) read(response *http.Response) ([]byte, error) {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, c.unanswered(err)
+	}
+	return body, nil
 }
 
 // Stream calls a stream as op.Service does: begin gives the writer once nothing can be refused any more. A stream that
@@ -117,12 +127,16 @@ func (c *Client) Stream(ctx context.Context, o op.Any, r op.Request, begin func(
 	return nil
 }
 
-// send sends a call until it is answered, refused, or tried too often.
+// send sends an operation's call until it is answered, refused, or tried too often.
 func (c *Client) send(ctx context.Context, info op.Info, r op.Request) (*http.Response, error) {
 	call, err := c.callOf(info, r)
 	if err != nil {
 		return nil, err
 	}
+	return c.deliver(ctx, call)
+}
+
+func (c *Client) deliver(ctx context.Context, call *call) (*http.Response, error) {
 	for try := 1; ; try++ {
 		response, err := c.once(ctx, call)
 		if err == nil {
@@ -172,7 +186,7 @@ const (
 // again says whether a call may be sent once more, and after how long: at least what the server asked for, and up to
 // half as long again, so that many clients do not come back at once.
 func (c *call) again(e *op.Error, try int) (time.Duration, bool) {
-	repeatable := c.method == http.MethodGet || c.key != ""
+	repeatable := c.method == http.MethodGet || c.key != "" || c.question
 	switch {
 	case e.RetryAfter > longestPause:
 		return 0, false
