@@ -23,13 +23,21 @@ export type Introspection =
       readonly id: string;
       readonly organization?: string;
       readonly user?: string;
+      /** The product's own id of the person. */
+      readonly external_id?: string;
       readonly member?: string;
       readonly role?: string;
       readonly name?: string;
+      /** What a key or token may now; none for what belongs to no organization. */
       readonly permissions: readonly string[];
+      /** The single resources that it is for; without them it is for any. */
       readonly resources?: readonly string[];
       readonly read_only?: boolean;
+      /** Groups of networks: a request has to come from one of each. */
+      readonly networks?: readonly string[];
       readonly expires_at?: string;
+      readonly plan?: string;
+      readonly region?: string;
     };
 
 /** Guildhall asks one server, with a service key. Every error is a GuildhallError and means no. */
@@ -84,7 +92,7 @@ export class Guildhall<P extends string = string> implements Checker<P> {
     if (!isObject(answer.body) || typeof answer.body["active"] !== "boolean") {
       throw badAnswer(answer.requestId);
     }
-    return answer.body["active"] ? (answer.body as unknown as Introspection) : { active: false };
+    return answer.body["active"] ? ({ permissions: [], ...answer.body } as unknown as Introspection) : { active: false };
   }
 }
 

@@ -148,6 +148,8 @@ test("a credential is introspected", async () => {
   assert.deepEqual([known.kind, known.organization, known.permissions], ["key", "acme", ["pipelines.use", "api.call"]]);
   assert.deepEqual(fake.asked.at(-1)?.body, { credential: "key-of-acme", address: "203.0.113.7" });
   assert.deepEqual(await hall.introspect("another"), { active: false });
+  fake.instead.push((res) => json(res, 200, { active: true, kind: "user", id: "ses_1", user: "usr_1" }));
+  assert.deepEqual(await hall.introspect("session"), { active: true, kind: "user", id: "ses_1", user: "usr_1", permissions: [] });
   for (const answer of [{}, { active: "true" }, null]) {
     fake.instead.push((res) => json(res, 200, answer));
     await assert.rejects(hall.introspect("key-of-acme"), { code: "bad_answer" });

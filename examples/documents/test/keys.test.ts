@@ -96,3 +96,38 @@ test("a revoked key is refused at the next request", async () => {
     assert.deepEqual([refused.status, refused.headers.get("WWW-Authenticate")], [401, 'Bearer error="invalid_token"']);
   }
 });
+
+/** derive makes a scoped token of an admin's session. */
+async function derive(scopes: object): Promise<Key> {
+  const { token } = world.member("acme", "admin");
+  const { status, body } = await world.guildhall(token, "POST", "/v1/organizations/acme/tokens", { name: "One job", ...scopes });
+  assert.ok(status === 200 || status === 201, `${status} ${JSON.stringify(body)}`);
+  return body as Key;
+}
+
+test("a scoped token reaches what it names, and nothing beside it", async (t) => {
+  const { secret } = await key("owner", all);
+  const make = async (name: string): Promise<string> => (await world.call({ credential: secret }, "POST", "/api/pipelines", { name })).body.id as string;
+  const [one, another] = [await make("One"), await make("Another")];
+  const permissions = ["pipelines.use", "files.use"];
+  const single = await derive({ permissions, resources: [`pipeline:${one}`] });
+  const any = await derive({ permissions, resources: ["pipeline:*"] });
+  const cases: [string, Key, string, number, string?][] = [
+    ["its pipeline", single, `/api/pipelines/${one}`, 200],
+    ["another pipeline", single, `/api/pipelines/${another}`, 403, "other_resource"],
+    ["the list of pipelines", single, "/api/pipelines", 403, "other_resource"],
+    ["a file", single, "/api/files/fl_1", 403, "other_resource"],
+    ["what it has no scope for", single, "/api/processors", 403, "out_of_scope"],
+    ["any pipeline, of a token for all", any, `/api/pipelines/${another}`, 200],
+    ["the list of pipelines, of a token for all", any, "/api/pipelines", 200],
+  ];
+  for (const [name, token, path, status, reason] of cases) {
+    await t.test(name, async () => {
+      const got = await world.call({ credential: token.secret }, "GET", path);
+      assert.deepEqual([got.status, got.body.reason], [status, reason]);
+    });
+  }
+  const revoked = await world.guildhall(world.member("acme", "admin").token, "POST", `/v1/organizations/acme/tokens/${single.id}/revoke`, {});
+  assert.equal(revoked.status, 200, JSON.stringify(revoked.body));
+  assert.equal((await world.call({ credential: single.secret }, "GET", `/api/pipelines/${one}`)).status, 401);
+});
