@@ -21,7 +21,7 @@ type evaluation struct {
 	Subject  *subject      `json:"subject"`
 	Action   *action       `json:"action"`
 	Resource *resource     `json:"resource"`
-	Context  *ignoredThing `json:"context"`
+	Context  *surroundings `json:"context"`
 }
 
 type subject struct {
@@ -46,6 +46,12 @@ type resourceProperties struct {
 	Organization string `json:"organization"`
 }
 
+// surroundings are what of a request's context counts: where the subject's own request came from, for credentials that are
+// for some networks only.
+type surroundings struct {
+	Address string `json:"address"`
+}
+
 // ignoredThing is an object that has to be one, and decides nothing.
 type ignoredThing struct{}
 
@@ -66,10 +72,21 @@ type answer struct {
 	Context  answerContext `json:"context"`
 }
 
+// answerContext says why, and on a yes for whom and where. What is not known is left out.
 type answerContext struct {
-	Reason string       `json:"reason"`
-	Needs  string       `json:"needs,omitzero"`
-	Error  *answerError `json:"error,omitzero"`
+	Reason       string         `json:"reason"`
+	Needs        string         `json:"needs,omitzero"`
+	FixURL       string         `json:"fix_url,omitzero"`
+	Holders      []check.Holder `json:"holders,omitempty"`
+	Kind         string         `json:"kind,omitzero"`
+	User         check.ID       `json:"user,omitzero"`
+	Member       check.ID       `json:"member,omitzero"`
+	Organization check.ID       `json:"organization,omitzero"`
+	Role         check.ID       `json:"role,omitzero"`
+	Credential   check.ID       `json:"credential,omitzero"`
+	Region       string         `json:"region,omitzero"`
+	Plan         string         `json:"plan,omitzero"`
+	Error        *answerError   `json:"error,omitzero"`
 }
 
 type answerError struct {
@@ -133,14 +150,23 @@ func (e evaluation) question() (check.Request, error) {
 		return check.Request{}, malformed("subject needs type and id")
 	case e.Action == nil || e.Action.Name == "":
 		return check.Request{}, malformed("action needs name")
-	case e.Resource == nil || e.Resource.Type == "" || e.Resource.ID == "":
+	case e.Resource == nil || e.Resource.Type == "" || e.Resource.ID == "" && !e.ownOrganization():
 		return check.Request{}, malformed("resource needs type and id")
 	}
-	return check.Request{
+	q := check.Request{
 		Subject:    check.Subject{Type: e.Subject.Type, ID: e.Subject.ID},
 		Permission: charter.Permission(e.Action.Name),
 		Resource:   check.Resource{Type: e.Resource.Type, ID: e.Resource.ID, Organization: e.Resource.Properties.Organization},
-	}, nil
+	}
+	if e.Context != nil {
+		q.Address = e.Context.Address
+	}
+	return q, nil
+}
+
+// ownOrganization reports whether the question is about the organization that a credential is for, which it need not name.
+func (e evaluation) ownOrganization() bool {
+	return e.Subject.Type == check.Credential && e.Resource.Type == check.Organization
 }
 
 // semantic says after which answer to stop (section 7.1.2).
@@ -194,5 +220,6 @@ func (e evaluation) withDefaults(d evaluation) evaluation {
 	} else if d.Resource != nil {
 		e.Resource.Type, e.Resource.ID = cmp.Or(e.Resource.Type, d.Resource.Type), cmp.Or(e.Resource.ID, d.Resource.ID)
 	}
+	e.Context = cmp.Or(e.Context, d.Context)
 	return e
 }

@@ -103,6 +103,9 @@ func (g *gate) authenticate(r *http.Request) error {
 	if who.Kind != op.ServiceActor {
 		return op.Errorf(op.Unauthenticated, "service_key_required", "checks are asked with a service key as Authorization: Bearer")
 	}
+	if !who.Credential.AllowsChecks() {
+		return op.Errorf(op.Denied, "out_of_scope", "this service key is not for checks: its scopes leave them out")
+	}
 	return nil
 }
 
@@ -124,7 +127,7 @@ func (g *gate) single(r *http.Request, e evaluation) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answerOf(d), nil
+	return g.answerOf(d), nil
 }
 
 // evaluations answers several (section 7). Without any it is an evaluation. One that is not well-formed is answered no,
@@ -151,7 +154,7 @@ func (g *gate) evaluations(r *http.Request, body []byte) (any, error) {
 	}
 	var out answers
 	for i, d := range decisions {
-		a := answerOf(d)
+		a := g.answerOf(d)
 		if wrong[i] != nil {
 			a = answer{Context: answerContext{Reason: "malformed", Error: &answerError{http.StatusBadRequest, wrong[i].Text}}}
 		}
@@ -160,8 +163,14 @@ func (g *gate) evaluations(r *http.Request, body []byte) (any, error) {
 	return out, nil
 }
 
-func answerOf(d check.Decision) answer {
-	return answer{Decision: d.Allow, Context: answerContext{Reason: string(d.Reason), Needs: string(d.Needs)}}
+func (g *gate) answerOf(d check.Decision) answer {
+	c := answerContext{Reason: string(d.Reason), Needs: string(d.Needs), FixURL: d.FixURL, Holders: d.Holders, Kind: d.Who.Kind,
+		User: d.Who.User, Member: d.Who.Member, Organization: d.Who.Organization, Role: d.Who.Role, Credential: d.Who.Credential,
+		Region: d.Who.Region, Plan: d.Who.Plan}
+	if strings.HasPrefix(c.FixURL, "/") {
+		c.FixURL = g.config.BaseURL + c.FixURL
+	}
+	return answer{Decision: d.Allow, Context: c}
 }
 
 // discovery says where to ask (section 9). The addresses are of the configured base.
