@@ -33,6 +33,7 @@ type world struct {
 	outsider   *guildhalltest.Person
 	serviceKey string
 	fresh      int
+	key, token string // of acme's owner, with every scope that they can have
 }
 
 func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option) *world {
@@ -70,7 +71,46 @@ func (w *world) callers() []caller {
 	for _, role := range w.Charter().Roles() {
 		all = append(all, caller{string(role.ID), w.acme.People[role.ID].Caller()})
 	}
+	for _, c := range []struct {
+		name, kind string
+		secret     *string
+	}{{"owner's key", "key", &w.key}, {"owner's token", "token", &w.token}} {
+		if !w.alive(*c.secret) {
+			*c.secret = w.derive(c.kind)
+		}
+		all = append(all, caller{c.name, op.Caller{Credential: *c.secret, Address: "192.0.2.3"}})
+	}
 	return append(all, caller{"service key", op.Caller{Credential: w.serviceKey, Address: "192.0.2.2"}}, caller{"operator", op.Caller{Machine: true}})
+}
+
+// alive reports whether a credential is still good: a call may have ended it, or whoever is behind it.
+func (w *world) alive(secret string) bool {
+	_, err := directory.GetMe.Call(op.As(w.t.Context(), op.Caller{Credential: secret, Address: "192.0.2.3"}), w.Service(), directory.GetMeInput{})
+	return secret != "" && err == nil
+}
+
+// derive makes a key or a token of acme's owner that may as much as one can.
+func (w *world) derive(kind string) string {
+	w.t.Helper()
+	c, owner := w.Charter(), w.acme.Owner()
+	all := c.IDs(c.OwnerRole().Holds)
+	if kind == "token" {
+		made, err := credential.CreateToken.Call(owner.Ctx(), w.Service(), credential.CreateTokenInput{InOrganization: w.acme.In(),
+			Scoping: credential.Scoping{Permissions: all, ExpiresAt: "30d"}})
+		if err != nil {
+			w.t.Fatalf("a token of the owner: %v", err)
+		}
+		return made.Secret
+	}
+	in := credential.CreateKeyInput{InOrganization: w.acme.In(), Name: "matrix", Kind: c.Rules.Keys.Kinds[0], Scoping: credential.Scoping{Permissions: all}}
+	if in.Kind == charter.OrganizationKey {
+		in.Permissions = c.Rules.Keys.OrganizationKeyIDs
+	}
+	made, err := credential.CreateKey.Call(owner.Ctx(), w.Service(), in)
+	if err != nil {
+		w.t.Fatalf("a key of the owner: %v", err)
+	}
+	return made.Secret
 }
 
 // fields makes an operation's input of its example, in an organization, with things that exist there: every field of
@@ -90,7 +130,7 @@ func (w *world) fields(info op.Info, in *guildhalltest.Organization) map[string]
 	for name, value := range values {
 		if made := w.thing(info, name, in); made != "" {
 			values[name] = made
-		} else if text, ok := value.(string); ok && name == "email" {
+		} else if text, ok := value.(string); ok && (name == "email" || name == "title" || name == "name") {
 			w.fresh++
 			values[name] = fmt.Sprintf("fresh%d-%s", w.fresh, text)
 		}
@@ -116,7 +156,10 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 			w.t.Fatal(err)
 		}
 		return made.ID
-	case "role":
+	case "role", "from", "move_to":
+		if name == "role" && (info.Name == "roles.update" || info.Name == "roles.delete") {
+			return w.customRole(in)
+		}
 		return string(lowest)
 	case "permission":
 		return "members.view"
@@ -126,7 +169,13 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return w.someEvent(in)
 	case "session":
 		return w.sessionOf(in.Owner())
-	case "service_key", "key":
+	case "key", "token", "service_account":
+		return w.derived(info, name, in)
+	case "user":
+		return in.Join(email, lowest).User
+	case "external_id":
+		return email
+	case "service_key":
 		made, err := credential.CreateServiceKey.Call(w.Operator(), w.Service(), credential.CreateServiceKeyInput{Name: email})
 		if err != nil {
 			w.t.Fatal(err)
@@ -136,6 +185,43 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return fmt.Sprintf("slug-%d", w.fresh)
 	}
 	return ""
+}
+
+// derived makes a key, a token or a service account of the owner's; empty where the charter has none.
+func (w *world) derived(info op.Info, name string, in *guildhalltest.Organization) string {
+	ctx, c := in.Owner().Ctx(), w.Charter()
+	var id string
+	var err error
+	switch {
+	case info.Noun() == "service_keys":
+		return w.thing(info, "service_key", in)
+	case name == "key":
+		var made credential.NewKey
+		made, err = credential.CreateKey.Call(ctx, w.Service(), credential.CreateKeyInput{InOrganization: in.In(), Name: "thing", Kind: c.Rules.Keys.Kinds[0]})
+		id = made.ID
+	case name == "token":
+		var made credential.NewToken
+		made, err = credential.CreateToken.Call(ctx, w.Service(), credential.CreateTokenInput{InOrganization: in.In()})
+		id = made.ID
+	case c.Rules.Keys.Allows(charter.OrganizationKey):
+		var made credential.ServiceAccount
+		made, err = credential.CreateServiceAccount.Call(ctx, w.Service(), credential.CreateServiceAccountInput{InOrganization: in.In(),
+			Name: fmt.Sprintf("account %d", w.fresh), Role: c.Roles()[0].ID})
+		id = made.ID
+	}
+	if err != nil {
+		w.t.Fatalf("%s: %v", name, err)
+	}
+	return id
+}
+
+func (w *world) customRole(in *guildhalltest.Organization) string {
+	made, err := directory.CreateRole.Call(in.Owner().Ctx(), w.Service(), directory.CreateRoleInput{InOrganization: in.In(),
+		Title: fmt.Sprintf("Role %d", w.fresh), Permissions: []charter.Permission{"organization.view"}})
+	if err != nil {
+		w.t.Fatalf("a role: %v", err)
+	}
+	return made.ID
 }
 
 func (w *world) someEvent(in *guildhalltest.Organization) string {
@@ -185,13 +271,18 @@ func TestOutcomesOfEveryOperation(t *testing.T) {
 	var lines []string
 	statements.Range(func(name, most any) bool {
 		lines = append(lines, fmt.Sprintf("%-30s %d\n", name, most))
-		if most.(int) > 8 {
+		if reason := manyStatements[name.(string)]; most.(int) > 8 && reason == "" {
 			t.Errorf("%s takes %d statements", name, most)
 		}
 		return true
 	})
 	slices.Sort(lines)
 	golden(t, "statements.txt", strings.Join(lines, ""))
+}
+
+// manyStatements are the operations that may take more than eight, each with the reason.
+var manyStatements = map[string]string{
+	"users.delete": "it ends a membership in each of the person's organizations, behind the locks of all of them",
 }
 
 // outcomes is the table: an operation a row, a caller a column.
@@ -404,6 +495,10 @@ func problem(t *testing.T, e *op.Error) string {
 	return string(raw)
 }
 
+// rowsElsewhere are the rows that a call writes to the logs of other organizations than the one that it is about, in the
+// world of the matrix: each person there belongs to one.
+var rowsElsewhere = map[string]int{"users.delete": 1}
+
 // TestEveryChangeHasItsRow: a call that changes something writes exactly one audit row, and a refused one is counted in
 // a row within the minute. T-091.
 func TestEveryChangeHasItsRow(t *testing.T) {
@@ -419,7 +514,7 @@ func TestEveryChangeHasItsRow(t *testing.T) {
 				after := rowsNow(t, w)
 				want := 0
 				if e == nil {
-					want = 1
+					want = 1 + rowsElsewhere[info.Name]
 				}
 				if got := after - before; got != want && word != "wrong_code" {
 					t.Errorf("%s as %s (%s) wrote %d rows, want %d", info.Name, c.name, word, got, want)
