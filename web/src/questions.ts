@@ -26,8 +26,8 @@ export interface Resource {
   readonly organization?: string | undefined;
 }
 
-/** organization is the organization as a whole, by its id or slug. */
-export function organization(id: string): Resource {
+/** organization is the organization as a whole, by its id or slug; without one, that of a key or token that asks. */
+export function organization(id = ""): Resource {
   return { type: "organization", id };
 }
 

@@ -42,6 +42,11 @@ test("a question is written as AuthZEN says", async (t) => {
       },
     ],
     [
+      "a credential, about its own organization",
+      { subject: credential("s"), permission: "api.call", resource: organization() },
+      { subject: { type: "credential", id: "s" }, action: { name: "api.call" }, resource: { type: "organization", id: "" } },
+    ],
+    [
       "a credential, about a thing of its own organization",
       { subject: credential("s"), permission: "pipelines.use", resource: pipeline },
       { subject: { type: "credential", id: "s" }, action: { name: "pipelines.use" }, resource: pipeline },

@@ -87,7 +87,7 @@ export class Fake {
       return { decision: false, context: { reason: "unknown_subject", needs: action.name } };
     }
     const organization = resource.type === "organization" ? resource.id : resource.properties?.organization;
-    if (organization !== undefined && organization !== known.organization) {
+    if (organization && organization !== known.organization) {
       return { decision: false, context: { reason: "not_a_member", needs: action.name } };
     }
     if (!known.permissions.includes(action.name)) {

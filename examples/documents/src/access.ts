@@ -18,12 +18,12 @@ export class Access {
 
   /** needs is the guard of a route that is about the organization as a whole. */
   needs(permission: Permission): RequestHandler {
-    return this.#guard(permission, async (req) => organization(await this.#place(req)));
+    return this.#guard(permission, (req) => organization(place(req)));
   }
 
   /** needsOn is the guard of a route about one thing, whose id is in the path; without one, about any. */
   needsOn(permission: Permission, type: string): RequestHandler {
-    return this.#guard(permission, async (req) => ({ type, id: idOf(req) ?? "*", organization: await this.#place(req) }));
+    return this.#guard(permission, (req) => ({ type, id: idOf(req) ?? "*", organization: place(req) }));
   }
 
   /** demand asks about a thing that the body names. It throws Denied where the answer is no. */
@@ -32,27 +32,18 @@ export class Access {
     await this.#hall.demand({ subject: credential(secretOf(req)), permission, resource, address: req.ip });
   }
 
-  #guard(permission: Permission, resource: (req: Request) => Promise<Resource>): RequestHandler {
+  #guard(permission: Permission, resource: (req: Request) => Resource): RequestHandler {
     const onError = (e: Error & { code: string }): void => console.error(`no answer from Guildhall: ${e.code}: ${e.message}`);
     return protect(this.#hall, permission, resource, { onError });
   }
+}
 
-  /**
-   * place is the organization that a request is about. A key or token is bound to one; a person may be in several and says
-   * which. What is said here decides nothing: the check does.
-   */
-  async #place(req: Request): Promise<string> {
-    const said = req.get("Organization");
-    if (said) {
-      return said;
-    }
-    const who = await this.#hall.introspect(secretOf(req), { address: req.ip });
-    if (who.active && !who.organization) {
-      throw new Problem(400, "organization_required", "say which organization with the header Organization");
-    }
-    // A credential that is not active is in no organization; the check says so.
-    return (who.active && who.organization) || "none";
-  }
+/**
+ * place is the organization that a request says it is about. A person may be in several and says which; a key or token is
+ * bound to one and need not. What is said decides nothing: the check does.
+ */
+function place(req: Request): string | undefined {
+  return req.get("Organization");
 }
 
 /** organizationOf is the id of the organization that a request was let into. */

@@ -137,7 +137,7 @@ test("a request that cannot be right is refused", async (t) => {
   const owner = person("acme", "owner");
   const { credential } = owner;
   const cases: [string, number, string, Promise<Answer>][] = [
-    ["a person who does not say where", 400, "organization_required", world.call({ credential }, "GET", "/api/files")],
+    ["a person who does not say where", 403, "denied", world.call({ credential }, "GET", "/api/files")],
     ["an organization that there is not", 403, "denied", world.call({ credential, organization: "nowhere" }, "GET", "/api/files")],
     ["a credential that nobody has", 401, "unauthenticated", world.call({ credential: "gld_live_unknown", organization: "acme" }, "GET", "/api/files")],
     ["the same without an organization", 401, "unauthenticated", world.call({ credential: "gld_live_unknown" }, "GET", "/api/files")],
