@@ -59,6 +59,15 @@ type question struct {
 	fix   string   // where a denial is explained
 }
 
+// on is the question about the resource that is asked about. Only a principal that is limited to some cares which.
+func (a *question) on(q *check.Request, p *decide.Principal) decide.Question {
+	ask := a.Question
+	if p.Limits != "" && q.Resource.Type != check.Organization {
+		ask.Resource = q.Resource.Type + ":" + q.Resource.ID
+	}
+	return ask
+}
+
 // hooks are called at the points of a reading where something may come in between, and to judge it; tests set them.
 type hooks struct {
 	afterTicket func()
@@ -179,11 +188,7 @@ func (a *Access) answer(ctx context.Context, q *check.Request, now time.Time, d 
 	}
 	var principal decide.Principal
 	a.principal(&p, q.Address, &principal)
-	ask := about.Question
-	if principal.Limits != "" && q.Resource.Type != check.Organization {
-		ask.Resource = q.Resource.Type + ":" + q.Resource.ID
-	}
-	decided := decide.Decide(&principal, ask, now.UnixMicro())
+	decided := decide.Decide(&principal, about.on(q, &principal), now.UnixMicro())
 	if !decided.Allow {
 		refuse(d, decided.Reason, decided.Needs, about)
 		return nil

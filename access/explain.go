@@ -19,7 +19,7 @@ import (
 )
 
 // Operations are the operations about access.
-func Operations() []op.Any { return []op.Any{Explain, Holders} }
+func Operations() []op.Any { return []op.Any{Explain, Holders, Simulate, Introspect} }
 
 // Explanation says why somebody may do something, or why not and what would help.
 type Explanation struct {
@@ -185,7 +185,7 @@ func (e *Explanation) load(ctx context.Context, r *op.Reader) (*explained, error
 		s.User, s.Email, s.Member = about.User, about.Email, about.Principal.Member
 	}
 	if err == nil {
-		about.role, err = roleOf(ctx, r, string(about.Principal.Role))
+		about.role, err = roleOf(ctx, r, about.Principal.Role)
 	}
 	about.subject = *s
 	return &about, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -54,7 +55,7 @@ func holders(ctx context.Context, tx *op.Tx, in HoldersInput) (op.List[Holder], 
 
 // holdersAfter reads one page. The roles narrow the search; who holds it is decided as everywhere.
 func holdersAfter(ctx context.Context, r *op.Reader, in HoldersInput) ([]Holder, error) {
-	roles, err := rolesHolding(ctx, r, in.Permission)
+	roles, err := directory.RolesHolding(ctx, r, in.Permission)
 	if err != nil || len(roles) == 0 {
 		return nil, err
 	}

@@ -116,7 +116,7 @@ func (a *Access) readBearer(ctx context.Context, c presented, now int64, b *bear
 	a.hooks.afterRead()
 	if errors.Is(err, op.ErrUnauthenticated) || err == nil && read.Dead {
 		life := life{used: read.LastUsed, idle: read.Idle}
-		if read.Idle == 0 || life.lapsed(now) {
+		if !life.idled(now) || life.lapsed(now) {
 			keepForGood(a, a.dead, c.key, &dead{}, t)
 		}
 		return nil, errUnknown

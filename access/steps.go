@@ -26,12 +26,6 @@ type explained struct {
 	role    namedRole
 }
 
-// namedRole is a role as people read it.
-type namedRole struct {
-	title  string
-	custom bool // the organization made it
-}
-
 // title is what the role is called.
 func (x *explained) title() string { return cmp.Or(x.role.title, string(x.Principal.Role)) }
 
