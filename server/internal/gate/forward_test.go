@@ -35,8 +35,10 @@ type front struct {
 // gatewayAddress is where the tests' gateway is.
 const gatewayAddress = "10.1.2.3"
 
-func inFront(t *testing.T, h *guildhalltest.Hall) *front {
-	f := &front{t: t, hall: h, acme: h.Organization("acme")}
+func inFront(t *testing.T, h *guildhalltest.Hall) *front { return atGate(t, h, h.Organization("acme")) }
+
+func atGate(t *testing.T, h *guildhalltest.Hall, acme *guildhalltest.Organization) *front {
+	f := &front{t: t, hall: h, acme: acme}
 	f.handler = server.ForHall(h.Hall, server.HallConfig{BaseURL: guildhalltest.BaseURL, Gateways: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 		Log: slog.New(slog.NewTextHandler(&f.log, nil))})
 	return f
