@@ -185,6 +185,11 @@ func (h *Hall) Service() *op.Service { return h.service }
 // Access answers checks from memory.
 func (h *Hall) Access() *access.Access { return h.access }
 
+// LastUse is the last use of a key of an organization that is not written down yet: see credential.Sightings.
+func (h *Hall) LastUse(organization, key string) (credential.Use, bool) {
+	return h.sightings.LastUse(organization, key)
+}
+
 // Charter is the product's model.
 func (h *Hall) Charter() *charter.Charter { return h.config.Charter }
 

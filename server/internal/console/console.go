@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/guildhall/guildhall/access"
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/assets"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
@@ -29,6 +30,9 @@ type Config struct {
 	Secure   bool           // cookies are kept to https; false only for http on a loopback host
 	Demo     bool           // shows the page of components
 	Log      *slog.Logger   // nil: slog.Default
+	// LastUse is the last use of a key of an organization, if it is not written down yet. Nil: what is written down is
+	// all that pages know.
+	LastUse func(organization, key string) (credential.Use, bool)
 }
 
 // Console serves the pages. It is safe for concurrent use.
@@ -61,7 +65,7 @@ func pages() []page {
 // organizationPages are the pages under /o/{slug}.
 func organizationPages() []page {
 	return slices.Concat(overviewPages(), settingsPages(), teamPages(), invitePages(), invitationsPages(), memberPages(), transferPages(),
-		rolesPages(), accessPages(), auditPages(), adminsPages())
+		keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(), rolesPages(), accessPages(), auditPages(), adminsPages())
 }
 
 // New makes the handler of all pages and their assets. It expects the layers of web.Handler around it.

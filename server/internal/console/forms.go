@@ -16,6 +16,7 @@ const (
 	keyField     = "idempotency_key"
 	versionField = "version"
 	confirmField = "confirm" // the name typed on the highest confirm level
+	stepField    = "step"    // of a form with a summary: where it goes on
 )
 
 // form is what a form sent, or what the address fills in, and what was wrong with it.

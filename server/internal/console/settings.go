@@ -38,6 +38,9 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("People"), ui.T("Roles"), ui.T("What each role may do."), v.org("/settings/roles"), "organization.view", "", ""},
 		{ui.T("People"), ui.T("Access explainer"), ui.T("Why somebody may do something, or why not."), v.org("/settings/access"), "", "", ""},
 		{ui.T("People"), ui.T("View admins"), ui.T("Whom to ask."), v.org("/settings/admins"), "", "", ""},
+		{ui.T("Keys"), ui.T("API keys"), ui.T("What programs prove themselves with."), v.keysHref(""), v.firstOf(readingKeys), v.firstOf(creating), v.keyPolicy()},
+		{ui.T("Keys"), ui.T("Service accounts"), ui.T("Programs of the organization's own, with a role each."), v.accountsCrumb().Href, "service_accounts.manage", "service_accounts.manage", ""},
+		{ui.T("Keys"), ui.T("Scoped tokens"), ui.T("Derived from a session or a key, narrower and shorter-lived."), v.tokensHref(""), v.firstOf(readingTokens), "tokens.create", ""},
 		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},
 	} {
 		if s.read == "" || v.can(s.read) {

@@ -322,13 +322,16 @@ type entry struct {
 }
 
 // entries are the sidebar's, in order.
-func entries() []entry {
+func (v *visit) entries() []entry {
 	return []entry{
 		{"", ui.T("Overview"), "", "layout-dashboard", "g o", ""},
 		{"", ui.T("Account & settings"), "/settings", "settings", "g s", ""},
 		{ui.T("People"), ui.T("Team"), "/settings/team", "users", "g t", "members.view"},
 		{ui.T("People"), ui.T("Roles"), "/settings/roles", "shield-check", "g r", "organization.view"},
 		{ui.T("People"), ui.T("Access explainer"), "/settings/access", "circle-question-mark", "", ""},
+		{ui.T("Keys"), ui.T("API keys"), "/settings/api-keys", "key-round", "g k", v.firstOf(readingKeys)},
+		{ui.T("Keys"), ui.T("Service accounts"), "/settings/service-accounts", "bot", "", "service_accounts.manage"},
+		{ui.T("Keys"), ui.T("Scoped tokens"), "/settings/tokens", "fingerprint", "", v.firstOf(readingTokens)},
 		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
 		{ui.T("Security"), ui.T("Audit log"), "/settings/audit-log", "scroll-text", "g a", "audit.view"},
 	}
@@ -337,7 +340,7 @@ func entries() []entry {
 // navigation is the sidebar, as far as the person may read its pages.
 func (v *visit) navigation() (groups []ui.NavGroup) {
 	current := v.currentEntry()
-	for _, e := range entries() {
+	for _, e := range v.entries() {
 		if e.needs != "" && !v.can(e.needs) {
 			continue
 		}
@@ -352,7 +355,7 @@ func (v *visit) navigation() (groups []ui.NavGroup) {
 
 // currentEntry is the address of the longest entry that this page stands under.
 func (v *visit) currentEntry() (longest string) {
-	for _, e := range entries() {
+	for _, e := range v.entries() {
 		href := v.org(e.path)
 		if (v.r.URL.Path == href || strings.HasPrefix(v.r.URL.Path, href+"/") && e.path != "") && len(href) > len(longest) {
 			longest = href

@@ -772,7 +772,7 @@ func WhyBox(p WhyBoxProps) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var29 string
-			templ_7745c5c3_Var29, templ_7745c5c3_Err = templ.JoinStringErrs(whoCan(p.Holders))
+			templ_7745c5c3_Var29, templ_7745c5c3_Err = templ.JoinStringErrs(WhoCan(p.Holders))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `server/internal/console/ui/structure.templ`, Line: 226, Col: 39}
 			}
@@ -799,9 +799,9 @@ func WhyBox(p WhyBoxProps) templ.Component {
 	})
 }
 
-// whoCan names those who can help, or says "an owner" to readers who may not
+// WhoCan names those who can help, or says "an owner" to readers who may not
 // know their names.
-func whoCan(holders []string) string {
+func WhoCan(holders []string) string {
 	if len(holders) == 0 {
 		return T("An owner can grant it.")
 	}
@@ -811,7 +811,7 @@ func whoCan(holders []string) string {
 // list joins names as a sentence does and counts the rest after three.
 func list(names []string) string {
 	if len(names) > 3 {
-		names = append(append([]string{}, names[:3]...), T("%d others", len(names)-3))
+		names = append(append([]string{}, names[:3]...), N(len(names)-3, "1 other", "%d others"))
 	}
 	last := len(names) - 1
 	if last == 0 {

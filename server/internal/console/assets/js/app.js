@@ -12,6 +12,7 @@ async function copy(button) {
   const source = [...box.querySelectorAll(button.dataset.copy)].find((e) => e.checkVisibility());
   if (!source) return;
   await navigator.clipboard.writeText(source.value ?? source.textContent.trim());
+  stored();
   const label = button.querySelector("[data-label]") ?? button;
   const before = label.textContent;
   label.textContent = button.dataset.copied;
@@ -129,10 +130,19 @@ function hotkey(event) {
   else target.click();
 }
 
+// A secret that is shown once: whoever leaves before copying it is asked.
+
+function stored() {
+  for (const box of document.querySelectorAll("[data-secret]")) delete box.dataset.secret;
+}
+
+addEventListener("beforeunload", (event) => document.querySelector("[data-secret]") && event.preventDefault());
+document.addEventListener("copy", stored);
+
 // The first thing to mend has the focus when a page or fragment arrives.
 
-function focusError() {
-  document.querySelector("[aria-invalid='true']")?.focus();
+function focusError(within = document) {
+  within.querySelector("[aria-invalid='true']")?.focus();
 }
 
 function arrived() {
@@ -142,8 +152,9 @@ function arrived() {
 }
 
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-copy], [command], [data-dismiss], [data-close], [aria-disabled='true']");
+  const target = event.target.closest("[data-copy], [command], [data-dismiss], [data-close], [data-stored], [aria-disabled='true']");
   if (!target) return;
+  if ("stored" in target.dataset) return stored();
   if (target.ariaDisabled === "true") return event.preventDefault();
   if ("copy" in target.dataset) return copy(target);
   if ("dismiss" in target.dataset) return target.closest(".toast")?.remove();
@@ -157,7 +168,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("submit", sent, true);
 document.addEventListener("keydown", hotkey);
-document.addEventListener("htmx:after:swap", () => { arrived(); focusError(); });
+document.addEventListener("htmx:after:swap", (event) => { arrived(); focusError(event.detail.ctx.target); });
 document.addEventListener("htmx:finally:request", (event) => over(event.target));
 addEventListener("pageshow", (event) => event.persisted && over(document));
 setInterval(refreshTimes, 30000);
