@@ -1,6 +1,6 @@
 // Guildhall's demo and the product, each its own process, in a folder that is gone when the tests are over.
 
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -8,11 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 
 // Compiled, this file is in .test.
 const here = fileURLToPath(new URL("..", import.meta.url));
-const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+/** binary is Guildhall; npm test builds it where nobody names another. */
+const binary = process.env["GUILDHALL_BIN"] || join(here, ".test/guildhall");
 
 /** Member is a person of the demo, with a session. */
 export interface Member {
@@ -67,18 +68,11 @@ export class World {
   }
 
   async #begin(): Promise<void> {
-    const binary = process.env["GUILDHALL_BIN"] ?? (await this.#build());
     const demo = ["demo", "--charter", "documents", "--json", "--addr", "127.0.0.1:0", "--data", join(this.#data, "guildhall")];
     this.demo = JSON.parse(await this.#run(binary, demo, {})) as Told;
     const product = [join(here, "dist/main.js"), "--json", "--port", "0", "--data", join(this.#data, "product")];
     const env = { GUILDHALL_URL: this.demo.url, GUILDHALL_SERVICE_KEY: this.demo.service_key };
     this.product = (JSON.parse(await this.#run(process.execPath, product, env)) as { url: string }).url;
-  }
-
-  async #build(): Promise<string> {
-    const binary = join(this.#data, "bin");
-    await promisify(execFile)("go", ["build", "-o", binary, "./cmd/guildhall"], { cwd: root });
-    return binary;
   }
 
   /** run starts a program and gives its first line. */
