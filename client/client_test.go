@@ -270,3 +270,17 @@ func TestTheClientLinksNoDatabaseDriver(t *testing.T) {
 		t.Error("the list is not the client's")
 	}
 }
+
+func TestARawRequestGoesToTheServerOnly(t *testing.T) {
+	h := open(t, testdb.SQLite(t), nil)
+	c := client.New(h.url, h.Ada)
+	got, err := c.Raw(t.Context(), client.Raw{Method: "GET", Path: "/v1/organizations/acme/notes/note_1"})
+	if err != nil || !strings.Contains(string(got), `"first"`) {
+		t.Errorf("got %s, %v", got, err)
+	}
+	for _, path := range []string{"", "v1", "@evil.test/", ".evil.test/", "https://evil.test/"} {
+		if _, err := c.Raw(t.Context(), client.Raw{Method: "GET", Path: path}); op.AsError(err).Kind != op.Malformed {
+			t.Errorf("%q: got %v", path, err)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/mattn/go-isatty"
 
 	"github.com/guildhall/guildhall/charter"
@@ -53,10 +54,14 @@ type Globals struct {
 	Confirm        string
 	IfMatch        string
 	IdempotencyKey string
+	Fields         string // of --json=FIELDS
+	TokenFile      string
+	Input          string // of guildhall api: a file, or - for standard input
 	JSON, Yes      bool
 	NoInput        bool
 	DryRun         bool
 	TokenStdin     bool
+	ExitStatus     bool
 	Quiet          bool
 	Help           bool
 }
@@ -127,6 +132,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return exitOK
 	}
 	noun := dashed(words[0])
+	if noun == "api" {
+		return a.api(ctx, args[1:])
+	}
 	verbs, known := a.commands[noun]
 	if !known {
 		return a.misuse("unknown command %q%s", words[0], suggestion(noun, a.firstWords()))
@@ -157,7 +165,7 @@ func leadingWords(args []string) (words, rest []string) {
 func dashed(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
 func (a *app) firstWords() []string {
-	words := append(slices.Clone(a.nouns), "help", "completion")
+	words := append(slices.Clone(a.nouns), "api", "help", "completion")
 	for _, other := range a.Others {
 		words = append(words, other.Name)
 	}
@@ -239,14 +247,27 @@ func (a *app) connect(ctx context.Context) (op.Backend, op.Caller, func() error,
 
 // token reads the credential: never from a flag, which other people at the machine could see.
 func (a *app) token() (string, error) {
-	if !a.globals.TokenStdin {
-		return a.Env("GUILDHALL_TOKEN"), nil
+	g := a.globals
+	switch {
+	case g.TokenStdin || g.TokenFile == "-":
+		line, err := readLine(a.Stdin)
+		if err != nil || line == "" {
+			return "", fmt.Errorf("no token on standard input")
+		}
+		return line, nil
+	case g.TokenFile != "":
+		file, err := os.Open(g.TokenFile)
+		if err != nil {
+			return "", fmt.Errorf("--token-file: %w", err)
+		}
+		defer file.Close()
+		line, err := readLine(file)
+		if err != nil || line == "" {
+			return "", fmt.Errorf("--token-file: %s has no token in its first line", g.TokenFile)
+		}
+		return line, nil
 	}
-	line, err := readLine(a.Stdin)
-	if err != nil || line == "" {
-		return "", fmt.Errorf("--token-stdin: no token on standard input")
-	}
-	return line, nil
+	return a.Env("GUILDHALL_TOKEN"), nil
 }
 
 // streamer is a backend that has streams: the service of this process and the client of another one.
@@ -274,7 +295,19 @@ func (a *app) call(ctx context.Context, b op.Backend, c *command, r op.Request) 
 		fmt.Fprintf(a.Stderr, "guildhall: %v\n", err)
 		return exitError
 	}
+	if a.globals.ExitStatus && !allowed(response.Output) {
+		return op.Denied.Exit()
+	}
 	return exitOK
+}
+
+// allowed reports whether an answer says yes.
+func allowed(output any) bool {
+	var answer struct {
+		Allow bool `json:"allow"`
+	}
+	raw, err := json.Marshal(output)
+	return err == nil && json.Unmarshal(raw, &answer) == nil && answer.Allow
 }
 
 // note tells people something beside the data.

@@ -92,6 +92,10 @@ func TestCommands(t *testing.T) {
 		{"a dry run of what has none", "notes create x --dry-run", 2, "", "no --dry-run"},
 		{"a version that is gone", `notes update note_1 --text x --yes --if-match "9"`, 7, "", "changed in the meantime"},
 		{"an internal error", "notes fail --yes", 1, "", "internal error"},
+		{"some fields of one", "notes get note_1 --json=text", 0, "{\n  \"text\": \"first\"\n}\n", ""},
+		{"some fields of a list", "notes list --limit 1 --json=text,id", 0, "[\n  {\n    \"id\": \"note_1\",\n    \"text\": \"first\"\n  }\n]\n", ""},
+		{"a field that is none", "notes create x --json=txt", 2, "", `there is no field "txt": did you mean "text"?`},
+		{"an exit status of what says no yes", "notes get note_1 --exit-status", 2, "", "no --exit-status"},
 		{"a stream", "notes export", 0, "id,text\nnote_1,first\n", ""},
 		{"underscores and hyphens", "notes create x --expires_at 1d", 0, `"expires_at"`, ""},
 
@@ -242,11 +246,87 @@ func TestAServerIsCalledWithAToken(t *testing.T) {
 	s.env["GUILDHALL_TOKEN"] = ""
 	s.input = s.Ada + "\n"
 	s.check(t, s.run(t, "notes", "create", "x", "--token-stdin"), 0, `"text": "x"`, "")
+	s.check(t, s.run(t, "notes", "list", "--token-file", "-"), 0, "note_1", "")
 	s.input = ""
 	s.check(t, s.run(t, "notes", "list", "--token-stdin"), 2, "", "no token on standard input")
+	s.check(t, s.run(t, "notes", "list", "--token-file", "-"), 2, "", "no token on standard input")
+	s.check(t, s.run(t, "notes", "list", "--token-file", file(t, s.Ada+"\n")), 0, "note_1", "")
+	s.check(t, s.run(t, "notes", "list", "--token-file", file(t, "")), 2, "", "has no token in its first line")
+	s.check(t, s.run(t, "notes", "list", "--token-file", "/nowhere"), 2, "", "--token-file: open /nowhere")
 	s.check(t, s.run(t, "notes", "list", "--server", listener.URL, "--data", "x"), 2, "", "exclude each other")
 	if s.closed != 0 {
 		t.Error("the database was opened")
+	}
+}
+
+// file writes a file and gives its path.
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAnyRequestCanBeSent(t *testing.T) {
+	s := open(t)
+	s.check(t, s.run(t, "api", "GET", "/v1/organizations/acme/notes"), 2, "", "api needs a server that runs")
+	listener := httptest.NewServer(server.New(server.Config{Service: s.Service, BaseURL: "https://hall.test", Log: slog.New(slog.DiscardHandler)}))
+	defer listener.Close()
+	s.env["GUILDHALL_SERVER"], s.env["GUILDHALL_TOKEN"] = listener.URL, s.Ada
+	note := file(t, `{"text": "from a file"}`)
+	for _, tt := range []struct {
+		name        string
+		line        []string
+		exit        int
+		out, errors string
+	}{
+		{"a list", []string{"api", "GET", "/v1/organizations/acme/notes?limit=1"}, 0, "{\n  \"data\": [\n", ""},
+		{"a method in small letters", []string{"api", "get", "/v1/organizations/acme/notes"}, 0, "note_1", ""},
+		{"flags before and after", []string{"--quiet", "api", "--json", "GET", "/v1/organizations/acme/notes"}, 0, "note_1", ""},
+		{"a stream", []string{"api", "GET", "/v1/organizations/acme/notes.csv"}, 0, "id,text\nnote_1,first\n", ""},
+		{"what is no operation", []string{"api", "GET", "/healthz"}, 0, "ok\n", ""},
+		{"a body from a file", []string{"api", "POST", "/v1/organizations/acme/notes", "--input", note}, 0, `"text": "from a file"`, ""},
+		{"a body from standard input", []string{"api", "POST", "/v1/organizations/acme/notes", "--input=-"}, 0, `"text": "over\n two lines"`, ""},
+		{"not found", []string{"api", "GET", "/v1/organizations/acme/notes/note_0"}, 6, "", "not found"},
+		{"invalid", []string{"api", "POST", "/v1/organizations/acme/notes", "--input", file(t, "{}")}, 2, "", "text"},
+		{"a path elsewhere", []string{"api", "GET", "https://evil.test/"}, 2, "", "begins with a slash"},
+		{"a path that changes the host", []string{"api", "GET", "@evil.test/"}, 2, "", "begins with a slash"},
+		{"no path", []string{"api", "GET"}, 2, "", "usage: guildhall api METHOD PATH"},
+		{"an unknown flag", []string{"api", "GET", "/healthz", "--inptu", "x"}, 2, "", "unknown flag --inptu"},
+		{"no file", []string{"api", "POST", "/healthz", "--input", "/nowhere"}, 2, "", "--input: open /nowhere"},
+		{"help", []string{"help", "api"}, 0, "usage: guildhall api METHOD PATH", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s.input = "{\"text\":\n \"over\\n two lines\"}"
+			s.check(t, s.run(t, tt.line...), tt.exit, tt.out, tt.errors)
+		})
+	}
+}
+
+// decided answers yes or no.
+var decided = &op.Op[decision, decision]{
+	Name: "echo.decide", Route: "GET /v1/decide", Scope: op.Public, Allow: op.Anyone, Summary: "Decide",
+	Do: func(_ context.Context, _ *op.Tx, in decision) (decision, error) { return in, nil },
+}
+
+type decision struct {
+	Allow bool `json:"allow"`
+}
+
+func TestTheAnswerNoIsAnExitStatusWhereItIsWanted(t *testing.T) {
+	s := &shell{Hall: testhall.New(t, testdb.SQLite(t), func(c *op.Config) { c.Operations = append(c.Operations, decided) }), env: map[string]string{}}
+	for _, tt := range []struct {
+		line string
+		exit int
+	}{
+		{"echo decide --allow", 0}, {"echo decide --no-allow", 0},
+		{"echo decide --allow --exit-status", 0}, {"echo decide --no-allow --exit-status", 5},
+	} {
+		if got := s.run(t, words(tt.line)...); got.exit != tt.exit || !strings.Contains(got.out, `"allow"`) {
+			t.Errorf("%s: exit %d, want %d: %s%s", tt.line, got.exit, tt.exit, got.out, got.errors)
+		}
 	}
 }
 
@@ -313,6 +393,7 @@ func TestBashCompletes(t *testing.T) {
 		{"guildhall notes create --pin", "--pinned"},
 		{"guildhall notes get x --no", "--note --no-input"},
 		{"guildhall completion f", "fish"},
+		{"guildhall a", "api"},
 		{"guildhall nothing x", ""},
 	}
 	for _, tt := range tests {
@@ -329,10 +410,15 @@ func TestBashCompletes(t *testing.T) {
 
 func TestOtherShellsComplete(t *testing.T) {
 	s := open(t)
-	for _, shell := range []string{"zsh", "fish"} {
+	for _, shell := range []string{"zsh", "fish", "powershell"} {
 		if got := s.run(t, "completion", shell); got.exit != 0 || !strings.Contains(got.out, "expires-at") || !strings.Contains(got.out, "notes") {
 			t.Errorf("%s: exit %d\n%s", shell, got.exit, got.out)
 		}
 	}
-	s.check(t, s.run(t, "completion", "tcsh"), 2, "", "bash|zsh|fish")
+	s.check(t, s.run(t, "completion", "tcsh"), 2, "", "bash|zsh|fish|powershell")
+	for _, row := range []string{"    'completion' = 'bash zsh fish powershell'\n", "    'notes' = 'list get ", "    'notes create' = '--text "} {
+		if script := s.run(t, "completion", "powershell").out; !strings.Contains(script, row) {
+			t.Errorf("PowerShell's table has no %q:\n%s", row, script)
+		}
+	}
 }

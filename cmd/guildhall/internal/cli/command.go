@@ -96,6 +96,21 @@ func argNames(t reflect.Type) []string {
 	return names
 }
 
+// shown are the fields of the output; of a list, those of its items.
+func (c *command) shown() []string {
+	if c.info.MediaType != "" {
+		return nil
+	}
+	out := c.info.Out
+	if data, ok := out.FieldByName("Data"); ok && data.Type.Kind() == reflect.Slice && data.Type.Elem().Kind() == reflect.Struct {
+		out = data.Type.Elem()
+	}
+	return fieldNames(out)
+}
+
+// answers reports whether the output says yes or no.
+func (c *command) answers() bool { return slices.Contains(c.shown(), "allow") }
+
 // isPositional reports whether a field has a place of its own.
 func (c *command) isPositional(f *field) bool { return slices.Contains(c.positional, f) }
 

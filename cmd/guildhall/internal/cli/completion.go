@@ -8,13 +8,16 @@ import (
 // completion prints a script that completes nouns, verbs and flags. It is made from the table, so a shell asks nobody
 // while somebody types.
 func (a *app) completion(args []string) int {
-	scripts := map[string]func() string{"bash": a.bash, "zsh": a.zsh, "fish": a.fish}
+	scripts := map[string]func() string{"bash": a.bash, "zsh": a.zsh, "fish": a.fish, "powershell": a.powershell}
 	if len(args) != 1 || scripts[args[0]] == nil {
-		return a.misuse("say which shell: guildhall completion bash|zsh|fish")
+		return a.misuse("say which shell: guildhall completion %s", strings.ReplaceAll(shells, " ", "|"))
 	}
 	fmt.Fprint(a.Stdout, scripts[args[0]]())
 	return exitOK
 }
+
+// shells are those that there is a script for.
+const shells = "bash zsh fish powershell"
 
 // words is everything that may come first.
 func (a *app) words() string { return strings.Join(a.firstWords(), " ") }
@@ -38,7 +41,7 @@ func (a *app) cases() string {
 		fmt.Fprintf(&b, "    %q) words=%q ;;\n", noun+" ", strings.Join(verbNames(a.commands[noun]), " "))
 	}
 	a.each(func(c *command) { fmt.Fprintf(&b, "    %q) words=%q ;;\n", c.noun+" "+c.verb, c.flagWords()) })
-	fmt.Fprintf(&b, "    %q) words=%q ;;\n", "completion ", "bash zsh fish")
+	fmt.Fprintf(&b, "    %q) words=%q ;;\n", "completion ", shells)
 	return b.String()
 }
 
@@ -92,6 +95,30 @@ func (a *app) fish() string {
 	for _, g := range globalFlags {
 		fmt.Fprintf(&b, "complete -c guildhall -l %s -d %s\n", g.name, quoted(g.doc))
 	}
+	return b.String()
+}
+
+// powershell keeps the words in a table, by what stands before the one that is typed.
+func (a *app) powershell() string {
+	var b strings.Builder
+	b.WriteString("# PowerShell completion for guildhall: guildhall completion powershell | Out-String | Invoke-Expression\n")
+	b.WriteString("Register-ArgumentCompleter -Native -CommandName guildhall -ScriptBlock {\n  param($word, $ast, $cursor)\n  $table = @{\n")
+	row := func(before, words string) { fmt.Fprintf(&b, "    '%s' = '%s'\n", before, words) }
+	row("", a.words())
+	row("completion", shells)
+	for _, noun := range a.nouns {
+		row(noun, strings.Join(verbNames(a.commands[noun]), " "))
+	}
+	a.each(func(c *command) { row(c.noun+" "+c.verb, c.flagWords()) })
+	b.WriteString(`  }
+  $typed = @($ast.CommandElements | Select-Object -Skip 1 | ForEach-Object { $_.ToString() })
+  if ($word) { $typed = @($typed | Select-Object -SkipLast 1) }
+  $before = @($typed | Select-Object -First 2) -join ' '
+  "$($table[$before])".Split(' ') | Where-Object { $_ -and $_ -like "$word*" } | ForEach-Object {
+    [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+  }
+}
+`)
 	return b.String()
 }
 

@@ -36,7 +36,7 @@ const exitCodes = `Exit codes
   7  conflict
   8  rate limited
 
-An answer of no is an answer: guildhall access explain exits 0 for it.
+An answer of no is an answer: guildhall access explain exits 0 for it, and 5 with --exit-status.
 `
 
 // helpAll lists every noun with its verbs.
@@ -56,7 +56,7 @@ func (a *app) helpAll(w io.Writer) {
 			row(noun, strings.Join(verbNames(a.commands[noun]), ", "))
 		}
 	})
-	fmt.Fprint(w, "\nguildhall help <noun>, guildhall <noun> <verb> --help, guildhall help exit-codes,\nguildhall completion bash|zsh|fish\n")
+	fmt.Fprint(w, "\nguildhall help <noun>, guildhall <noun> <verb> --help, guildhall help exit-codes,\nguildhall api METHOD PATH, guildhall completion bash|zsh|fish|powershell\n")
 }
 
 // helpNoun lists the verbs of a noun.
@@ -93,7 +93,7 @@ func (a *app) helpCommand(w io.Writer, c *command) {
 	fmt.Fprint(w, "\nFlags of every command\n")
 	aligned(w, func(row func(cells ...string)) {
 		for _, g := range globalFlags {
-			if g.name != "dry-run" || c.info.DryRun {
+			if (g.name != "dry-run" || c.info.DryRun) && (g.name != "exit-status" || c.answers()) {
 				row(g.usage(), g.doc)
 			}
 		}
@@ -117,7 +117,10 @@ func (g globalFlag) usage() string {
 	if g.short != "" {
 		text = "-" + g.short + ", " + text
 	}
-	if g.value != "" {
+	switch {
+	case g.fact != nil && g.value != "":
+		text += "[=" + g.value + "]"
+	case g.value != "":
 		text += " " + g.value
 	}
 	return text

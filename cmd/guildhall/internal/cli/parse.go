@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// globalFlag is a flag that every command has; exactly one of its targets is set.
+// globalFlag is a flag that every command has. One with both targets is a fact that may have a value.
 type globalFlag struct {
 	name, short, value, doc string
 	text                    func(*Globals) *string
@@ -29,11 +30,14 @@ var globalFlags = []globalFlag{
 	{name: "server", value: "URL", doc: "The server to call (GUILDHALL_SERVER), with the credential in GUILDHALL_TOKEN", text: func(g *Globals) *string { return &g.Server }},
 	{name: "data", value: "DIR", doc: "The data folder of a server on this machine (GUILDHALL_DATA): you are then its operator", text: func(g *Globals) *string { return &g.Data }},
 	{name: "org", value: "NAME", doc: "The organization, by id or slug (GUILDHALL_ORG)", text: func(g *Globals) *string { return &g.Organization }},
+	{name: "token-file", value: "FILE", doc: "Read the credential from a file's first line; - is standard input", text: func(g *Globals) *string { return &g.TokenFile }},
 	{name: "token-stdin", doc: "Read the credential from standard input", fact: func(g *Globals) *bool { return &g.TokenStdin }},
-	{name: "json", doc: "Print JSON, as it does in a pipe", fact: func(g *Globals) *bool { return &g.JSON }},
+	{name: "json", value: "FIELDS", doc: "Print JSON, as it does in a pipe; --json=id,name prints those fields only", text: func(g *Globals) *string { return &g.Fields },
+		fact: func(g *Globals) *bool { return &g.JSON }},
 	{name: "yes", short: "y", doc: "Do it without asking", fact: func(g *Globals) *bool { return &g.Yes }},
 	{name: "confirm", value: "NAME", doc: "What is meant, once more, for what cannot be undone", text: func(g *Globals) *string { return &g.Confirm }},
 	{name: "dry-run", doc: "Only say what would happen", fact: func(g *Globals) *bool { return &g.DryRun }},
+	{name: "exit-status", doc: "Exit 5 if the answer is no", fact: func(g *Globals) *bool { return &g.ExitStatus }},
 	{name: "if-match", value: "ETAG", doc: "Only if it still has this version", text: func(g *Globals) *string { return &g.IfMatch }},
 	{name: "idempotency-key", value: "KEY", doc: "A repeat with the same key within 24 hours does nothing twice", text: func(g *Globals) *string { return &g.IdempotencyKey }},
 	{name: "no-input", doc: "Never ask", fact: func(g *Globals) *bool { return &g.NoInput }},
@@ -107,11 +111,12 @@ func (a *app) flag(c *command, in values, arg string, rest []string) ([]string, 
 
 func (a *app) globalFlag(g globalFlag, said bool, next func() (string, error), rest *[]string) ([]string, error) {
 	if g.fact != nil {
-		if said {
+		if said && g.text == nil {
 			return nil, fmt.Errorf("--%s takes no value", g.name)
 		}
-		*g.fact(&a.globals) = true
-		return *rest, nil
+		if *g.fact(&a.globals) = true; !said {
+			return *rest, nil
+		}
 	}
 	value, err := next()
 	if err != nil {
@@ -187,8 +192,25 @@ func (a *app) complete(c *command, in values) error {
 		}
 		return fmt.Errorf("--%s is missing: %s", f.flag, f.doc)
 	}
+	return a.fits(c)
+}
+
+// fits refuses global flags that the command cannot obey.
+func (a *app) fits(c *command) error {
 	if a.globals.DryRun && !c.info.DryRun {
 		return fmt.Errorf("%s %s has no --dry-run", c.noun, c.verb)
+	}
+	if a.globals.ExitStatus && !c.answers() {
+		return fmt.Errorf("%s %s has no --exit-status: it answers neither yes nor no", c.noun, c.verb)
+	}
+	if a.globals.Fields == "" {
+		return nil
+	}
+	known := c.shown()
+	for _, name := range strings.Split(a.globals.Fields, ",") {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("--json: there is no field %q%s; it has %s", name, suggestion(name, known), strings.Join(known, ", "))
+		}
 	}
 	return nil
 }

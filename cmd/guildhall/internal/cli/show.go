@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -30,23 +31,62 @@ func (a *app) show(w io.Writer, c *command, output any) error {
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
-	if a.globals.JSON || !a.Terminal(w) {
-		value := jsontext.Value(raw)
-		if err := value.Indent(jsontext.WithIndent("  ")); err != nil {
-			return fmt.Errorf("output: %w", err)
-		}
-		_, err := fmt.Fprintf(w, "%s\n", value)
-		return err
-	}
 	members, err := membersOf(raw)
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
+	}
+	if a.globals.JSON || !a.Terminal(w) {
+		if a.globals.Fields != "" {
+			raw, err = pick(members, strings.Split(a.globals.Fields, ","))
+		}
+		return errors.Join(err, showJSON(w, raw))
 	}
 	if data, ok := find(members, "data"); ok && data.Kind() == '[' {
 		return a.showList(w, hiddenColumns(c.info.Out), members, data)
 	}
 	showOne(w, members)
 	return nil
+}
+
+// showJSON prints JSON, indented.
+func showJSON(w io.Writer, raw []byte) error {
+	value := jsontext.Value(raw)
+	if err := value.Indent(jsontext.WithIndent("  ")); err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	_, err := fmt.Fprintf(w, "%s\n", value)
+	return err
+}
+
+// pick is an output with only some of its fields; of a list, its items with only those.
+func pick(members []member, fields []string) ([]byte, error) {
+	data, ok := find(members, "data")
+	if !ok || data.Kind() != '[' {
+		return json.Marshal(only(members, fields), json.Deterministic(true))
+	}
+	var items []jsontext.Value
+	if err := json.Unmarshal(data, &items); err != nil {
+		return nil, err
+	}
+	picked := make([]map[string]jsontext.Value, len(items))
+	for i, item := range items {
+		of, err := membersOf(item)
+		if err != nil {
+			return nil, err
+		}
+		picked[i] = only(of, fields)
+	}
+	return json.Marshal(picked, json.Deterministic(true))
+}
+
+func only(members []member, fields []string) map[string]jsontext.Value {
+	kept := map[string]jsontext.Value{}
+	for _, m := range members {
+		if slices.Contains(fields, m.name) {
+			kept[m.name] = m.value
+		}
+	}
+	return kept
 }
 
 func find(members []member, name string) (jsontext.Value, bool) {
@@ -200,20 +240,21 @@ func cell(value jsontext.Value) string {
 		if json.Unmarshal(value, &text) != nil {
 			return ""
 		}
-		return printable(text)
+		return Printable(text)
 	case 't':
 		return "yes"
 	case 'f':
 		return "no"
 	case '[':
 		if list := words(value); list != nil {
-			return printable(strings.Join(list, ", "))
+			return Printable(strings.Join(list, ", "))
 		}
 	}
-	return printable(string(value))
+	return Printable(string(value))
 }
 
-func printable(text string) string {
+// Printable is text of somebody else's as a terminal may have it: what would steer it is replaced.
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return unicode.ReplacementChar
@@ -232,9 +273,9 @@ func (a *app) failed(ctx context.Context, r op.Request, err error) int {
 		return exitCancelled
 	}
 	e := op.AsError(err)
-	fmt.Fprintf(a.Stderr, "guildhall: %s\n", printable(e.Text))
+	fmt.Fprintf(a.Stderr, "guildhall: %s\n", Printable(e.Text))
 	for _, line := range explanation(e, r.Caller.RequestID) {
-		fmt.Fprintf(a.Stderr, "  %s\n", printable(line))
+		fmt.Fprintf(a.Stderr, "  %s\n", Printable(line))
 	}
 	return e.Kind.Exit()
 }
@@ -261,7 +302,7 @@ func explanation(e *op.Error, ownID string) []string {
 		lines = append(lines, "try again in "+e.RetryAfter.String())
 	}
 	if e.Kind == op.Unauthenticated {
-		lines = append(lines, "set GUILDHALL_TOKEN, or send the credential with --token-stdin")
+		lines = append(lines, "set GUILDHALL_TOKEN, or name a file with --token-file")
 	}
 	for _, fact := range []struct{ name, value string }{{"mend it: ", e.FixURL}, {"about: ", e.Docs}, {"request: ", e.RequestID}} {
 		if fact.value == "" && fact.name == "request: " {
