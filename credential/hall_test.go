@@ -192,7 +192,9 @@ func (c caller) named(key string) credential.KeyInput {
 	return credential.KeyInput{InOrganization: c.in(), Key: key}
 }
 
-func (c caller) gets(key string) (credential.Key, error) { return call(c, credential.GetKey, c.named(key)) }
+func (c caller) gets(key string) (credential.Key, error) {
+	return call(c, credential.GetKey, c.named(key))
+}
 
 func (c caller) revokes(key string) error {
 	_, err := call(c, credential.RevokeKey, credential.RevokeKeyInput{KeyInput: c.named(key), Reason: "test"})

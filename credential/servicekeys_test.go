@@ -1,6 +1,7 @@
 package credential_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -96,5 +98,93 @@ func TestOnlyTheOperatorHandlesServiceKeys(t *testing.T) {
 			_, err := credential.CreateServiceKey.Call(h.Operator(), h.Service, credential.CreateServiceKeyInput{Name: name})
 			h.Refused("the name "+name, err, "invalid")
 		}
+	})
+}
+
+func (h *hall) makes(in credential.CreateServiceKeyInput) (credential.NewServiceKey, error) {
+	return credential.CreateServiceKey.Call(h.Operator(), h.Service, in)
+}
+
+// T-042
+func TestAServiceKeyMayWhatItsScopesSay(t *testing.T) {
+	inHalls(t, op.Settings{}, func(h *hall) {
+		provisions := func(secret, slug string) error {
+			_, err := directory.ProvisionOrganization.Call(h.As(secret), h.Service, directory.ProvisionOrganizationInput{
+				CreateOrganizationInput: directory.CreateOrganizationInput{Name: slug, Slug: slug}, Owner: "ann@acme.test"})
+			return err
+		}
+		for i, row := range []struct {
+			scopes []string
+			want   string
+		}{
+			{nil, ""},
+			{[]string{"checks", "organizations.provision"}, ""},
+			{[]string{"organizations.*"}, ""},
+			{[]string{"checks"}, "out_of_scope"},
+			{[]string{"organizations.get", "members.*"}, "out_of_scope"},
+		} {
+			key, err := h.makes(credential.CreateServiceKeyInput{Name: "back end", Scopes: row.scopes})
+			if err != nil || !slices.Equal(key.Scopes, row.scopes) {
+				h.T.Fatalf("made %+v, %v", key, err)
+			}
+			err = provisions(key.Secret, fmt.Sprintf("acme-%d", i))
+			if row.want != "" {
+				h.Refused(strings.Join(row.scopes, " "), err, row.want)
+			} else if err != nil {
+				h.T.Errorf("%v: %v", row.scopes, err)
+			}
+		}
+		for _, scope := range []string{"users", "users.", "*", "users.*.get", "Users.get", "check", ""} {
+			_, err := h.makes(credential.CreateServiceKeyInput{Name: "back end", Scopes: []string{scope}})
+			h.Refused("scope "+scope, err, "invalid")
+		}
+		_, err := h.makes(credential.CreateServiceKeyInput{Name: "back end", Scopes: []string{}})
+		h.Refused("no scope at all", err, "invalid")
+	})
+}
+
+func TestAServiceKeyEnds(t *testing.T) {
+	inHalls(t, op.Settings{}, func(h *hall) {
+		key, err := h.makes(credential.CreateServiceKeyInput{Name: "back end", ExpiresAt: "1h"})
+		if err != nil || !key.ExpiresAt.Equal(h.Now().Add(time.Hour)) {
+			h.T.Fatalf("made %+v, %v", key, err)
+		}
+		h.After(time.Hour - time.Microsecond)
+		h.Works("the key just before its end", key.Secret)
+		h.After(time.Microsecond)
+		h.Dead("the key at its end", key.Secret)
+		_, err = h.makes(credential.CreateServiceKeyInput{Name: "back end", ExpiresAt: "2020-01-01T00:00:00Z"})
+		h.Refused("an end in the past", err, "invalid")
+		_, err = credential.RotateServiceKey.Call(h.Operator(), h.Service, credential.RotateServiceKeyInput{Key: key.ID})
+		h.Refused("rotating a key that has ended", err, "key_ended")
+	})
+}
+
+// T-049
+func TestBothServiceKeysWorkUntilTheOverlapIsOver(t *testing.T) {
+	inHalls(t, op.Settings{}, func(h *hall) {
+		old, err := h.makes(credential.CreateServiceKeyInput{Name: "back end", Scopes: []string{"checks"}, ExpiresAt: "90d"})
+		if err != nil {
+			h.T.Fatal(err)
+		}
+		h.After(24 * time.Hour)
+		h.Fenced()
+		fresh, err := credential.RotateServiceKey.Call(h.Operator(), h.Service, credential.RotateServiceKeyInput{Key: old.ID, Overlap: "24h"})
+		if err != nil || fresh.Name != "back end" || !slices.Equal(fresh.Scopes, old.Scopes) || !fresh.ExpiresAt.Equal(h.Now().Add(90*24*time.Hour)) {
+			h.T.Fatalf("rotated to %+v, %v", fresh, err)
+		}
+		if got, want := h.Fenced(), []op.Fence{{Kind: op.FenceServiceKey, ID: old.ID}}; !slices.Equal(got, want) {
+			h.T.Errorf("fenced %v, want %v", got, want)
+		}
+		alive := func(secret string) {
+			_, err := directory.GetMe.Call(h.As(secret), h.Service, directory.GetMeInput{})
+			h.Refused("a living key asks for what its scopes leave out", err, "people_only")
+		}
+		h.After(24*time.Hour - time.Microsecond)
+		alive(old.Secret)
+		alive(fresh.Secret)
+		h.After(time.Microsecond)
+		h.Dead("the old key after the overlap", old.Secret)
+		alive(fresh.Secret)
 	})
 }

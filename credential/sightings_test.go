@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/testroom"
@@ -92,5 +93,32 @@ func TestSightingsLoseRatherThanWaitOrGrow(t *testing.T) {
 				Principal: decide.Principal{Organization: "org_1", Member: fmt.Sprintf("mem_%d", i)}}, op.Caller{}, h.Now())
 		}
 		h.flush(1, 20_000/250+3)
+	})
+}
+
+func TestSightingsOfKeysSayFromWhereAndWithWhat(t *testing.T) {
+	inAcme(t, "automation", func(t testing.TB, a *acme) {
+		bo := a.joins("bo", "editor")
+		k, idle := bo.key("keys.view", "tokens.create"), bo.key("keys.view")
+		token := a.holding(k.Secret).token()
+		a.flush(1, 9)
+		seen := a.Number("SELECT last_active_at FROM members WHERE id = $1", bo.member)
+		a.After(time.Minute)
+		has(call(a.holding(k.Secret).at("198.51.100.9"), credential.ListKeys, credential.ListKeysInput{InOrganization: bo.in()}))(t)
+		has(call(a.holding(token.Secret), credential.ListTokens, credential.ListTokensInput{InOrganization: bo.in()}))(t)
+		a.flush(2, 2)
+		got := has(a.ada.gets(k.ID))(t)
+		if !got.LastUsedAt.Equal(a.Now()) || got.LastAddress != "198.51.100.9" || got.LastAgent != "test/1" || got.Version != 1 {
+			t.Errorf("the key was used %v from %s with %s, version %d", got.LastUsedAt, got.LastAddress, got.LastAgent, got.Version)
+		}
+		if used := a.ada.tokens()[0].LastUsedAt; !used.Equal(a.Now()) {
+			t.Errorf("the token was used %v, want now", used)
+		}
+		if unused := has(a.ada.gets(idle.ID))(t); !unused.LastUsedAt.IsZero() {
+			t.Errorf("the other key was used %v, want never", unused.LastUsedAt)
+		}
+		if now := a.Number("SELECT last_active_at FROM members WHERE id = $1", bo.member); now != seen {
+			t.Error("what a key does counts as what its creator does")
+		}
 	})
 }
