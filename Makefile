@@ -5,19 +5,28 @@ GO ?= go
 # What `make demo` passes on, for example DEMO="--charter gateway --fresh".
 DEMO ?=
 
+# What `make bench` passes on, for example BENCH="process -rounds 3".
+BENCH ?=
+
 # A checkout that belongs to another user (a container's volume) is no reason
 # for git, and with it go build, to stop.
 export GIT_CONFIG_COUNT = 1
 export GIT_CONFIG_KEY_0 = safe.directory
 export GIT_CONFIG_VALUE_0 = $(CURDIR)
 
-.PHONY: build demo quick test golden soak generate
+# Which product `make examples` starts, with a Guildhall of its own: automation, gateway or documents.
+EXAMPLE ?= automation
+
+.PHONY: build demo examples quick test golden soak bench generate
 
 build: ## the binary, ./guildhall
 	CGO_ENABLED=0 $(GO) build -trimpath -o guildhall ./cmd/guildhall
 
 demo: build ## the product with made-up people, on 127.0.0.1:8080
 	./guildhall demo $(DEMO)
+
+examples: build ## one of the example products and its Guildhall: EXAMPLE=gateway
+	GUILDHALL_BIN=$(CURDIR)/guildhall ./examples/$(EXAMPLE)/start.sh
 
 # Without race detector, without the long tests. Each package starts its own
 # PostgreSQL, so that results of unchanged packages come from the cache.
@@ -34,6 +43,10 @@ golden: ## rewrite the golden files; the diff is the review
 
 soak: ## crash and history tests, for hours
 	GUILDHALL_SOAK=1 $(GO) run ./internal/testdb/cluster -- $(GO) test -count=1 -timeout 12h -run Soak ./...
+
+# A module of its own: what is compared with is no part of Guildhall.
+bench: ## checks against floors and peers, in one run
+	cd bench && $(GO) build -o ../.bench . && ../.bench $(BENCH)
 
 generate: ## Go files of the templates
 	$(GO) tool templ generate

@@ -18,7 +18,7 @@ as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
 	else
-		sudo -n --preserve-env=DEBIAN_FRONTEND "$@"
+		sudo -n --preserve-env=DEBIAN_FRONTEND,RUNLEVEL "$@"
 	fi
 }
 
@@ -30,6 +30,8 @@ fi
 need 'command -v gcc && test -e /usr/include/stdlib.h' gcc libc6-dev # for the race detector
 need 'command -v curl' curl # the documentation's commands are run
 need 'ls /usr/lib/postgresql/*/bin/initdb || command -v initdb' postgresql
+need 'command -v nginx || test -x /usr/sbin/nginx' nginx-light # the gateways' recipes are run
+need 'command -v caddy' caddy
 if [ -d test/browser ]; then
 	need 'command -v chromium' chromium fonts-liberation
 	need 'command -v node' nodejs
@@ -43,12 +45,24 @@ if [ ${#missing[@]} -gt 0 ]; then
 		exit 1
 	fi
 	as_root apt-get update -qq
-	as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+	RUNLEVEL=1 as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
-if [ -d test/browser ] && [ ! test/browser/node_modules/.installed -nt test/browser/package-lock.json ]; then
-	echo "install: npm packages of test/browser, by its lock file"
-	(cd test/browser && npm ci --no-audit --no-fund)
-	mkdir -p test/browser/node_modules
-	touch test/browser/node_modules/.installed
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+	echo "install: Node.js 20 or later is needed, here is $(node --version): see https://nodejs.org/en/download" >&2
+	exit 1
 fi
+
+# npm_ci FOLDER installs what its lock file says, once.
+npm_ci() {
+	if [ -d "$1" ] && [ ! "$1/node_modules/.installed" -nt "$1/package-lock.json" ]; then
+		echo "install: npm packages of $1, by its lock file"
+		(cd "$1" && npm ci --no-audit --no-fund)
+		mkdir -p "$1/node_modules"
+		touch "$1/node_modules/.installed"
+	fi
+}
+
+npm_ci test/browser
+npm_ci web
+npm_ci examples/documents

@@ -87,6 +87,12 @@ whole_loops() {
 	go run ./internal/testdb/cluster -- go test -timeout 40m .
 }
 
+# The TypeScript client, and the example that uses it on a real server.
+typescript() {
+	(cd web && npm run --silent build && npm --silent test)
+	(cd examples/documents && npm run --silent build && GUILDHALL_BIN="$PWD/../../guildhall" npm --silent test)
+}
+
 browser_tests() {
 	(cd test/browser && CHROMIUM=$(command -v chromium) node --test --test-reporter=spec)
 }
@@ -98,6 +104,7 @@ step "templates" templates
 step "build" make --no-print-directory build
 step "go test -race" go_tests
 step "go test, whole loops" whole_loops
+step "TypeScript" typescript
 if [ -d test/browser ]; then
 	step "browser tests" browser_tests
 fi

@@ -1,0 +1,81 @@
+// Command bench measures checks against floors and peers in one run, and prints ratios. It is a module of its own, so
+// that what it compares with is no part of Guildhall.
+//
+//	go run . process     answers in process, one core
+//	go run . http        answers over HTTP, by the server's CPU time
+//	go run . all         both
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what a run may change.
+type options struct {
+	organizations, members int
+	rounds                 int
+	seconds                float64
+	connections            int
+	openfga                string
+}
+
+func run(ctx context.Context, args []string) error {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.IntVar(&o.organizations, "organizations", 1000, "how many organizations")
+	flags.IntVar(&o.members, "members", 100, "members of each")
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
+	flags.Float64Var(&o.seconds, "seconds", 2, "how long a round of one contender is")
+	flags.IntVar(&o.connections, "connections", 32, "connections over HTTP")
+	flags.StringVar(&o.openfga, "openfga", "", "the openfga binary, to measure beside; empty: without")
+	what, rest := "all", args
+	if len(args) > 0 && args[0][0] != '-' {
+		what, rest = args[0], args[1:]
+	}
+	if err := flags.Parse(rest); err != nil {
+		return err
+	}
+	switch what {
+	case "process":
+		return inProcess(ctx, o)
+	case "http":
+		return overHTTP(ctx, o)
+	case "serve":
+		return serve(ctx, o, flags.Args())
+	case "all":
+		if err := inProcess(ctx, o); err != nil {
+			return err
+		}
+		return overHTTP(ctx, o)
+	}
+	return fmt.Errorf("%q is none of process, http, all", what)
+}
+
+// heading says what the figures were measured on.
+func heading(title string, o options) {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				version = s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	fmt.Printf("\n%s\n%d organizations of %d members, %d rounds of %.1f s, %d cores, %s, commit %s\n\n",
+		title, o.organizations, o.members, o.rounds, o.seconds, runtime.NumCPU(), runtime.Version(), version)
+}
