@@ -36,17 +36,9 @@ func (s *street) nginx() string {
 		s.t.Fatal(err)
 	}
 	defer inherited.Close()
-	source, err := os.ReadFile("nginx.conf")
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	dir := s.t.TempDir()
-	conf := filepath.Join(dir, "nginx.conf")
-	text := strings.NewReplacer("@DIR@", dir, "@LISTEN@", listener.Addr().String(), "@GUILDHALL@", hostOf(s.guildhall),
-		"@PRODUCT@", hostOf(s.inside), "@SECRET@", s.options.proxySecret).Replace(string(source))
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+	conf := s.recipe("nginx.conf", dir, "@DIR@", dir, "@LISTEN@", listener.Addr().String(), "@GUILDHALL@", hostOf(s.guildhall),
+		"@PRODUCT@", hostOf(s.inside), "@SECRET@", s.options.proxySecret)
 	c := exec.Command(program(s.t, "nginx"), "-p", dir, "-c", conf, "-e", "stderr")
 	c.Env, c.ExtraFiles = []string{"NGINX=3;"}, []*os.File{inherited}
 	s.starts(c)
@@ -61,10 +53,10 @@ func (s *street) caddy() string {
 		s.t.Fatal(err)
 	}
 	defer ready.Close()
-	port := freePort(s.t)
-	c := exec.Command(program(s.t, "caddy"), "run", "--config", "Caddyfile", "--adapter", "caddyfile", "--pingback", ready.Addr().String())
+	port, dir := freePort(s.t), s.t.TempDir()
+	c := exec.Command(program(s.t, "caddy"), "run", "--config", s.recipe("Caddyfile", dir), "--adapter", "caddyfile", "--pingback", ready.Addr().String())
 	c.Env = append(os.Environ(), "GATEWAY_PORT="+port, "GUILDHALL_ADDR="+hostOf(s.guildhall), "PRODUCT_ADDR="+hostOf(s.inside),
-		"GATEWAY_PROXY_SECRET="+s.options.proxySecret, "HOME="+s.t.TempDir())
+		"GATEWAY_PROXY_SECRET="+s.options.proxySecret, "HOME="+dir)
 	c.Stdin = strings.NewReader("ready")
 	ended := s.starts(c)
 	go func() { <-ended; ready.Close() }()
@@ -74,6 +66,21 @@ func (s *street) caddy() string {
 	}
 	called.Close()
 	return "http://127.0.0.1:" + port
+}
+
+// recipe puts a copy of a proxy's configuration into a folder, with texts replaced. The test reads it itself, so that it
+// runs again when the file has changed.
+func (s *street) recipe(name, dir string, replaced ...string) string {
+	s.t.Helper()
+	source, err := os.ReadFile(name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	made := filepath.Join(dir, name)
+	if err := os.WriteFile(made, []byte(strings.NewReplacer(replaced...).Replace(string(source))), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return made
 }
 
 func freePort(t *testing.T) string {

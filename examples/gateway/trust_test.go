@@ -110,6 +110,11 @@ func TestNothingIsSmuggledThroughTheProxy(t *testing.T) {
 		if got := s.sends("GET", "/api/endpoints/"+acme.endpoint, "", reader); got.status != http.StatusOK {
 			t.Errorf("the endpoint is gone: %d %s", got.status, got.body)
 		}
+		dev := s.acme.People["developer"]
+		made := s.sends("POST", "/api/prompts", `{"name":"x","text":"x"}`, bearer(dev.Token), header("Connection", memberHeader))
+		if got := s.sends("GET", "/api/prompts/"+field[string](t, made, "id"), "", reader); !strings.Contains(got.body, `"created_by":"`+dev.Member+`"`) {
+			t.Errorf("whoever has the proxy drop their name is somebody else: %s", got.body)
+		}
 		got := s.sends("GET", "/api/prompts", "", reader, header("X-Forwarded-For", "10.0.0.1"), header("Connection", "close"))
 		if got.status != http.StatusOK || strings.Contains(got.body, "of_globex") {
 			t.Errorf("an honest request: %d %s", got.status, got.body)
