@@ -32,13 +32,19 @@ type subject struct {
 
 type action struct {
 	Name       string        `json:"name"`
-	Properties *ignoredThing `json:"properties"`
+	Properties *ignoredThing `json:"properties,omitzero"`
 }
 
 type resource struct {
 	Type       string             `json:"type"`
 	ID         string             `json:"id"`
 	Properties resourceProperties `json:"properties"`
+}
+
+func (s *subject) asked() check.Subject { return check.Subject{Type: s.Type, ID: s.ID} }
+
+func (r *resource) asked() check.Resource {
+	return check.Resource{Type: r.Type, ID: r.ID, Organization: r.Properties.Organization}
 }
 
 // resourceProperties says whose the resource is: an organization's id or slug.
@@ -98,11 +104,14 @@ type answers struct {
 	Evaluations []answer `json:"evaluations"`
 }
 
-// metadata is what discovery tells (section 9.1).
+// metadata is what discovery tells (section 9.1). It lists no capabilities: none are registered.
 type metadata struct {
 	PolicyDecisionPoint       string `json:"policy_decision_point"`
 	AccessEvaluationEndpoint  string `json:"access_evaluation_endpoint"`
 	AccessEvaluationsEndpoint string `json:"access_evaluations_endpoint"`
+	SearchSubjectEndpoint     string `json:"search_subject_endpoint"`
+	SearchResourceEndpoint    string `json:"search_resource_endpoint"`
+	SearchActionEndpoint      string `json:"search_action_endpoint"`
 }
 
 // parse reads strict JSON: UTF-8, no name twice, nothing after it, no deeper than an operation's body. What does not fit
@@ -147,16 +156,16 @@ func malformed(format string, args ...any) *op.Error {
 func (e evaluation) question() (check.Request, error) {
 	switch {
 	case e.Subject == nil || e.Subject.Type == "" || e.Subject.ID == "":
-		return check.Request{}, malformed("subject needs type and id")
+		return check.Request{}, malformed(needSubject)
 	case e.Action == nil || e.Action.Name == "":
-		return check.Request{}, malformed("action needs name")
+		return check.Request{}, malformed(needAction)
 	case e.Resource == nil || e.Resource.Type == "" || e.Resource.ID == "" && !e.ownOrganization():
-		return check.Request{}, malformed("resource needs type and id")
+		return check.Request{}, malformed(needResource)
 	}
 	q := check.Request{
-		Subject:    check.Subject{Type: e.Subject.Type, ID: e.Subject.ID},
+		Subject:    e.Subject.asked(),
 		Permission: charter.Permission(e.Action.Name),
-		Resource:   check.Resource{Type: e.Resource.Type, ID: e.Resource.ID, Organization: e.Resource.Properties.Organization},
+		Resource:   e.Resource.asked(),
 	}
 	if e.Context != nil {
 		q.Address = e.Context.Address

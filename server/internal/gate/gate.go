@@ -20,10 +20,13 @@ import (
 
 // The paths of the gate.
 const (
-	EvaluationPath  = "/access/v1/evaluation"
-	EvaluationsPath = "/access/v1/evaluations"
-	DiscoveryPath   = "/.well-known/authzen-configuration"
-	ForwardAuthPath = "/forward-auth"
+	EvaluationPath     = "/access/v1/evaluation"
+	EvaluationsPath    = "/access/v1/evaluations"
+	SearchSubjectPath  = "/access/v1/search/subject"
+	SearchResourcePath = "/access/v1/search/resource"
+	SearchActionPath   = "/access/v1/search/action"
+	DiscoveryPath      = "/.well-known/authzen-configuration"
+	ForwardAuthPath    = "/forward-auth"
 )
 
 // Config is what the gate is made of.
@@ -50,6 +53,9 @@ func New(c Config) http.Handler {
 	mux.HandleFunc(DiscoveryPath, only(http.MethodGet, g.discovery))
 	mux.HandleFunc(EvaluationPath, only(http.MethodPost, g.asked(g.evaluation)))
 	mux.HandleFunc(EvaluationsPath, only(http.MethodPost, g.asked(g.evaluations)))
+	mux.HandleFunc(SearchSubjectPath, only(http.MethodPost, g.asked(g.searchSubjects)))
+	mux.HandleFunc(SearchResourcePath, only(http.MethodPost, g.asked(g.searchResources)))
+	mux.HandleFunc(SearchActionPath, only(http.MethodPost, g.asked(g.searchActions)))
 	mux.HandleFunc(ForwardAuthPath, g.forwardAuth)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, op.ErrNotFound) })
 	return mux
@@ -176,7 +182,8 @@ func (g *gate) answerOf(d check.Decision) answer {
 // discovery says where to ask (section 9). The addresses are of the configured base.
 func (g *gate) discovery(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	write(w, metadata{g.config.BaseURL, g.config.BaseURL + EvaluationPath, g.config.BaseURL + EvaluationsPath})
+	base := g.config.BaseURL
+	write(w, metadata{base, base + EvaluationPath, base + EvaluationsPath, base + SearchSubjectPath, base + SearchResourcePath, base + SearchActionPath})
 }
 
 func write(w http.ResponseWriter, out any) {

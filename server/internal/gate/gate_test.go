@@ -144,8 +144,9 @@ func TestDiscoveryNamesTheConfiguredAddresses(t *testing.T) {
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+"/.well-known/authzen-configuration", nil)
 	r.Host = "evil.test"
 	got := d.do(r)
-	want := `{"policy_decision_point":"https://guildhall.test","access_evaluation_endpoint":"https://guildhall.test/access/v1/evaluation",` +
-		`"access_evaluations_endpoint":"https://guildhall.test/access/v1/evaluations"}`
+	want := strings.ReplaceAll(`{"policy_decision_point":"BASE","access_evaluation_endpoint":"BASE/access/v1/evaluation",`+
+		`"access_evaluations_endpoint":"BASE/access/v1/evaluations","search_subject_endpoint":"BASE/access/v1/search/subject",`+
+		`"search_resource_endpoint":"BASE/access/v1/search/resource","search_action_endpoint":"BASE/access/v1/search/action"}`, "BASE", "https://guildhall.test")
 	if got.status != http.StatusOK || got.body != want || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %d %s", got.status, got.body)
 	}

@@ -2,13 +2,11 @@ package gate
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/guildhall/guildhall/access"
+	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/op"
 )
@@ -24,7 +22,7 @@ func (g *gate) organization(ctx context.Context, f *forwarded, who access.Identi
 	if home, ok := g.homes.get(who.ID, now); ok {
 		return home.named(f)
 	}
-	home, err := g.homeOf(ctx, f.caller)
+	home, err := g.homeOf(ctx, who.User)
 	if err != nil {
 		return "", err
 	}
@@ -47,47 +45,14 @@ func (h home) named(f *forwarded) (string, error) {
 	return "", e
 }
 
-// homeOf asks, as the caller, for the caller's organizations.
-func (g *gate) homeOf(ctx context.Context, c op.Caller) (home, error) {
-	const list = "organizations.list"
-	operation, ok := g.config.Service.Find(list)
-	if !ok {
-		return home{}, fmt.Errorf("operation %s is not there", list)
-	}
-	answer, err := g.config.Service.Invoke(ctx, operation, op.Request{Caller: c})
-	if err != nil {
+// homeOf looks where a person has access now. What is asked is what every role may.
+func (g *gate) homeOf(ctx context.Context, user string) (home, error) {
+	ids, _, err := g.config.Access.SearchResources(ctx, access.ResourceSearch{Subject: check.ByUser(user),
+		Permission: "organization.view", Type: check.Organization, Limit: 2})
+	if err != nil || len(ids) == 0 {
 		return home{}, err
 	}
-	raw, err := json.Marshal(answer.Output)
-	if err != nil {
-		return home{}, err
-	}
-	var mine belongings
-	err = json.Unmarshal(raw, &mine)
-	return mine.home(), err
-}
-
-// belongings are a person's organizations, as the operation lists them.
-type belongings struct {
-	Data []struct {
-		ID    string `json:"id"`
-		State string `json:"state"`
-	} `json:"data"`
-}
-
-// home is the only organization. One that is about to be deleted does not count beside another.
-func (b belongings) home() (h home) {
-	active := 0
-	for _, o := range b.Data {
-		if o.State == "active" {
-			active++
-		}
-		if o.State == "active" || h.organization == "" {
-			h.organization = o.ID
-		}
-	}
-	h.several = active > 1
-	return h
+	return home{organization: ids[0], several: len(ids) > 1}, nil
 }
 
 // homes remembers for a moment where sessions belong. It says only what a request is about when it does not say so itself;
