@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,9 +21,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/guildhall/guildhall/access"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/client"
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/op"
@@ -27,13 +33,16 @@ import (
 )
 
 // questions are about everybody in two organizations, and about those who are nobody.
-func questions(h *guildhalltest.Hall) (all []check.Request) {
+func questions(t *testing.T, h *guildhalltest.Hall) (all []check.Request) {
 	acme, globex := h.Organization("acme"), h.Organization("globex")
 	subjects := []check.Subject{check.ByUser("nobody"), check.ByCredential("gld_ses_x"), check.ByCredential(h.ServiceKey("another")), {Type: "dog", ID: "rex"}}
 	for _, p := range acme.People {
 		subjects = append(subjects, check.ByUser(p.User), check.ByCredential(p.Token))
 	}
-	resources := []check.Resource{check.Whole("acme"), check.Whole(acme.ID), check.Whole(globex.ID), check.Whole("nowhere")}
+	for _, secret := range bearers(t, h, acme) {
+		subjects = append(subjects, check.ByCredential(secret))
+	}
+	resources := []check.Resource{check.Whole("acme"), check.Whole(""), check.Whole(acme.ID), check.Whole(globex.ID), check.Whole("nowhere")}
 	for kind := range h.Charter().Resources {
 		resources = append(resources, check.On(kind, "x_1").In("acme"), check.On(kind, "x_1").In(globex.ID), check.On(kind, "x_1"))
 	}
@@ -41,17 +50,39 @@ func questions(h *guildhalltest.Hall) (all []check.Request) {
 	for _, info := range h.Charter().Permissions() {
 		permissions = append(permissions, info.ID)
 	}
-	n := 0
+	dice := rand.New(rand.NewPCG(1, 2))
 	for _, s := range subjects {
 		for _, p := range permissions {
 			for _, r := range resources {
-				if n++; n%7 == 0 { // enough of them
+				if r == check.Whole("") && s.Type != check.Credential {
+					continue // the organization of nobody is no question
+				}
+				if dice.IntN(7) == 0 {
 					all = append(all, check.Request{Subject: s, Permission: p, Resource: r, Address: "203.0.113.7"})
 				}
 			}
 		}
 	}
 	return all
+}
+
+// bearers are a key of the owner's, one for a single resource and from elsewhere, and a token that only reads.
+func bearers(t *testing.T, h *guildhalltest.Hall, o *guildhalltest.Organization) (secrets []string) {
+	t.Helper()
+	ctx, b := o.Owner().Ctx(), h.Service()
+	kind := slices.Sorted(maps.Keys(h.Charter().Resources))[0]
+	for _, scope := range []credential.Scoping{{}, {Resources: []string{kind + ":x_1"}}, {Networks: []string{"192.0.2.0/24"}}} {
+		key, err := credential.CreateKey.Call(ctx, b, credential.CreateKeyInput{InOrganization: o.In(), Name: "a key", Scoping: scope})
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, key.Secret)
+	}
+	token, err := credential.CreateToken.Call(ctx, b, credential.CreateTokenInput{InOrganization: o.In(), ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(secrets, token.Secret)
 }
 
 // served is the address of a server of a hall that logs nothing.
@@ -65,7 +96,7 @@ func served(t *testing.T, h *guildhalltest.Hall, change func(*httptest.Server)) 
 }
 
 // sameAnswer compares decisions; a path that is mended at is one of the server's, wherever it was asked.
-var sameAnswer = cmp.Options{cmpopts.IgnoreFields(check.Decision{}, "Who"), cmp.Transformer("text", check.ID.String), cmpopts.EquateEmpty(), cmp.FilterPath(
+var sameAnswer = cmp.Options{cmp.Transformer("text", check.ID.String), cmpopts.EquateEmpty(), cmp.FilterPath(
 	func(p cmp.Path) bool { return p.Last().String() == ".FixURL" }, cmp.Comparer(func(here, there string) bool {
 		return strings.HasSuffix(there, here) || strings.HasSuffix(here, there)
 	}))}
@@ -74,7 +105,7 @@ func TestAClientAnswersAsTheHallDoes(t *testing.T) {
 	for _, product := range charter.Names() {
 		t.Run(product, func(t *testing.T) {
 			h := guildhalltest.New(t, product)
-			all := questions(h)
+			all := questions(t, h)
 			c := client.New(served(t, h, func(*httptest.Server) {}), h.ServiceKey("product"))
 			there, err := c.CheckAll(t.Context(), all)
 			if err != nil {
@@ -202,5 +233,36 @@ func TestACheckOfABusyServerIsAskedAgain(t *testing.T) {
 	d, err := c.Check(t.Context(), check.Request{Subject: check.ByUser("usr_1"), Permission: "usage.view", Resource: check.Whole("acme")})
 	if err != nil || !d.Allow || d.Reason != decide.ByRole || asked.Load() != 3 {
 		t.Errorf("got %+v, %v after %d times", d, err, asked.Load())
+	}
+}
+
+func TestAClientKnowsWhatACredentialIs(t *testing.T) {
+	h := guildhalltest.New(t, "automation")
+	editor := h.Organization("acme").People["editor"]
+	c := client.New(served(t, h, func(*httptest.Server) {}), h.ServiceKey("product"))
+	got, err := c.Introspect(t.Context(), editor.Token, "203.0.113.7")
+	if err != nil || !got.Active || got.Kind != "user" || got.User != editor.User || got.ID == "" || got.ExpiresAt.IsZero() {
+		t.Errorf("a session is %+v, %v", got, err)
+	}
+	got, err = c.Introspect(t.Context(), "gld_live_x", "")
+	if err != nil || !cmp.Equal(got, client.Introspection{}) {
+		t.Errorf("what nobody knows is %+v, %v", got, err)
+	}
+	if _, err := client.New(served(t, h, func(*httptest.Server) {}), editor.Token).Introspect(t.Context(), editor.Token, ""); op.AsError(err).Kind != op.Denied {
+		t.Errorf("a person introspects: %v", err)
+	}
+}
+
+// TestIntrospectionIsRead compares the client's fields with those of the operation.
+func TestIntrospectionIsRead(t *testing.T) {
+	names := func(of reflect.Type) (all []string) {
+		for _, f := range reflect.VisibleFields(of) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			all = append(all, name)
+		}
+		return all
+	}
+	if diff := cmp.Diff(names(reflect.TypeFor[access.Introspection]()), names(reflect.TypeFor[client.Introspection]())); diff != "" {
+		t.Errorf("(-operation +client)\n%s", diff)
 	}
 }
