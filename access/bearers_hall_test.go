@@ -1,7 +1,9 @@
 package access_test
 
 import (
+	"cmp"
 	"strings"
+	"time"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
@@ -49,7 +51,7 @@ func spaced(permissions []charter.Permission) string {
 // tokenRow is a scoped token as the table keeps it, as far as tests vary it.
 type tokenRow struct {
 	ID, Organization, Name, Creator, Member string
-	Session, Key                            string // one of them is its root
+	Session, Key, Parent                    string // a session or a key is its root
 	Permissions                             []charter.Permission
 	Resources, Networks                     string
 	ReadOnly                                bool
@@ -71,12 +73,16 @@ func (h *hall) Token(organization string, p person, change func(*tokenRow)) toke
 	if k.Budget > 0 {
 		budgets = k.ID
 	}
+	above := " "
+	if k.Parent != "" {
+		above = " " + k.Parent + " "
+	}
 	hash := token.Hash()
 	h.Exec(`INSERT INTO scoped_tokens (id, organization, name, hash, prefix, last4, creator, member, session, api_key, parent, ancestors,
 			permissions, resources, networks, read_only, budget, budgets, budget_used, created_at, expires_at, last_used_at,
 			revoked_at, revoked_by, revoked_reason, recovery_epoch)
-		VALUES ($1, $2, $3, $4, 'gld_tok', 'last', $5, $6, $7, $8, '', ' ', $9, $10, $11, $12, $13, $14, 0, $15, $16, 0, 0, '', '', 1)`,
+		VALUES ($1, $2, $3, $4, 'gld_tok', 'last', $5, $6, $7, $8, $17, $18, $9, $10, $11, $12, $13, $14, 0, $15, $16, 0, 0, '', '', 1)`,
 		k.ID, k.Organization, k.Name, hash[:], k.Creator, k.Member, k.Session, k.Key, spaced(k.Permissions), k.Resources, k.Networks,
-		k.ReadOnly, k.Budget, budgets, h.Now().UnixMicro(), k.Expires)
+		k.ReadOnly, k.Budget, budgets, h.Now().UnixMicro(), cmp.Or(k.Expires, h.Now().Add(1000*time.Hour).UnixMicro()), k.Parent, above)
 	return k
 }

@@ -148,13 +148,23 @@ func explain(ctx context.Context, tx *op.Tx, in ExplainInput) (Explanation, erro
 	e.decide(tx.Charter, about, tx.Micros())
 	e.Role, e.GrantedBy = string(about.Principal.Role), about.granted(tx.Charter, in.Permission)
 	e.Steps = about.steps(tx.Charter, in, tx.Micros())
-	if !e.Allow && (tx.Actor.Kind == op.ServiceActor || tx.May("members.view").Allow) {
+	if e.othersMay() && (tx.Actor.Kind == op.ServiceActor || tx.May("members.view").Allow) {
 		if e.Holders, err = directory.Holders(ctx, tx.Reader, in.Permission); err != nil {
 			return e, err
 		}
 	}
 	e.Text = e.text(about)
 	return e, nil
+}
+
+// othersMay reports whether it is of use to know who holds the permission: not where it is the plan that lacks it, or a
+// key or token that is not for it, whoever is behind it.
+func (e *Explanation) othersMay() bool {
+	switch e.Reason {
+	case decide.PlanRequired, decide.OutOfScope, decide.OtherResource, decide.UnknownSubject:
+		return false
+	}
+	return !e.Allow
 }
 
 // mayExplain refuses questions about other people's keys and tokens by those who may not look at them.

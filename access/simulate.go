@@ -186,7 +186,8 @@ func (w *whatIf) changeRole(role *SimulatedRole) error {
 	if len(unknown) > 0 {
 		return op.InvalidField("role/permissions", "unknown", "there is no permission %q", unknown[0])
 	}
-	w.after.roles[role.ID] = set
+	seen, _ := w.after.charter.Need("organization.view") // every role holds it
+	w.after.roles[role.ID] = set.Union(seen)
 	return nil
 }
 
