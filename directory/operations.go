@@ -6,7 +6,7 @@ import "github.com/guildhall/guildhall/op"
 func Operations() []op.Any {
 	return append([]op.Any{
 		CreateOrganization, ProvisionOrganization, ListOrganizations, GetOrganization, UpdateOrganization, CheckSlug,
-		UpsertUser, GetUser, DeleteUser, GetMe, UpdateMe,
+		UpsertUser, GetUser, DeleteUser, GetMe, UpdateMe, GetCharter,
 		ListMembers, GetMember, AddMember, UpdateMember, SuspendMember, ReactivateMember, RemoveMember, PreviewRemoval, Leave,
 		TransferOwnership, AcceptOwnership, CancelOwnership,
 		ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole, PreviewRole,
