@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/api"
 	"github.com/guildhall/guildhall/server/internal/gate"
@@ -43,6 +44,7 @@ func New(c Config) http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", c.ready)
+	mux.HandleFunc("GET /charter.schema.json", charterSchema)
 	mux.Handle("/", orNotFound(c.Console))
 	if c.Gate != nil {
 		mux.Handle("/access/v1/", c.Gate)
@@ -80,6 +82,13 @@ func machine(r *http.Request) bool {
 		}
 	}
 	return !strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// charterSchema gives editors what they complete a charter's file with: the same for everybody who asks.
+func charterSchema(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/schema+json")
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	_, _ = w.Write(charter.Schema())
 }
 
 // healthy answers as long as the process serves.

@@ -54,6 +54,7 @@ func TestEveryPathHasItsHandler(t *testing.T) {
 		{"/dev/mail", 200, "dev"},
 		{"/healthz", 200, "ok"},
 		{"/readyz", 200, "ready"},
+		{"/charter.schema.json", 200, `"title": "Guildhall charter"`},
 		{"//v1", 404, "not_found"},
 	}
 	for _, tt := range tests {
