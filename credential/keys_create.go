@@ -104,7 +104,7 @@ func (in CreateKeyInput) kindOf(c *charter.Charter) (charter.KeyKind, error) {
 	case !c.Rules.Keys.Allows(kind):
 		return kind, op.InvalidField("kind", "unknown", "this product has no %s keys", kind)
 	case in.ServiceAccount != "" && kind != charter.OrganizationKey:
-		return kind, op.InvalidField("service_account", "personal", "only an organization key acts for a service account")
+		return kind, op.InvalidField("service_account", "invalid", "only an organization key acts for a service account")
 	}
 	return kind, nil
 }
@@ -140,7 +140,7 @@ func (in CreateKeyInput) organizational(ctx context.Context, r *op.Reader) (char
 		return most, err
 	}
 	if beyond := named.Minus(holds); !beyond.Empty() {
-		return most, op.InvalidField("permissions", "not_for_service_account", "the service account's role lacks %s", words(r.Charter.IDs(beyond), ", "))
+		return most, op.InvalidField("permissions", "not_for_organization_keys", "the service account's role lacks %s", words(r.Charter.IDs(beyond), ", "))
 	}
 	return most.Intersect(holds), nil
 }
