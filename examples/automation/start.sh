@@ -43,9 +43,10 @@ done
 kill -TERM "$process"
 wait "$process" || true
 
-# people lists role and session of each member of Acme.
+# people lists role, session and address of each member of Acme.
 people() {
-	tr '{' '\n' <"$data/people.json" | sed -n -e '/"slug":"globex"/q' -e 's/.*"role":"\([^"]*\)".*"token":"\([^"]*\)".*/  \1=\2/p'
+	tr '{' '\n' <"$data/people.json" | sed -n -e '/"slug":"globex"/q' \
+		-e 's/.*"role":"\([^"]*\)".*"email":"\([^"]*\)","token":"\([^"]*\)".*/  \1=\3 # \2/p'
 }
 
 "$data/automation" --addr "127.0.0.1:$port" --data "$data/hall" --demo &
@@ -54,7 +55,6 @@ cat <<TEXT
 The sessions of Acme's people:
 $(people)
 Try it:
-  owner=$(people | sed -n 's/^  owner=//p')
   curl -sS 'http://localhost:$port/api/workflows?organization=acme' -H "Authorization: Bearer \$owner" -d '{"name": "Hello", "steps": [{"do": "write", "text": "hello"}]}'
 Ctrl-C ends it.
 TEXT

@@ -67,16 +67,16 @@ else
 fi
 processes=($! "${processes[@]}")
 
-# people lists role and session of each member of Acme.
+# people lists role, session and address of each member of Acme.
 people() {
-	tr '{' '\n' <"$data/people.json" | sed -n -e '/"slug":"globex"/q' -e 's/.*"role":"\([^"]*\)".*"token":"\([^"]*\)".*/  \1=\2/p'
+	tr '{' '\n' <"$data/people.json" | sed -n -e '/"slug":"globex"/q' \
+		-e 's/.*"role":"\([^"]*\)".*"email":"\([^"]*\)","token":"\([^"]*\)".*/  \1=\3 # \2/p'
 }
 cat <<TEXT
 In the browser: http://localhost:8081 (mails with sign-in links: http://localhost:${guildhall##*:}/dev/mail)
 The sessions of Acme's people:
 $(people)
 Try it:
-  owner=$(people | sed -n 's/^  owner=//p')
   curl -sS http://localhost:8081/api/prompts -H "Authorization: Bearer \$owner" -d '{"name": "Hello", "text": "Hello {{name}}"}'
 Ctrl-C ends it.
 TEXT

@@ -93,10 +93,7 @@ func NewID(prefix string, at time.Time) string {
 	return fmt.Sprintf("%s_%013x%s", prefix, at.UnixMicro(), strings.ToLower(rand.Text()[:16]))
 }
 
-// Micros is a time as the examples' tables keep it, and Time is it again.
-func Micros(at time.Time) int64 { return at.UnixMicro() }
-
-// Time is a time that a table kept; nil for 0.
+// Time is a time that a table kept as Unix microseconds; nil for 0.
 func Time(micros int64) *time.Time {
 	if micros == 0 {
 		return nil
