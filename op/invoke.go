@@ -105,8 +105,14 @@ func (s *Service) run(ctx context.Context, c *call) (Response, error) {
 		response, done, err = s.before(ctx, s.reader(tx, c.request.Caller), c)
 		return err
 	})
-	if err != nil || done {
+	if err != nil {
 		return response, err
+	}
+	if err := s.spend(ctx, &c.actor); err != nil {
+		return Response{Rate: response.Rate}, err
+	}
+	if done {
+		return response, nil
 	}
 	if c.bound.prepare != nil {
 		if err := c.bound.prepare(ctx); err != nil {
@@ -140,17 +146,15 @@ func (s *Service) before(ctx context.Context, r *Reader, c *call) (response Resp
 	if err := s.validate(r, c, wrong); err != nil {
 		return response, false, err
 	}
-	if err := s.spend(ctx, r, &c.actor); err != nil {
-		return response, false, err
-	}
 	if s.config.Seen != nil {
 		s.config.Seen(&c.actor, c.request.Caller, r.Now)
 	}
 	return s.answerEarly(ctx, r, c, response)
 }
 
-// spend counts an allowed request of a scoped token that has a number of them.
-func (s *Service) spend(ctx context.Context, r *Reader, a *Actor) error {
+// spend counts an allowed request of a scoped token that has a number of them. It holds no connection meanwhile: what
+// counts may need one.
+func (s *Service) spend(ctx context.Context, a *Actor) error {
 	if len(a.Credential.Budgets) == 0 || s.config.Spend == nil {
 		return nil
 	}
@@ -158,7 +162,7 @@ func (s *Service) spend(ctx context.Context, r *Reader, a *Actor) error {
 	if err != nil || ok {
 		return err
 	}
-	return s.refuse(ctx, r, decide.Decision{Reason: decide.BudgetSpent})
+	return &Error{Kind: Denied, Code: string(decide.BudgetSpent), Reason: decide.BudgetSpent, Text: "this token has made all of its requests"}
 }
 
 // answerEarly answers what needs no transaction.

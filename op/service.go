@@ -260,8 +260,6 @@ func denialText(r *Reader, d decide.Decision) string {
 		return "this credential is limited to other resources: " + string(r.Actor.Principal.Limits)
 	case decide.WrongAddress:
 		return "this credential is not for requests from your address"
-	case decide.BudgetSpent:
-		return "this token has made all of its requests"
 	case decide.PlanRequired:
 		return "the organization's plan does not have " + string(d.Needs)
 	case decide.IsSuspended:
