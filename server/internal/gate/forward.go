@@ -23,20 +23,10 @@ const (
 	hostHeader   = "X-Forwarded-Host" // only looked at for requests of browsers; it may be left out
 )
 
-// The headers of an answer yes. All of them are always there, empty where there is nothing to say, so that a gateway that
-// copies them overwrites whatever the client has sent under their names.
-const (
-	userHeader         = "X-Guildhall-User"
-	memberHeader       = "X-Guildhall-Member"
-	organizationHeader = "X-Guildhall-Organization"
-	roleHeader         = "X-Guildhall-Role"
-	credentialHeader   = "X-Guildhall-Credential"
-	kindHeader         = "X-Guildhall-Kind"
-	regionHeader       = "X-Guildhall-Region"
-	planHeader         = "X-Guildhall-Plan"
-	permissionHeader   = "X-Guildhall-Permission"
-	resourceHeader     = "X-Guildhall-Resource"
-)
+// identityHeaders are those of an answer yes. All of them are always there, empty where there is nothing to say, so that a
+// gateway that copies them overwrites whatever the client has sent under their names.
+var identityHeaders = [...]string{"X-Guildhall-User", "X-Guildhall-Member", "X-Guildhall-Organization", "X-Guildhall-Role",
+	"X-Guildhall-Credential", "X-Guildhall-Kind", "X-Guildhall-Region", "X-Guildhall-Plan", "X-Guildhall-Permission", "X-Guildhall-Resource"}
 
 // The headers of an answer no, for gateways that do not pass its body on.
 const (
@@ -200,14 +190,9 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // grant answers yes, and says for whom.
 func grant(h http.Header, f *forwarded, d *check.Decision) {
 	who := &d.Who
-	h[userHeader] = []string{who.User.String()}
-	h[memberHeader] = []string{who.Member.String()}
-	h[organizationHeader] = []string{who.Organization.String()}
-	h[roleHeader] = []string{who.Role.String()}
-	h[credentialHeader] = []string{who.Credential.String()}
-	h[kindHeader] = []string{who.Kind}
-	h[regionHeader] = []string{who.Region}
-	h[planHeader] = []string{who.Plan}
-	h[permissionHeader] = []string{string(f.match.Route.Needs)}
-	h[resourceHeader] = []string{f.match.Resource}
+	values := &[len(identityHeaders)]string{who.User.String(), who.Member.String(), who.Organization.String(), who.Role.String(),
+		who.Credential.String(), who.Kind, who.Region, who.Plan, string(f.match.Route.Needs), f.match.Resource}
+	for i, name := range identityHeaders {
+		h[name] = values[i : i+1 : i+1]
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server"
 )
@@ -61,10 +62,12 @@ func (f *front) asks(line string, changes ...func(*http.Request)) *httptest.Resp
 	return w
 }
 
-func bearing(secret string) func(*http.Request) { return header("Authorization", "Bearer "+secret) }
+func bearing(credential string) func(*http.Request) {
+	return header("Authorization", "Bearer "+credential)
+}
 
 // cookie sends a session as a browser does.
-func cookie(secret string) func(*http.Request) { return header("Cookie", "__Host-guildhall="+secret) }
+func cookie(session string) func(*http.Request) { return header("Cookie", "__Host-guildhall="+session) }
 
 // all are the headers of an answer yes.
 var all = []string{"User", "Member", "Organization", "Role", "Credential", "Kind", "Region", "Plan", "Permission", "Resource"}
@@ -382,4 +385,39 @@ type unreadable struct{ t *testing.T }
 func (u unreadable) Read([]byte) (int, error) {
 	u.t.Error("the body is read")
 	return 0, io.EOF
+}
+
+// TestAKnownCallerCostsNoDatabase: once it has passed, a request is decided from memory.
+func TestAKnownCallerCostsNoDatabase(t *testing.T) {
+	f := inFront(t, guildhalltest.New(t, "automation"))
+	editor := f.acme.People["editor"]
+	key := keyOf(t, f.hall, f.acme, editor, credential.Scoping{})
+	for _, sent := range []string{editor.Token, key.Secret} {
+		f.asks("GET /api/workflows", bearing(sent))
+		before := f.hall.Stats()
+		for range 10 {
+			if w := f.asks("GET /api/workflows", bearing(sent)); w.Code != http.StatusOK {
+				t.Fatalf("got %d", w.Code)
+			}
+		}
+		if got := f.hall.Stats().Statements - before.Statements; got != 0 {
+			t.Errorf("ten requests cost %d statements", got)
+		}
+	}
+}
+
+// TestSprayedKeysCostNoDatabase: keys that look right cost a look-up each until the address has used up its failures. T-048
+func TestSprayedKeysCostNoDatabase(t *testing.T) {
+	f := inFront(t, guildhalltest.New(t, "automation", guildhalltest.With(func(c *guildhall.Config) {
+		c.Limits = op.Limits{Failures: op.RateLimit{Times: 10, Per: time.Minute}}
+	})))
+	before := f.hall.Stats()
+	for range 200 {
+		if w := f.asks("GET /api/workflows", bearing(secret.New(nil, "gld", "live").Reveal())); w.Code == http.StatusOK {
+			t.Fatal("a made-up key passed")
+		}
+	}
+	if got := f.hall.Stats().Statements - before.Statements; got < 10 || got > 20 {
+		t.Errorf("200 made-up keys cost %d statements, want about 10", got)
+	}
 }

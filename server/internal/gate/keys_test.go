@@ -140,3 +140,15 @@ func (d *door) toldOf(body string) map[string]string {
 	}
 	return out.Context
 }
+
+// TestTheAddressOfABatchIsEachEvaluations, unless it has a context of its own.
+func TestTheAddressOfABatchIsEachEvaluations(t *testing.T) {
+	d := open(t, "automation")
+	key := keyOf(t, d.hall, d.acme, d.acme.People["editor"], credential.Scoping{Networks: []string{"198.51.100.0/24"}})
+	got := d.post("/access/v1/evaluations", fmt.Sprintf(`{"subject":{"type":"credential","id":%q},"action":{"name":"workflows.run"},
+		"resource":{"type":"organization"},"context":{"address":"198.51.100.7"},
+		"evaluations":[{},{"context":{"address":"203.0.113.7"}},{"context":{}}]}`, key.Secret))
+	if want := "yes no no"; decisions(t, got.body) != want {
+		t.Errorf("got %s, want %s", got.body, want)
+	}
+}
