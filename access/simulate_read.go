@@ -53,32 +53,17 @@ func (w *whatIf) members(ctx context.Context, r *op.Reader, pick func(change) []
 			changed[role] = permissions
 		}
 	}
-	args, conditions := []any{r.Organization(), r.Micros()}, []string{}
+	var moved []charter.Permission
 	if w.moved != nil {
-		if len(pick(w.ofMoved())) > 0 {
-			conditions = append(conditions, "m.id = $3")
-		}
-		args = append(args, w.moved.ID)
+		moved = pick(w.ofMoved())
 	}
-	if roles := slices.Sorted(maps.Keys(changed)); len(roles) > 0 {
-		in := "m.role IN (" + marks(&args, roles) + ")"
-		if w.moved != nil {
-			in = "m.id <> $3 AND " + in
-		}
-		conditions = append(conditions, in)
-	}
-	if len(conditions) == 0 {
-		return out, nil
-	}
-	where := present + " AND (" + strings.Join(conditions, " OR ") + ")"
-	if w.moved != nil && !strings.Contains(where, "$3") {
-		where += " AND $3 <> ''" // every parameter has a place
-	}
+	where, args := w.whose(slices.Sorted(maps.Keys(changed)), len(moved) > 0)
+	args = append([]any{r.Organization(), r.Micros()}, args...)
 	count := 0
-	if err := r.QueryRow(ctx, "SELECT count(*)"+where, args...).Scan(&count); err != nil {
+	if err := r.QueryRow(ctx, "SELECT count(*)"+present+where, args...).Scan(&count); err != nil {
 		return out, err
 	}
-	rows, err := r.Query(ctx, "SELECT m.id, m.role, u.name, u.email"+where+" ORDER BY m.sort_name, m.id LIMIT "+strconv.Itoa(shown), args...)
+	rows, err := r.Query(ctx, "SELECT m.id, m.role, u.name, u.email"+present+where+" ORDER BY m.sort_name, m.id LIMIT "+strconv.Itoa(shown), args...)
 	if err != nil {
 		return out, err
 	}
@@ -91,7 +76,7 @@ func (w *whatIf) members(ctx context.Context, r *op.Reader, pick func(change) []
 		}
 		m.Name, m.Permissions = cmp.Or(m.Name, email), changed[m.Role]
 		if w.moved != nil && m.Member == w.moved.ID {
-			m.Permissions = pick(w.ofMoved())
+			m.Permissions = moved
 		}
 		out.Data = append(out.Data, m)
 	}
@@ -99,19 +84,32 @@ func (w *whatIf) members(ctx context.Context, r *op.Reader, pick func(change) []
 	return out, rows.Err()
 }
 
+// whose is the condition of the members with one of the roles but the one who is moved, and of that one as well or not;
+// with its arguments from $3 on.
+func (w *whatIf) whose(roles []string, movedToo bool) (where string, args []any) {
+	places := make([]string, len(roles))
+	for i, role := range roles {
+		args = append(args, role)
+		places[i] = "$" + strconv.Itoa(2+len(args))
+	}
+	if len(roles) == 0 {
+		places = []string{"''"} // nobody's role
+	}
+	where = "m.role IN (" + strings.Join(places, ", ") + ")"
+	if w.moved == nil {
+		return " AND " + where, args
+	}
+	args = append(args, w.moved.ID)
+	id := "$" + strconv.Itoa(2+len(args))
+	if where = "m.id <> " + id + " AND " + where; movedToo {
+		where += " OR m.id = " + id
+	}
+	return " AND (" + where + ")", args
+}
+
 // ofMoved is what changes for whoever would have another role, or be gone.
 func (w *whatIf) ofMoved() change {
 	return w.compare(w.before.roles[w.now], w.after.roles[w.moved.Role])
-}
-
-// marks adds values to the arguments of a query and gives their places: "$4, $5".
-func marks(args *[]any, values []string) string {
-	places := make([]string, len(values))
-	for i, value := range values {
-		*args = append(*args, value)
-		places[i] = "$" + strconv.Itoa(len(*args))
-	}
-	return strings.Join(places, ", ")
 }
 
 // keptKey is a living key as a simulation reads it, without its secret.

@@ -83,8 +83,8 @@ func (t *table[K, V]) read(record uint32, k K, v *V) (*more, bool) {
 	if before%2 == 0 || !sameKey(words[1:], k) {
 		return nil, false
 	}
-	values := words[1+len(k):]
 	into := unsafe.Slice((*uint64)(unsafe.Pointer(v)), t.width)
+	values := words[1+len(k):][:len(into)]
 	for i := range into {
 		into[i] = values[i].Load()
 	}
