@@ -116,10 +116,10 @@ func (p keyPage) use() []ui.Fact {
 }
 
 // says is what the key may, in words.
-func (p keyPage) says() []string {
+func (p keyPage) says() string {
 	k := p.key
 	said := p.limitsInWords(credential.Scoping{Permissions: k.Permissions, Resources: k.Resources, Networks: k.Networks, ExpiresAt: "never"})
-	return said[:len(said)-1] // when it expires stands among the facts
+	return strings.Join(said[:len(said)-1], " ") // when it expires stands among the facts
 }
 
 // verbs are the key's verbs as buttons; nil without any.
@@ -248,6 +248,14 @@ func (p editPage) boxes() []ui.CheckboxProps {
 			Value: shown.ID, Checked: first || slices.Contains(p.form.values[permissionsField], shown.ID)}
 	}
 	return all
+}
+
+// etag is the version that the form is made from: after a lost update, the present one.
+func (p editPage) etag() string {
+	if p.form.status == op.Stale.Status() {
+		p.form.values.Set(versionField, p.key.ETag())
+	}
+	return p.key.ETag()
 }
 
 // sent reports whether the form came back.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
@@ -195,10 +196,19 @@ func keyState(k credential.Key) ui.BadgeProps {
 }
 
 // warning is something about a key that asks for a look.
-type warning struct{ short, text string }
+type warning struct{ short, text string } // short: empty where a list shows it otherwise
 
-// keyWarnings are those of a key that lives, by what the list says of it.
-func (v *visit) keyWarnings(k credential.Key) (all []warning) {
+// keyWarnings are those of a key that lives.
+func (v *visit) keyWarnings(k credential.Key) []warning {
+	all := v.keyTroubles(k)
+	if !over(k) && v.administers(k.Permissions) {
+		all = append(all, warning{ui.T("Administers"), ui.T("It may change who has access, or other settings of the organization. Narrow it if it need not.")})
+	}
+	return all
+}
+
+// keyTroubles are the warnings that somebody has to see to.
+func (v *visit) keyTroubles(k credential.Key) (all []warning) {
 	if over(k) {
 		return nil
 	}
@@ -212,13 +222,10 @@ func (v *visit) keyWarnings(k credential.Key) (all []warning) {
 		all = append(all, warning{ui.T("Rotated"), ui.T("Another key has taken its place. It goes on until it expires, so that programs can move over.")})
 	}
 	if expiresSoon(k, v.now) {
-		all = append(all, warning{ui.T("Expires soon"), ui.T("It expires %s.", ui.Relative(k.ExpiresAt, v.now, time.UTC))})
+		all = append(all, warning{"", ui.T("It expires %s.", ui.Relative(k.ExpiresAt, v.now, time.UTC))})
 	}
 	if unused(k, v.now) {
 		all = append(all, warning{ui.T("Unused for 90 days"), ui.T("Nobody has used it for 90 days. Revoke it if nothing needs it.")})
-	}
-	if v.administers(k.Permissions) {
-		all = append(all, warning{ui.T("Administers"), ui.T("It may change who has access, or other settings of the organization. Narrow it if it need not.")})
 	}
 	return all
 }
@@ -263,6 +270,24 @@ func (v *visit) keyItems(k credential.Key) (items []ui.MenuItem) {
 		}
 	}
 	return items
+}
+
+// keysMadeBy are the latest keys of a member, for those who may look into keys, and for the member.
+func (v *visit) keysMadeBy(m directory.Member) ([]credential.Key, error) {
+	if !v.can("keys.inspect") && (m.User != v.actor.User || !v.canAny(creating)) {
+		return nil, nil
+	}
+	list, err := credential.ListKeys.Call(v.ctx, v.Service, credential.ListKeysInput{InOrganization: v.inOrg(), Owner: m.User})
+	return list.Data, err
+}
+
+// keyFacts list keys by name, each with its state and last use.
+func (v *visit) keyFacts(keys []credential.Key) []ui.Fact {
+	facts := make([]ui.Fact, len(keys))
+	for i, k := range keys {
+		facts[i] = ui.Fact{Name: k.Name, Value: ui.Join(ui.Link(ui.LinkProps{Text: k.Display, Href: v.keyHref(k.ID, "")}), v.keyBadges(k))}
+	}
+	return facts
 }
 
 // mayRotate reports whether the viewer may be shown the secret of a key's successor, as the operation asks again.

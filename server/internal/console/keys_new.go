@@ -136,7 +136,7 @@ func (p newKeyPage) ready() bool {
 		p.form.say("name", ui.T("say what the key is for"))
 	}
 	if lost := p.scopes.notGiven(); len(lost) > 0 {
-		p.form.say(permissionsField, ui.T("%s cannot be given here", listed(lost)))
+		p.form.say(permissionsField, ui.T("not to be given here: %s", listed(lost)))
 	} else if len(p.scopes.chosen()) == 0 {
 		p.form.say(permissionsField, ui.T("choose at least one permission"))
 	}
@@ -243,7 +243,7 @@ func (p newKeyPage) day() string {
 // dayField is the other way to say the end; it counts when it is filled in.
 func (p newKeyPage) dayField() ui.InputProps {
 	return ui.InputProps{FieldProps: ui.FieldProps{Name: "expires_at", ID: "f-expires-at-day", Label: ui.T("Or after this day"), Optional: true,
-		Hint: ui.T("In the organization's time zone. It counts before the choice above.")}, Type: "date", Value: p.day()}
+		Hint: ui.T("In the organization's time zone. Filled in, it counts instead.")}, Type: "date", Value: p.day()}
 }
 
 // template is the name that the charter suggests, with the person filled in; empty without one.
@@ -351,9 +351,9 @@ func (p newKeyPage) actsAs() string {
 	return ui.T("This key acts as %s itself.", p.organization.Name)
 }
 
-// sentences say what the key may, as long as it is what the form says.
-func (p newKeyPage) sentences() []string {
-	return append([]string{p.actsAs()}, p.limitsInWords(p.scoping(p.scopes.chosen()))...)
+// sentence says what the key would be that the form asks for.
+func (p newKeyPage) sentence() string {
+	return strings.Join(append([]string{p.actsAs()}, p.limitsInWords(p.scoping(p.scopes.chosen()))...), " ")
 }
 
 // limitsInWords says what something may, where, from where and until when.
@@ -362,7 +362,7 @@ func (v *visit) limitsInWords(s credential.Scoping) []string {
 	if len(said) == 0 {
 		return []string{ui.T("It may do nothing yet.")}
 	}
-	all := []string{ui.T("It may %s.", listed(said))}
+	all := []string{ui.T("It may: %s.", shortened(said, "; "))}
 	if len(s.Resources) > 0 {
 		all = append(all, ui.T("Only on %s.", listed(s.Resources)))
 	}
@@ -388,12 +388,17 @@ func (v *visit) endInWords(end string) string {
 	return ui.T("For %s.", end)
 }
 
-// listed puts parts of a sentence together.
-func listed(parts []string) string {
+// shortened puts parts one after the other, and counts the rest after a dozen.
+func shortened(parts []string, between string) string {
 	const most = 12
 	if len(parts) > most {
 		parts = append(slices.Clone(parts[:most-1]), ui.T("%d more", len(parts)-most+1))
 	}
+	return strings.Join(parts, between)
+}
+
+// listed puts parts of a sentence together.
+func listed(parts []string) string {
 	if last := len(parts) - 1; last > 0 {
 		return ui.T("%s and %s", strings.Join(parts[:last], ", "), parts[last])
 	}

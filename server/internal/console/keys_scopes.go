@@ -188,7 +188,7 @@ func (s scopeForm) levels(g permissionGroup) []ui.Option {
 	if len(reads) < len(open) {
 		all = append(all, ui.Option{Value: levelWrite, Text: ui.T("Write")})
 	}
-	if len(open) > 1 {
+	if len(g.permissions) > 1 {
 		all = append(all, ui.Option{Value: ui.ScopesChosen, Text: ui.T("Choose")})
 	}
 	return all
@@ -197,22 +197,56 @@ func (s scopeForm) levels(g permissionGroup) []ui.Option {
 // props is the choice as it is shown.
 func (s scopeForm) props(label, hint string) ui.ScopesProps {
 	p := ui.ScopesProps{FieldProps: ui.FieldProps{Name: permissionsField, Label: label, Hint: hint, Error: s.form.error(permissionsField)}}
-	for _, g := range permissionGroups(s.Service.Charter()) {
-		p.Groups = append(p.Groups, ui.ScopeGroup{Name: levelField(g), Title: g.title, Levels: s.levels(g), Level: s.level(g), Note: s.note(g), Scopes: s.scopes(g)})
+	for _, g := range s.groups() {
+		if levels := s.levels(g); len(levels) > 0 {
+			p.Groups = append(p.Groups, ui.ScopeGroup{Name: levelField(g), Title: g.title, Levels: levels, Level: s.level(g), Note: s.note(g), Scopes: s.scopes(g)})
+		}
 	}
 	return p
 }
 
-// note says what of a group cannot be given.
+// groups are the charter's, those of the product's own permissions first.
+func (v *visit) groups() []permissionGroup {
+	groups := permissionGroups(v.Service.Charter())
+	foreign := func(info charter.Info) bool { return !info.Own }
+	slices.SortStableFunc(groups, func(a, b permissionGroup) int {
+		switch a, b := slices.ContainsFunc(a.permissions, foreign), slices.ContainsFunc(b.permissions, foreign); {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	})
+	return groups
+}
+
+// note says how much of a group can be given.
 func (s scopeForm) note(g permissionGroup) string {
-	open := s.open(g)
-	switch len(open) {
-	case len(g.permissions):
-		return ""
-	case 0:
-		return s.refused[g.permissions[0].ID]
+	if open := s.open(g); len(open) < len(g.permissions) {
+		return ui.T("%d of %d can be given here: choose to see which.", len(open), len(g.permissions))
 	}
-	return ui.T("%d of %d can be given here: choose to see which.", len(open), len(g.permissions))
+	return ""
+}
+
+// closed says of which groups nothing can be given, and why, a line for each reason.
+func (s scopeForm) closed() (lines []string) {
+	var reasons []string
+	titles := map[string][]string{}
+	for _, g := range s.groups() {
+		if len(s.open(g)) > 0 {
+			continue
+		}
+		why := s.refused[g.permissions[0].ID]
+		if titles[why] == nil {
+			reasons = append(reasons, why)
+		}
+		titles[why] = append(titles[why], g.title)
+	}
+	for _, why := range reasons {
+		lines = append(lines, ui.T("%s: %s", listed(titles[why]), lowered(why)))
+	}
+	return lines
 }
 
 func (s scopeForm) scopes(g permissionGroup) []ui.Scope {
@@ -272,7 +306,7 @@ func (v *visit) administers(ids []charter.Permission) bool {
 func (v *visit) inWords(ids []charter.Permission) []string {
 	set, unknown := v.Service.Charter().SetOf(ids)
 	var said []string
-	for _, g := range permissionGroups(v.Service.Charter()) {
+	for _, g := range v.groups() {
 		var held []string
 		for _, info := range g.permissions {
 			if set.Has(info.Bit) {

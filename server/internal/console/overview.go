@@ -1,7 +1,10 @@
 package console
 
 import (
+	"slices"
+
 	"github.com/guildhall/guildhall/audit"
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
@@ -20,6 +23,7 @@ type overviewPage struct {
 	members      int
 	pending      []directory.Invitation
 	events       []audit.Event
+	keys         []credential.Key
 }
 
 func showOverview(v *visit) error {
@@ -44,6 +48,9 @@ func (p *overviewPage) read() (err error) {
 	if err := p.readPending(); err != nil {
 		return err
 	}
+	if err := p.readKeys(); err != nil {
+		return err
+	}
 	return p.readEvents()
 }
 
@@ -54,6 +61,20 @@ func (p *overviewPage) readPending() error {
 	list, err := directory.ListInvitations.Call(p.ctx, p.Service, directory.ListInvitationsInput{InOrganization: p.inOrg(),
 		Page: op.Page{Limit: 5}, State: directory.Pending})
 	p.pending = list.Data
+	return err
+}
+
+// readKeys reads the keys that live, for those who may see more of them than names.
+func (p *overviewPage) readKeys() error {
+	if !p.can("keys.inspect") && !p.canAny(creating) {
+		return nil
+	}
+	list, err := credential.ListKeys.Call(p.ctx, p.Service, credential.ListKeysInput{InOrganization: p.inOrg(), Page: op.Page{Limit: 100}})
+	for _, k := range list.Data {
+		if !over(k) && k.ID != "" {
+			p.keys = append(p.keys, p.withUse(k))
+		}
+	}
 	return err
 }
 
@@ -78,7 +99,24 @@ func (p overviewPage) steps() (left []step) {
 	if p.can("members.invite") && p.members == 1 && len(p.pending) == 0 {
 		left = append(left, step{ui.T("Invite the people that you work with."), ui.T("Invite people"), p.org("/settings/team/invite")})
 	}
+	switch {
+	case !p.canAny(creating) || slices.ContainsFunc(p.keys, func(k credential.Key) bool { return !k.LastUsedAt.IsZero() }):
+	case len(p.keys) == 0:
+		left = append(left, step{ui.T("Make a key for the programs that call %s.", p.Service.Charter().Product), ui.T("Create a key"), p.keysHref("/new")})
+	default:
+		left = append(left, step{ui.T("Send a first request with the key %s.", p.keys[0].Name), ui.T("Open the key"), p.keyHref(p.keys[0].ID, "")})
+	}
 	return left
+}
+
+// attention are the keys that ask for a look, with why.
+func (p overviewPage) attention() (facts []ui.Fact) {
+	for _, k := range p.keys {
+		if warnings := p.keyTroubles(k); len(warnings) > 0 {
+			facts = append(facts, ui.Fact{Name: k.Name, Value: ui.Join(ui.Link(ui.LinkProps{Text: k.Display, Href: p.keyHref(k.ID, "")}), ui.Text(warnings[0].text))})
+		}
+	}
+	return facts[:min(len(facts), 5)]
 }
 
 // waiting are the pending invitations as facts.

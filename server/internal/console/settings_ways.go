@@ -16,7 +16,7 @@ import (
 // input; empty values are left out. Both name the organization of the page.
 func (v *visit) same(o op.Any, fields ...string) ui.Ways {
 	i := o.Info()
-	path, command, body := i.Path, "guildhall "+i.Noun()+" "+spoken(i.Verb()), map[string]string{}
+	path, command, body := i.Path, "guildhall "+spoken(i.Noun())+" "+spoken(i.Verb()), map[string]string{}
 	path = strings.Replace(path, "{organization}", url.PathEscape(v.organization.Slug), 1)
 	var flags strings.Builder
 	for n := 0; n+1 < len(fields); n += 2 {

@@ -39,15 +39,21 @@ func TestEveryPageTellsARequestAndACommandThatExist(t *testing.T) {
 		paths = append(paths, strings.TrimSuffix("/o/acme/settings/team/"+admin+"/"+verb, "/"))
 	}
 	for _, path := range paths {
-		lines := b.get(path).ways()
-		if len(lines) != 2 {
-			t.Errorf("%s tells %q", path, lines)
-			continue
-		}
-		request, command := operationOfRequest(s, lines[0]), operationOfCommand(t, s, lines[1])
-		if request == "" || request != command {
-			t.Errorf("%s tells %q and %q, which are %q and %q", path, lines[0], lines[1], request, command)
-		}
+		tellsWays(t, b, path)
+	}
+}
+
+// tellsWays fails unless a page tells a request and a command that are of one operation.
+func tellsWays(t *testing.T, b *browser, path string) {
+	t.Helper()
+	lines := b.get(path).ways()
+	if len(lines) != 2 {
+		t.Errorf("%s tells %q", path, lines)
+		return
+	}
+	request, command := operationOfRequest(b.site, lines[0]), operationOfCommand(t, b.site, lines[1])
+	if request == "" || request != command {
+		t.Errorf("%s tells %q and %q, which are %q and %q", path, lines[0], lines[1], request, command)
 	}
 }
 
@@ -66,7 +72,7 @@ func operationOfCommand(t *testing.T, s *site, line string) string {
 	t.Helper()
 	words := strings.Fields(line)
 	return firstOf(s, func(i op.Info) bool {
-		if words[0] != "guildhall" || words[1] != i.Noun() || words[2] != strings.ReplaceAll(i.Verb(), "_", "-") {
+		if words[0] != "guildhall" || words[1] != strings.ReplaceAll(i.Noun(), "_", "-") || words[2] != strings.ReplaceAll(i.Verb(), "_", "-") {
 			return false
 		}
 		for _, word := range words[3:] {
