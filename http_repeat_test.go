@@ -93,7 +93,7 @@ func checkRepeat(t *testing.T, what, first, again string) {
 	if err := json.Unmarshal([]byte(again), &is); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"secret", "link"} {
+	for _, name := range []string{"secret", "link", "redirect_to"} {
 		if secret, shown := was[name].(string); shown && strings.Contains(again, secret) {
 			t.Errorf("%s: the repeat shows the secret again", what)
 		}

@@ -37,11 +37,16 @@ type world struct {
 }
 
 func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option) *world {
-	options = append(options, guildhalltest.With(func(c *guildhall.Config) { c.Settings.InviterHour, c.Settings.TenantDay = 1e6, 1e6 }))
+	options = append(options, guildhalltest.With(func(c *guildhall.Config) {
+		c.Settings.InviterHour, c.Settings.TenantDay, c.Settings.ReturnTo = 1e6, 1e6, []string{productURL}
+	}))
 	h := guildhalltest.New(t, charterName, options...)
 	return &world{Hall: h, t: t, acme: h.Organization("acme"), globex: h.Organization("globex"),
 		outsider: h.SignIn("outsider@nowhere.test"), serviceKey: h.ServiceKey("matrix")}
 }
+
+// productURL is where the product takes people whom the sign-in hands over.
+const productURL = "https://product.test/callback"
 
 // eachWorld runs a test in the world of every ready-made charter on both databases.
 func eachWorld(t *testing.T, run func(*testing.T, *world)) {
@@ -96,7 +101,7 @@ func (w *world) derive(kind string) string {
 	all := c.IDs(c.OwnerRole().Holds)
 	if kind == "token" {
 		made, err := credential.CreateToken.Call(owner.Ctx(), w.Service(), credential.CreateTokenInput{InOrganization: w.acme.In(),
-			Scoping: credential.Scoping{Permissions: all, ExpiresAt: "30d"}})
+			Scoping: credential.Scoping{Permissions: all}})
 		if err != nil {
 			w.t.Fatalf("a token of the owner: %v", err)
 		}
@@ -128,7 +133,9 @@ func (w *world) fields(info op.Info, in *guildhalltest.Organization) map[string]
 		values["organization"] = in.ID
 	}
 	for name, value := range values {
-		if made := w.thing(info, name, in); made != "" {
+		if within, ok := value.(map[string]any); ok && name == "role" {
+			within["id"] = string(w.Charter().Roles()[0].ID)
+		} else if made := w.thing(info, name, in); made != "" {
 			values[name] = made
 		} else if text, ok := value.(string); ok && (name == "email" || name == "title" || name == "name") {
 			w.fresh++
@@ -172,6 +179,9 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 	case "key", "token", "service_account":
 		return w.derived(info, name, in)
 	case "user":
+		if info.Name == "members.add" {
+			return w.SignIn(email).User
+		}
 		return in.Join(email, lowest).User
 	case "external_id":
 		return email

@@ -123,11 +123,15 @@ func (h *hunt) hear(a ask, got answer) {
 	var shown struct {
 		Secret string `json:"secret"`
 		Link   string `json:"link"`
+		To     string `json:"redirect_to"`
 	}
 	if got.ok() && json.Unmarshal([]byte(got.body), &shown) == nil {
 		h.issue(shown.Secret, inResponse)
 		_, token, _ := strings.Cut(shown.Link, "/i/")
 		h.issue(token, inResponse)
+		if to, err := url.Parse(shown.To); err == nil {
+			h.issue(to.Query().Get("code"), inResponse)
+		}
 	}
 	for _, cookie := range got.header.Values("Set-Cookie") {
 		if token, ok := strings.CutPrefix(cookie, sessionCookie+"="); ok {
