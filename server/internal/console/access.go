@@ -1,8 +1,6 @@
 package console
 
 import (
-	"strings"
-
 	"github.com/a-h/templ"
 
 	"github.com/guildhall/guildhall/access"
@@ -24,6 +22,9 @@ type accessPage struct {
 
 // showAccess asks about the viewer unless the address names somebody else.
 func showAccess(v *visit) error {
+	if v.form.value("what") != "" {
+		return showWhatIf(v)
+	}
 	p := accessPage{visit: v}
 	if v.form.value("can") != "" {
 		if err := p.ask(); err != nil {
@@ -42,7 +43,7 @@ func (p *accessPage) ask() error {
 	case err == nil:
 		p.answer = &answer
 	case e.Kind == op.NotFound && in.Subject != "":
-		p.form.say("who", ui.T("there is no member %q here", in.Subject))
+		p.form.say("who", ui.T("there is no member, key or token %q here", in.Subject))
 		return nil
 	case p.again(err):
 		p.renameFields()
@@ -71,15 +72,12 @@ func (p *accessPage) renameFields() {
 // sentence is the answer as people say it.
 func (p accessPage) sentence() string {
 	what := permissionOf(p.Service.Charter(), p.answer.Permission).Text
-	who := p.answer.Subject.Name
-	if who == "" {
-		who = p.answer.Subject.Email
-	}
+	who := p.asked()
 	on := ""
 	if p.answer.Resource != "" {
 		on = ui.T(", on %s", p.answer.Resource)
 	}
-	if p.answer.Subject.User == p.actor.User {
+	if p.answer.Subject.Credential == "" && p.answer.Subject.User == p.actor.User {
 		if p.answer.Allow {
 			return ui.T("You can: %s%s.", what, on)
 		}
@@ -91,10 +89,21 @@ func (p accessPage) sentence() string {
 	return ui.T("%s cannot: %s%s.", who, what, on)
 }
 
-// why is the answer with its provenance.
+// asked is whom the answer is about, within a sentence.
+func (p accessPage) asked() string {
+	name := nameOf(p.answer.Subject)
+	switch {
+	case p.answer.Subject.Credential == "":
+		return name
+	case p.answer.Subject.Kind == string(op.TokenActor):
+		return ui.T("The scoped token %s", name)
+	}
+	return ui.T("The key %s", name)
+}
+
+// why is the answer with its reason and who could help.
 func (p accessPage) why() ui.WhyBoxProps {
-	reason, _, _ := strings.Cut(p.answer.Text, " · ") // the holders stand below
-	box := ui.WhyBoxProps{Answer: p.sentence(), Allowed: p.answer.Allow, Chain: []string{sentence(reason)}}
+	box := ui.WhyBoxProps{Answer: p.sentence(), Allowed: p.answer.Allow, Chain: []string{because(*p.answer)}}
 	if p.answer.GrantedBy != "" {
 		box.Chain = append(box.Chain, sentence(p.answer.GrantedBy))
 	}
@@ -104,8 +113,22 @@ func (p accessPage) why() ui.WhyBoxProps {
 	return box
 }
 
+// steps lists everything that decides, in order: the way to the answer.
+func (p accessPage) steps() ui.TableProps {
+	t := ui.TableProps{ID: "steps", Caption: ui.T("Everything that decides"), ShowCaption: true,
+		Columns: []ui.Column{{Title: ui.T("Step")}, {Title: ui.T("Lets it pass")}, {Title: ui.T("How it decides")}}}
+	for _, step := range p.answer.Steps {
+		passes := ui.BadgeProps{Text: ui.T("Yes"), Tone: ui.OK, Icon: "check"}
+		if !step.Holds {
+			passes = ui.BadgeProps{Text: ui.T("No"), Tone: ui.Bad, Icon: "x"}
+		}
+		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{ui.Text(capitalised(step.Name)), ui.Badge(passes), ui.Text(sentence(step.Text))}})
+	}
+	return t
+}
+
 func (p accessPage) who() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "who", Label: ui.T("Who"), Optional: true, Hint: ui.T("A member's e-mail address or id. Empty: yourself."),
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "who", Label: ui.T("Who"), Optional: true, Hint: ui.T("A member's e-mail address or id, or the id of a key or scoped token. Empty: yourself."),
 		Error: p.form.error("who")}, Value: p.form.value("who"), Placeholder: "zoe@example.com"}
 }
 

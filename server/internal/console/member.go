@@ -47,6 +47,7 @@ type memberPage struct {
 	offer    *offer
 	events   []audit.Event
 	sessions []credential.Session
+	keys     []credential.Key
 }
 
 // lookedAt leaves out of a short list that somebody looked at the log.
@@ -61,12 +62,18 @@ func showMember(v *visit) error {
 	if p.offer, err = v.pendingOffer(); err != nil {
 		return err
 	}
+	if _, err = v.allRoles(); err != nil {
+		return err
+	}
 	if p.own() {
 		list, err := credential.ListSessions.Call(v.ctx, v.Service, credential.ListSessionsInput{})
 		if err != nil {
 			return err
 		}
 		p.sessions = list.Data
+	}
+	if p.keys, err = v.keysMadeBy(p.member); err != nil {
+		return err
 	}
 	if v.can("audit.view") {
 		list, err := audit.ListEvents.Call(v.ctx, v.Service, audit.ListEventsInput{InOrganization: v.inOrg(), Page: op.Page{Limit: 20},
@@ -134,17 +141,28 @@ type heldGroup struct {
 
 // permissions are what the member's role holds, and where it has each from.
 func (p memberPage) permissions() (groups []heldGroup) {
-	c := p.Service.Charter()
-	role, ok := c.Role(charter.RoleID(p.member.Role))
-	if !ok {
-		return nil
+	for _, role := range p.roles {
+		if role.ID == p.member.Role {
+			return p.held(role)
+		}
 	}
-	for _, group := range permissionGroups(c) {
+	return nil
+}
+
+// held are the permissions of a role under their headings, each with where the role has it from, and what the plan lacks.
+func (v *visit) held(role directory.Role) (groups []heldGroup) {
+	set, _ := v.Service.Charter().SetOf(role.Permissions)
+	for _, group := range permissionGroups(v.Service.Charter()) {
 		shown := heldGroup{title: group.title}
 		for _, info := range group.permissions {
-			if c.Can(role, info.ID) {
-				shown.held = append(shown.held, ui.Fact{Name: info.Title, Value: ui.Text(p.source(role, info.ID))})
+			if !set.Has(info.Bit) {
+				continue
 			}
+			from := ui.Text(v.source(role, info.ID))
+			if v.principal.Locked.Has(info.Bit) {
+				from = ui.Join(from, ui.Badge(ui.BadgeProps{Text: ui.T("not in the plan"), Tone: ui.Warn, Icon: "lock"}))
+			}
+			shown.held = append(shown.held, ui.Fact{Name: info.Title, Value: from})
 		}
 		if len(shown.held) > 0 {
 			groups = append(groups, shown)
@@ -154,8 +172,11 @@ func (p memberPage) permissions() (groups []heldGroup) {
 }
 
 // source says in words where a role has a permission from.
-func (p memberPage) source(role *charter.Role, id charter.Permission) string {
-	text, err := p.Service.Charter().Explain(role.ID, id)
+func (v *visit) source(role directory.Role, id charter.Permission) string {
+	if role.Custom {
+		return ui.T("put into %s, which the organization made", role.Title)
+	}
+	text, err := v.Service.Charter().Explain(charter.RoleID(role.ID), id)
 	if _, from, found := strings.Cut(text, ": "); err == nil && found {
 		return from
 	}
@@ -209,8 +230,8 @@ func (v *visit) roleChange() (roleChange, error) {
 	if p.member, err = v.member(); err != nil {
 		return p, err
 	}
-	roles, err := directory.ListRoles.Call(v.ctx, v.Service, directory.ListRolesInput{InOrganization: v.inOrg()})
-	for _, role := range roles.Data {
+	roles, err := v.allRoles()
+	for _, role := range roles {
 		if role.ID == p.member.Role {
 			continue
 		}
@@ -226,11 +247,16 @@ func (v *visit) roleChange() (roleChange, error) {
 // roleOption asks what giving the role would do; a refusal is a reason to show.
 func (v *visit) roleOption(role directory.Role) (roleOption, error) {
 	impact, err := v.dryRun(directory.UpdateMember, directory.UpdateMemberInput{MemberInput: v.oneMember(), Role: &role.ID})
+	return optionOf(role, impact, err)
+}
+
+// optionOf is a role with what a dry run says of it.
+func optionOf(role directory.Role, impact op.Impact, err error) (roleOption, error) {
 	e := op.AsError(err)
 	switch {
 	case err == nil:
 		return roleOption{Role: role, impact: impact}, nil
-	case e.Kind == op.Denied, e.Kind == op.Conflict:
+	case e.Kind == op.Denied, e.Kind == op.Conflict, e.Kind == op.Invalid:
 		return roleOption{Role: role, refused: sentence(e.Text)}, nil
 	}
 	return roleOption{}, err
@@ -462,61 +488,4 @@ func reactivateMember(v *visit) error {
 	f := done(ui.T("%s has access again, as %s.", m.Label(), m.RoleTitle))
 	f.Undo = &ui.FormProps{Action: v.memberHref(m.ID, "suspend"), Hidden: []ui.Hidden{{Name: versionField, Value: m.ETag()}}}
 	return v.redirect(v.afterMember(), f)
-}
-
-func askRemove(v *visit) error {
-	return v.askToEnd(directory.RemoveMember, func(m directory.Member) confirmation {
-		c := confirmation{id: "remove-member", title: ui.T("Remove %s from %s", m.Label(), v.organization.Name),
-			submit: ui.ButtonProps{Text: ui.T("Remove %s", m.Label()), Kind: ui.Danger},
-			text:   []string{ui.T("Access ends at once, everywhere, and pending invitations of their address are cancelled. They can be invited again.")},
-			ways:   v.same(directory.RemoveMember, "member", m.ID)}
-		if v.verbsOn(m).suspend {
-			c.helps = []ui.ButtonProps{{Text: ui.T("Suspend instead"), Small: true, Href: v.memberHref(m.ID, "suspend")}}
-		}
-		return c
-	})
-}
-
-func removeMember(v *visit) error {
-	out, err := directory.RemoveMember.Call(v.ctx, v.Service, v.endInput(), v.form.options()...)
-	if v.again(err) {
-		return askRemove(v)
-	}
-	if err != nil {
-		return err
-	}
-	text := ui.T("%s is removed. No session reaches %s any more.", out.Member.Label(), v.organization.Name)
-	if out.InvitationsCancelled > 0 {
-		text += " " + ui.N(int(out.InvitationsCancelled), "1 invitation was cancelled.", "%d invitations were cancelled.")
-	}
-	return v.redirect(v.afterMember(), done(text))
-}
-
-// askLeave shows what leaving does to the viewer.
-func askLeave(v *visit) error {
-	own := directory.MemberInput{InOrganization: v.inOrg(), Member: v.principal.Member}
-	impact, failed := directory.PreviewRemoval.Call(v.ctx, v.Service, own)
-	c := confirmation{id: "leave", title: ui.T("Leave %s", v.organization.Name), cancel: v.afterMember(), fields: v.reasonField(),
-		text:     []string{ui.T("You lose access at once, on every session. To come back you need a new invitation.")},
-		affected: affectedBy(impact), lost: v.permissions(impact.Loses), submit: ui.ButtonProps{Text: ui.T("Leave %s", v.organization.Name), Kind: ui.Danger},
-		ways: v.same(directory.Leave)}
-	if failed != nil {
-		var err error
-		if c.impossible, err = impossible(failed); err != nil {
-			return err
-		}
-		c.helps = v.ownerHelp(failed)
-	}
-	return v.ask(c)
-}
-
-func leave(v *visit) error {
-	_, err := directory.Leave.Call(v.ctx, v.Service, directory.LeaveInput{InOrganization: v.inOrg(), Reason: v.form.value("reason")}, v.form.options()...)
-	if v.again(err) {
-		return askLeave(v)
-	}
-	if err != nil {
-		return err
-	}
-	return v.redirect(v.href("/orgs"), done(ui.T("You have left %s.", v.organization.Name)))
 }

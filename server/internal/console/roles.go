@@ -16,17 +16,34 @@ func rolesPages() []page {
 
 // showRoles shows which role holds what: as a page, or as CSV of exactly the same rows.
 func showRoles(v *visit) error {
-	roles, err := directory.ListRoles.Call(v.ctx, v.Service, directory.ListRolesInput{InOrganization: v.inOrg()})
+	roles, err := v.allRoles()
 	if err != nil {
 		return err
 	}
-	p := rolesPage{visit: v, roles: roles.Data, matrix: matrixOf(v.Service.Charter(), roles.Data, v.form.value("only") == "differences")}
+	p := rolesPage{visit: v, roles: roles, matrix: matrixOf(v.Service.Charter(), roles, v.form.value("only") == "differences")}
 	if v.form.value("format") == "csv" {
 		return p.csv()
 	}
 	return v.page(ui.PageProps{Title: ui.T("Roles"), Lede: ui.T("What each role may do. Every check and every page follows this table."), Crumb: v.settingsCrumb(),
-		Actions: ui.Button(ui.ButtonProps{Text: ui.T("Download CSV"), Icon: "download", Href: asking(v.org("/settings/roles"), "format", "csv", "only", v.form.value("only"))}),
-		Ways:    v.same(directory.ListRoles)}, p.show())
+		Actions: p.actions(), Ways: v.same(directory.ListRoles)}, p.show())
+}
+
+// allRoles are the charter's roles and those that the organization made; a page asks for them once.
+func (v *visit) allRoles() ([]directory.Role, error) {
+	if v.roles == nil {
+		roles, err := directory.ListRoles.Call(v.ctx, v.Service, directory.ListRolesInput{InOrganization: v.inOrg()})
+		if err != nil {
+			return nil, err
+		}
+		v.roles = roles.Data
+	}
+	return v.roles, nil
+}
+
+// actions are the page's verbs.
+func (p rolesPage) actions() component {
+	return ui.Join(ui.Button(ui.ButtonProps{Text: ui.T("Download CSV"), Icon: "download", Href: asking(p.org("/settings/roles"), "format", "csv", "only", p.form.value("only"))}),
+		ui.Button(p.verb(managesRoles, ui.ButtonProps{Text: ui.T("Make a role"), Icon: "plus", Kind: ui.Primary, Href: p.org("/settings/roles/new"), Hotkey: "n"})))
 }
 
 // rolesPage is the matrix of roles and permissions.
@@ -132,11 +149,13 @@ func permissionSelect(c *charter.Charter, chosen string) ui.SelectProps {
 	return s
 }
 
-// purposes are what each role is for.
-func (p rolesPage) purposes() []ui.Fact {
-	facts := make([]ui.Fact, len(p.roles))
-	for i, role := range p.roles {
-		facts[i] = ui.Fact{Name: role.Title, Value: ui.Text(role.Description)}
+// table lists the roles with what each is for.
+func (p rolesPage) table() ui.TableProps {
+	t := ui.TableProps{ID: "the-roles", Caption: ui.T("The roles"),
+		Columns: []ui.Column{{Title: ui.T("Role")}, {Title: ui.T("What for")}, {Title: ui.T("Made by")}, {Title: ui.T("Members"), Number: true}, {Title: ui.T("Service accounts"), Number: true}}}
+	for _, role := range p.roles {
+		t.Rows = append(t.Rows, ui.Row{ID: role.ID, Cells: []component{ui.Link(ui.LinkProps{Text: role.Title, Href: p.roleHref(role.ID, "")}), ui.Text(role.Description),
+			ui.Text(madeBy(role)), ui.Text(ui.T("%d", role.Members)), ui.Text(ui.T("%d", role.ServiceAccounts))}})
 	}
-	return facts
+	return t
 }

@@ -35,7 +35,7 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Organization"), ui.T("General"), ui.T("Name, address, time zone, region and how long artifacts are kept."), v.org("/settings/general"), "organization.view", "settings.update", generalValue(o)},
 		{ui.T("People"), ui.T("Team"), ui.T("Who belongs to the organization, and with which role."), v.org("/settings/team"), "members.view", "members.assign_role", ""},
 		{ui.T("People"), ui.T("Invitations"), ui.T("Who was asked to join."), v.invitationsHref(), "members.invite", "members.invite", ""},
-		{ui.T("People"), ui.T("Roles"), ui.T("What each role may do."), v.org("/settings/roles"), "organization.view", "", ""},
+		{ui.T("People"), ui.T("Roles"), ui.T("What each role may do, and roles of your own."), v.org("/settings/roles"), "organization.view", managesRoles, ""},
 		{ui.T("People"), ui.T("Access explainer"), ui.T("Why somebody may do something, or why not."), v.org("/settings/access"), "", "", ""},
 		{ui.T("People"), ui.T("View admins"), ui.T("Whom to ask."), v.org("/settings/admins"), "", "", ""},
 		{ui.T("Keys"), ui.T("API keys"), ui.T("What programs prove themselves with."), v.keysHref(""), v.firstOf(readingKeys), v.firstOf(creating), v.keyPolicy()},
@@ -101,13 +101,15 @@ func (v *visit) settingsTable(g settingsGroup) ui.TableProps {
 	return t
 }
 
-// mayThere says what the viewer may do on a settings page: change it, or view it.
+// mayThere says what the viewer may do on a settings page: change it, view it, or view it and ask somebody to change it.
 func (v *visit) mayThere(s setting) ui.BadgeProps {
 	switch {
 	case s.group == ui.T("Account"):
 		return ui.BadgeProps{Text: ui.T("Yours"), Tone: ui.OK}
 	case s.change != "" && v.can(s.change):
 		return ui.BadgeProps{Text: ui.T("Change"), Tone: ui.OK}
+	case s.change != "":
+		return ui.BadgeProps{Text: ui.T("View, ask to change"), Tone: ui.Info}
 	}
 	return ui.BadgeProps{Text: ui.T("View")}
 }

@@ -178,14 +178,18 @@ func affectedBy(i op.Impact) []ui.Fact {
 
 // effectName says what is affected: its kind, and its name where it has one.
 func effectName(e op.Effect) string {
-	kind, ok := map[string]string{"session": ui.T("Sessions"), "invitation": ui.T("Invitation"), "transfer": ui.T("Hand-over of ownership")}[e.Type]
+	kind, ok := map[string]string{"session": ui.T("Sessions"), "invitation": ui.T("Invitation"), "transfer": ui.T("Hand-over of ownership"),
+		"member": ui.T("Member"), "key": ui.T("Key"), "token": ui.T("Scoped token"), "service_account": ui.T("Service account")}[e.Type]
 	switch {
 	case !ok:
 		return e.Type
 	case e.Name == "":
 		return kind
 	}
-	return ui.T("%s of %s", kind, e.Name)
+	if e.Type == "invitation" || e.Type == "transfer" {
+		return ui.T("%s of %s", kind, e.Name)
+	}
+	return ui.T("%s %s", kind, e.Name)
 }
 
 // dryRun asks an operation what it would do.

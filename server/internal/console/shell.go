@@ -35,6 +35,8 @@ type visit struct {
 	private bool   // the page's address holds a secret: no other page is told of it
 	formsTo string // a further origin that the page's forms may lead to
 	failed  bool   // the page is about an error, and names the request itself
+
+	roles []directory.Role // of the organization, once allRoles has asked for them
 }
 
 // shell is what the frame around a page needs, all of it from one snapshot of the data.

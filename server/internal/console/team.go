@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -82,11 +83,11 @@ func (p *teamPage) read() (err error) {
 
 // countedRoles are the roles, and how many members there are in all of them.
 func (v *visit) countedRoles() (all []directory.Role, members int, err error) {
-	roles, err := directory.ListRoles.Call(v.ctx, v.Service, directory.ListRolesInput{InOrganization: v.inOrg()})
-	for _, role := range roles.Data {
+	all, err = v.allRoles()
+	for _, role := range all {
 		members += role.Members
 	}
-	return roles.Data, members, err
+	return all, members, err
 }
 
 // teamTabs are the tabs of the team, with counts; without the right to invite there is only the first.
@@ -142,10 +143,20 @@ func (v *visit) verbsOn(m directory.Member) memberVerbs {
 	}
 }
 
-// holdsOf is what a member's role holds.
+// holdsOf is what a member's role holds; of a role that cannot be read, everything, so that no verb is offered.
 func (v *visit) holdsOf(m directory.Member) charter.Set {
 	if role, ok := v.Service.Charter().Role(charter.RoleID(m.Role)); ok {
 		return role.Holds
+	}
+	roles, err := v.allRoles()
+	for _, role := range roles {
+		if role.ID == m.Role {
+			set, _ := v.Service.Charter().SetOf(role.Permissions)
+			return set
+		}
+	}
+	if err != nil {
+		return v.Service.Charter().All()
 	}
 	return charter.Set{}
 }
@@ -153,12 +164,11 @@ func (v *visit) holdsOf(m directory.Member) charter.Set {
 // mayLower reports whether there is a role with less than the viewer's own.
 func (v *visit) mayLower(m directory.Member) bool {
 	own := v.holdsOf(m)
-	for _, role := range v.Service.Charter().Roles() {
-		if role.Holds != own && role.Holds.SubsetOf(own) {
-			return true
-		}
-	}
-	return false
+	roles, err := v.allRoles()
+	return err == nil && slices.ContainsFunc(roles, func(role directory.Role) bool {
+		set, _ := v.Service.Charter().SetOf(role.Permissions)
+		return set != own && set.SubsetOf(own)
+	})
 }
 
 // mayReceive reports whether ownership can pass to a member by the charter, as the operation asks again.

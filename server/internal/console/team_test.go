@@ -241,7 +241,7 @@ func TestRemovingAsksForAFreshSignInAndComesBack(t *testing.T) {
 	if kept := back.form(path).Get("reason"); kept != "left" {
 		t.Errorf("the reason that was typed is %q now", kept)
 	}
-	b.submit(back, path).says("/o/acme/settings/team", 200, "editor@acme.test is removed. No session reaches acme any more.")
+	b.submit(back, path).says("/o/acme/settings/team/"+editor.Member+"/removed", 200, "editor@acme.test is removed. No session reaches acme any more.", "Refused", "Not a member any more")
 	s.as(editor).get("/o/acme").says("/o/acme", 404)
 	s.Sound()
 }
