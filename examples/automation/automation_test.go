@@ -15,13 +15,15 @@ import (
 	"github.com/guildhall/guildhall/guildhalltest"
 )
 
-// platform is the whole example for one test: Guildhall in process, two organizations, and the product in front.
+// platform is the whole example for one test: Guildhall in process, an organization, and the product in front.
 type platform struct {
 	*product
-	t            *testing.T
-	hall         *guildhalltest.Hall
-	url          string
-	acme, globex *guildhalltest.Organization
+	t      *testing.T
+	hall   *guildhalltest.Hall
+	url    string
+	acme   *guildhalltest.Organization
+	other  *guildhalltest.Organization // see globex
+	things belongings                  // of Acme, which cells are about
 }
 
 func start(t *testing.T) *platform {
@@ -39,8 +41,16 @@ func start(t *testing.T) *platform {
 	f.now = f.hall.Clock.Now
 	s := httptest.NewServer(handler(f.hall.Hall, f.product, guildhalltest.BaseURL))
 	t.Cleanup(s.Close)
-	f.url, f.acme, f.globex = s.URL, f.hall.Organization("acme"), f.hall.Organization("globex")
+	f.url, f.acme = s.URL, f.hall.Organization("acme")
 	return f
+}
+
+// globex is another organization.
+func (f *platform) globex() *guildhalltest.Organization {
+	if f.other == nil {
+		f.other = f.hall.Organization("globex")
+	}
+	return f.other
 }
 
 // answer is what a request was answered.

@@ -29,8 +29,10 @@ type street struct {
 	hall          *guildhalltest.Hall
 	inside, front string // the addresses of the product and of the proxy
 	guildhall     string // and of Guildhall
-	acme, globex  *guildhalltest.Organization
+	acme          *guildhalltest.Organization
+	other         *guildhalltest.Organization // see globex
 	client        http.Client
+	things        belongings // of Acme, which cells are about
 }
 
 // behind starts everything behind a proxy.
@@ -56,10 +58,18 @@ func behind(t *testing.T, proxy func(*street) string) *street {
 	s.now = s.hall.Clock.Now
 	inside := httptest.NewServer(s.handler())
 	t.Cleanup(inside.Close)
-	s.inside, s.acme, s.globex = inside.URL, s.hall.Organization("acme"), s.hall.Organization("globex")
+	s.inside, s.acme = inside.URL, s.hall.Organization("acme")
 	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s.front = proxy(s)
 	return s
+}
+
+// globex is another organization.
+func (s *street) globex() *guildhalltest.Organization {
+	if s.other == nil {
+		s.other = s.hall.Organization("globex")
+	}
+	return s.other
 }
 
 // answer is what a request was answered.

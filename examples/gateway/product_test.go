@@ -42,7 +42,7 @@ func TestAnEndpointWhoseOwnerLeftGetsAnother(t *testing.T) {
 	}{
 		{"a developer takes it", s.acme.People["developer"], s.acme.People["developer"], http.StatusForbidden},
 		{"an admin gives it to who has left", admin, dev, http.StatusUnprocessableEntity},
-		{"an admin gives it to another organization", admin, s.globex.Owner(), http.StatusUnprocessableEntity},
+		{"an admin gives it to another organization", admin, s.globex().Owner(), http.StatusUnprocessableEntity},
 		{"an admin gives it to a developer", admin, s.acme.People["developer"], http.StatusOK},
 	} {
 		if got := reassign(c.by, c.to); got != c.status {

@@ -79,16 +79,16 @@ func TestAnAnswerForAnotherRequestIsNone(t *testing.T) {
 // TestNothingIsSmuggledThroughTheProxy is a reader of Acme who would like to be more. T-098, T-007
 func TestNothingIsSmuggledThroughTheProxy(t *testing.T) {
 	behindEach(t, func(t *testing.T, s *street) {
-		globex := s.belongingsOf(s.globex, s.globex.Owner())
+		globex := s.belongingsOf(s.globex(), s.globex().Owner())
 		acme := s.belongingsOf(s.acme, s.acme.Owner())
 		reader := bearer(s.acme.People["reader"].Token)
 		for _, c := range []struct {
 			says, method, path string
 			changes            []func(*http.Request)
 		}{
-			{"another organization", "GET", "/api/prompts/" + globex.prompt, []func(*http.Request){header(organizationHeader, s.globex.ID)}},
-			{"in lower case", "GET", "/api/prompts/" + globex.prompt, []func(*http.Request){header("x-guildhall-organization", s.globex.ID)}},
-			{"with underscores", "GET", "/api/prompts/" + globex.prompt, []func(*http.Request){header("X_Guildhall_Organization", s.globex.ID)}},
+			{"another organization", "GET", "/api/prompts/" + globex.prompt, []func(*http.Request){header(organizationHeader, s.globex().ID)}},
+			{"in lower case", "GET", "/api/prompts/" + globex.prompt, []func(*http.Request){header("x-guildhall-organization", s.globex().ID)}},
+			{"with underscores", "GET", "/api/prompts/" + globex.prompt, []func(*http.Request){header("X_Guildhall_Organization", s.globex().ID)}},
 			{"another permission", "POST", "/api/prompts/" + acme.prompt + "/promote", []func(*http.Request){header(permissionHeader, "prompts.promote")}},
 			{"a header taken away", "GET", "/api/prompts/" + globex.prompt, []func(*http.Request){header("Connection", organizationHeader)}},
 			{"another method by header", "POST", "/api/prompts/" + acme.prompt + "/promote", []func(*http.Request){header("X-Forwarded-Method", "GET")}},
