@@ -65,7 +65,7 @@ func collect(t *testing.T) *codes {
 		if err != nil || !d.IsDir() {
 			return err
 		}
-		if d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && path != ".." || strings.HasPrefix(d.Name(), "test") {
+		if d.Name() == "node_modules" || d.Name() == "examples" || strings.HasPrefix(d.Name(), ".") && path != ".." || strings.HasPrefix(d.Name(), "test") {
 			return fs.SkipDir
 		}
 		c.folder(path)
