@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/op"
@@ -13,7 +15,8 @@ import (
 func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	var broken []string
 	for _, check := range []func(context.Context, *op.Reader) ([]string, error){
-		brokenOwners, UnknownRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations,
+		brokenOwners, UnknownRoles, unknownAccountRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations, deletedUsers,
+		orphanKeys, wronglyLeftKeys, rootlessTokens, widerTokens,
 	} {
 		found, err := check(ctx, r)
 		if err != nil {
@@ -39,15 +42,27 @@ func brokenOwners(ctx context.Context, r *op.Reader) ([]string, error) {
 	})
 }
 
-// UnknownRoles are the roles of members that the charter does not have.
+// UnknownRoles are the roles of members that neither the charter has nor their organization made.
 func UnknownRoles(ctx context.Context, r *op.Reader) ([]string, error) {
-	rows, err := r.Query(ctx, "SELECT role, count(*) FROM members WHERE status <> 'removed' GROUP BY role")
-	return each(rows, err, func(role string, n int64) string {
-		if _, ok := r.Charter.Role(charter.RoleID(role)); ok {
-			return ""
-		}
-		return fmt.Sprintf("%d members have the role %q, which the charter does not have", n, role)
-	})
+	rows, err := r.Query(ctx, `SELECT m.role, count(*) FROM members m
+		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
+		WHERE m.status <> 'removed' AND cr.id IS NULL GROUP BY m.role`)
+	return each(rows, err, func(role string, n int64) string { return unknownTo(r.Charter, role, n, "members") })
+}
+
+// unknownAccountRoles are the same of service accounts.
+func unknownAccountRoles(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT a.role, count(*) FROM service_accounts a
+		LEFT JOIN organization_roles cr ON cr.organization = a.organization AND cr.id = a.role
+		WHERE a.deleted_at = 0 AND cr.id IS NULL GROUP BY a.role`)
+	return each(rows, err, func(role string, n int64) string { return unknownTo(r.Charter, role, n, "service accounts") })
+}
+
+func unknownTo(c *charter.Charter, role string, n int64, who string) string {
+	if _, ok := c.Role(charter.RoleID(role)); ok {
+		return ""
+	}
+	return fmt.Sprintf("%d %s have the role %q, which the charter does not have", n, who, role)
 }
 
 func endingOwners(ctx context.Context, r *op.Reader) ([]string, error) {
@@ -64,7 +79,7 @@ func brokenTransfers(ctx context.Context, r *op.Reader) ([]string, error) {
 }
 
 func unfoldedUsers(ctx context.Context, r *op.Reader) ([]string, error) {
-	rows, err := r.Query(ctx, "SELECT email, 0 FROM users")
+	rows, err := r.Query(ctx, "SELECT email, 0 FROM users WHERE email <> ''")
 	return each(rows, err, func(email string, _ int64) string {
 		if _, err := Fold(email); err != nil {
 			return fmt.Sprintf("a user's address cannot be folded: %v", err)
@@ -81,6 +96,77 @@ func lateInvitations(ctx context.Context, r *op.Reader) ([]string, error) {
 	return each(rows, err, func(invitation string, _ int64) string {
 		return fmt.Sprintf("invitation %s outlived the removal of its person", invitation)
 	})
+}
+
+// deletedUsers are erased people of whom something is left.
+func deletedUsers(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT u.id, (SELECT count(*) FROM members m WHERE m.user_id = u.id AND m.status <> 'removed')
+			+ (SELECT count(*) FROM sessions s WHERE s.user_id = u.id AND s.ended_at = 0)
+		FROM users u WHERE u.deleted_at <> 0 AND (u.name <> '' OR u.email <> '' OR u.external_id IS NOT NULL
+			OR EXISTS (SELECT 1 FROM members m WHERE m.user_id = u.id AND m.status <> 'removed')
+			OR EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.ended_at = 0))`)
+	return each(rows, err, func(user string, n int64) string {
+		return fmt.Sprintf("user %s was deleted, and is named still or has %d memberships and sessions", user, n)
+	})
+}
+
+// orphanKeys are keys whose creator, membership or service account does not exist.
+func orphanKeys(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT k.id, CASE WHEN k.kind = 'personal' AND m.id IS NULL THEN 1 WHEN k.service_account <> '' AND a.id IS NULL THEN 2
+			WHEN k.creator <> '' AND u.id IS NULL THEN 3 ELSE 0 END
+		FROM api_keys k LEFT JOIN members m ON m.organization = k.organization AND m.id = k.member
+		LEFT JOIN service_accounts a ON a.organization = k.organization AND a.id = k.service_account
+		LEFT JOIN users u ON u.id = k.creator`)
+	return each(rows, err, func(key string, what int64) string {
+		if what == 0 {
+			return ""
+		}
+		return fmt.Sprintf("key %s has no %s", key, [...]string{1: "membership", 2: "service account", 3: "creator"}[what])
+	})
+}
+
+// wronglyLeftKeys are keys that are left behind by somebody who is there, or without what they were left with.
+func wronglyLeftKeys(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT k.id, k.left_at FROM api_keys k LEFT JOIN members m ON m.organization = k.organization AND m.id = k.member
+		WHERE k.left_at <> 0 AND (k.frozen = '' OR m.status IS NULL OR m.status <> 'removed') OR k.left_at = 0 AND k.frozen <> ''`)
+	return each(rows, err, func(key string, left int64) string {
+		if left == 0 {
+			return fmt.Sprintf("key %s is frozen, and nobody left it behind", key)
+		}
+		return fmt.Sprintf("key %s is left behind by a member who is there, or with nothing", key)
+	})
+}
+
+// rootlessTokens are tokens that hang on nothing, or on a session and a key at once.
+func rootlessTokens(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT t.id, 0 FROM scoped_tokens t LEFT JOIN api_keys k ON k.organization = t.organization AND k.id = t.api_key
+		LEFT JOIN sessions s ON s.id = t.session WHERE (k.id IS NULL) = (s.id IS NULL)`)
+	return each(rows, err, func(token string, _ int64) string { return fmt.Sprintf("token %s has not exactly one root", token) })
+}
+
+// widerTokens are tokens with a permission in their scopes that those of the token above leave out: neither ever changes.
+// A key can be narrowed, so what is derived from it is cut down at each use. T-041.
+func widerTokens(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT t.id, t.permissions, p.permissions FROM scoped_tokens t
+		JOIN scoped_tokens p ON p.organization = t.organization AND p.id = t.parent`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var token, scopes, above string
+		if err := rows.Scan(&token, &scopes, &above); err != nil {
+			return nil, err
+		}
+		held := strings.Fields(above)
+		for one := range strings.FieldsSeq(scopes) {
+			if !slices.Contains(held, one) {
+				all = append(all, fmt.Sprintf("token %s has %s, which is outside of what it is derived from", token, one))
+			}
+		}
+	}
+	return all, rows.Err()
 }
 
 // each turns rows of a text and a number into the sentences that are not empty.

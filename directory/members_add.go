@@ -101,7 +101,7 @@ func addMember(ctx context.Context, tx *op.Tx, in AddMemberInput) (Member, error
 		return Member{}, op.InvalidField("user", "unknown", "there is no user %q: make one first", in.User)
 	}
 	if a.current.id != "" && (a.current.endsAt == 0 || tx.Micros() < a.current.endsAt) {
-		return Member{}, &op.Error{Kind: op.Conflict, Code: codeAlreadyMember, Text: a.user.Label() + " is a member already",
+		return Member{}, &op.Error{Kind: op.Conflict, Code: codeAlreadyMember, Text: "this person is a member already",
 			Refers: map[string]string{"member": a.current.id}}
 	}
 	invitation, err := a.invitation(ctx, tx.Reader)

@@ -384,8 +384,10 @@ func updateOrganization(ctx context.Context, tx *op.Tx, in UpdateOrganizationInp
 		tx.Unchanged()
 		return o, nil
 	}
-	if o.Slug != was.Slug {
+	if o.Slug != was.Slug || o.Region != was.Region { // what checks tell of the organization
 		tx.Fence(op.Fence{Kind: op.FenceOrganization, ID: o.ID})
+	}
+	if o.Slug != was.Slug {
 		if err := reserveSlug(ctx, tx, o.ID, o.Slug); err != nil {
 			return o, err
 		}

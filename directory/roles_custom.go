@@ -168,7 +168,7 @@ func (c customRow) shown(r *op.Reader) Role {
 func customOf(t *op.Target) (customRow, error) {
 	c, ok := t.Value.(customRow)
 	if !ok {
-		return c, op.Errorf(op.Conflict, "charter_role", "%s is a role of the product itself, which nobody changes: make one of your own from it", t.Name)
+		return c, op.Errorf(op.Conflict, "charter_role", "the role %s is one of the product itself, which nobody changes: make one of your own from it", t.Name)
 	}
 	return c, nil
 }
