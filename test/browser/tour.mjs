@@ -23,6 +23,15 @@ const inStates = [
   "/o/{slug}/settings/access?can=members.invite",
   "/o/{slug}/settings/access?can=members.view",
   "/o/{slug}/settings/access?who={member}&can=organization.delete",
+  "/o/{slug}/settings/api-keys?q=nobody",
+  "/o/{slug}/settings/api-keys?unused=soon",
+  "/o/{slug}/settings/api-keys/new?kind=organization",
+  "/o/{slug}/settings/api-keys/new?name=ci&permissions=prompts.view,members.invite,no.such&resources=prompt:pr_1",
+  "/o/{slug}/settings/tokens?state=revoked",
+  "/o/{slug}/settings/roles/new?from=owner",
+  "/o/{slug}/settings/access?what=role&role={role}",
+  "/o/{slug}/settings/access?what=member&member={member}&role={role}",
+  "/o/{slug}/settings/access?what=remove&member={member}",
   "/o/{slug}/settings/nothing",
   "/o/nobodys",
 ];
@@ -59,6 +68,10 @@ export async function guide(demo) {
     event: (await list("audit?q=action:members.update"))[0].id,
     token: (await demo.mail("max@acme.test")).link.split("/").at(-1),
     page: "errors",
+    role: (await demo.api(owner, "POST", "/v1/organizations/acme/roles", { title: "Auditor", permissions: ["audit.view", "members.view"] })).id,
+    key: (await list("keys")).find((key) => key.id).id,
+    account: await account(demo),
+    scoped: (await demo.api(owner, "POST", "/v1/organizations/acme/tokens", { name: "one run" })).id,
   };
   return (route, person) => {
     // An owner looks at the one below, everybody else at themselves.
@@ -69,6 +82,15 @@ export async function guide(demo) {
       return value;
     });
   };
+}
+
+// account makes a service account, where the charter has them.
+async function account(demo) {
+  const wanted = { name: "nightly build", role: demo.lowest().role };
+  const made = await demo.api(demo.owner(), "POST", "/v1/organizations/acme/service_accounts", wanted).catch((error) => {
+    if (!error.message.includes("no_organization_keys")) throw error;
+  });
+  return made?.id ?? "sva_00000000000000000000000000";
 }
 
 // openPeople opens the windows of the tour: of a stranger, of an owner and of whoever has the lowest role. Each of them
