@@ -10,32 +10,39 @@ import (
 	"github.com/guildhall/guildhall/charter"
 )
 
-// runCharter dispatches the commands on charter files. None of them needs a server.
-func runCharter(_ context.Context, p process) error {
-	verbs := map[string]struct {
-		arguments string
-		run       func(p process) error
-	}{
+// charterVerb is a command on charter files.
+type charterVerb struct {
+	arguments string // as its usage says them
+	run       func(ctx context.Context, p process) error
+}
+
+// charterVerbs are the commands on charter files. None of them needs a server.
+func charterVerbs() map[string]charterVerb {
+	return map[string]charterVerb{
 		"check":   {"CHARTER", checkCharter},
 		"test":    {"CHARTER", testCharter},
 		"show":    {"CHARTER", showCharter},
-		"diff":    {"BEFORE AFTER", diffCharters},
+		"diff":    {diffUsage, diffCharters},
 		"explain": {"CHARTER ROLE PERMISSION", explainCharter},
 		"schema":  {"", charterSchema},
 	}
+}
+
+// runCharter dispatches the commands on charter files.
+func runCharter(ctx context.Context, p process) error {
 	if len(p.args) == 0 {
 		return usagef("charter what? check, test, show, diff, explain or schema")
 	}
-	verb, ok := verbs[p.args[0]]
-	if !ok {
-		return usagef("unknown command charter %q: check, test, show, diff, explain or schema", p.args[0])
-	}
 	name := p.args[0]
+	verb, ok := charterVerbs()[name]
+	if !ok {
+		return usagef("unknown command charter %q: check, test, show, diff, explain or schema", name)
+	}
 	p.args = p.args[1:]
-	if len(p.args) != len(strings.Fields(verb.arguments)) {
+	if name != "diff" && len(p.args) != len(strings.Fields(verb.arguments)) {
 		return usagef("want: guildhall charter %s", strings.TrimSpace(name+" "+verb.arguments))
 	}
-	return verb.run(p)
+	return verb.run(ctx, p)
 }
 
 // loadCharter reads a ready-made charter by its name, or a file.
@@ -50,7 +57,7 @@ func loadCharter(named string) (*charter.Charter, error) {
 	return c, err
 }
 
-func checkCharter(p process) error {
+func checkCharter(_ context.Context, p process) error {
 	c, err := loadCharter(p.args[0])
 	if err != nil {
 		return err
@@ -59,7 +66,7 @@ func checkCharter(p process) error {
 	return nil
 }
 
-func testCharter(p process) error {
+func testCharter(_ context.Context, p process) error {
 	c, err := loadCharter(p.args[0])
 	if err != nil {
 		return err // a charter that fails its own tests does not load
@@ -84,7 +91,7 @@ func list(permissions []charter.Permission) string {
 	return strings.Join(words, ", ")
 }
 
-func showCharter(p process) error {
+func showCharter(_ context.Context, p process) error {
 	c, err := loadCharter(p.args[0])
 	if err != nil {
 		return err
@@ -92,24 +99,7 @@ func showCharter(p process) error {
 	return c.Show(p.stdout)
 }
 
-func diffCharters(p process) error {
-	before, err := loadCharter(p.args[0])
-	if err != nil {
-		return err
-	}
-	after, err := loadCharter(p.args[1])
-	if err != nil {
-		return err
-	}
-	lines := charter.Diff(before, after)
-	if len(lines) == 0 {
-		lines = []string{"nothing changes that decides who may do what"}
-	}
-	_, err = fmt.Fprintln(p.stdout, strings.Join(lines, "\n"))
-	return err
-}
-
-func explainCharter(p process) error {
+func explainCharter(_ context.Context, p process) error {
 	c, err := loadCharter(p.args[0])
 	if err != nil {
 		return err
@@ -122,7 +112,7 @@ func explainCharter(p process) error {
 	return err
 }
 
-func charterSchema(p process) error {
+func charterSchema(_ context.Context, p process) error {
 	_, err := p.stdout.Write(charter.Schema())
 	return err
 }

@@ -121,7 +121,8 @@ the audit chain. Exits 1 if there is any.
 	"charter": `guildhall charter check CHARTER                    find every mistake
 guildhall charter test CHARTER                     run the tests that it carries
 guildhall charter show CHARTER                     print the permission matrix
-guildhall charter diff BEFORE AFTER                say in words who gains and who loses what
+guildhall charter diff BEFORE AFTER                say in words who gains and who loses what; with
+                [--data DIR | --database URL]      a database also who and what in it is touched
 guildhall charter explain CHARTER ROLE PERMISSION  say why a role may or may not
 guildhall charter schema                           print the JSON Schema, for editors
 
