@@ -20,7 +20,6 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/jobs"
-	"github.com/guildhall/guildhall/internal/mail"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	_ "github.com/guildhall/guildhall/internal/sqldb/drivers"
@@ -35,7 +34,7 @@ type Config struct {
 	Charter    *charter.Charter // the product's model
 	Settings   op.Settings      // see there for what zero values mean
 	Limits     op.Limits        // the zero value limits nothing
-	Mail       mail.Sender      // nil: mail is refused and stays in the outbox until it is given up
+	Mail       MailSender       // nil: mail is refused and stays in the outbox until it is given up
 	// Demo makes or opens demo data, whose sessions and mail everybody at the machine may see. Without it, demo
 	// data is refused.
 	Demo    bool

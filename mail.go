@@ -12,6 +12,13 @@ import (
 	"github.com/guildhall/guildhall/internal/mail"
 )
 
+// Mail is a message to one person, and MailSender delivers such: what Config.Mail is. SMTP is one.
+type (
+	Mail       = mail.Message
+	MailSender = mail.Sender
+	SMTP       = mail.SMTP
+)
+
 var errNoMail = errors.New("no mail server is configured")
 
 // sendMail does one job of the outbox.
