@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,6 +296,18 @@ func TestATokenIsIdleWithItsSession(t *testing.T) {
 	if h.After(time.Microsecond); run() != decide.UnknownSubject {
 		t.Error("allowed although the session is idle for too long")
 	}
+	// An operation had used the session in time, and that was not written yet.
+	h.Exec("UPDATE sessions SET last_used_at = $1 WHERE id = $2", h.Now().UnixMicro()-1, ada.Session)
+	if run() != decide.ByRole {
+		t.Error("refused although the session was used in time")
+	}
+	if h.After(2*week + time.Hour); run() != decide.UnknownSubject {
+		t.Error("allowed long after the session was idle for too long")
+	}
+	before := h.DB.Stats()
+	if run(); h.DB.Stats() != before {
+		t.Error("what is over for good was looked for again")
+	}
 }
 
 // TestEveryUseIsToldAboutOnceAMinute counts what is told, and that nothing waits for whoever is told. T-052
@@ -336,6 +349,29 @@ func TestEveryUseIsToldAboutOnceAMinute(t *testing.T) {
 		}
 		if n != 3 {
 			t.Errorf("%+v was told %d times in three minutes: %+v", want, n, told)
+		}
+	}
+}
+
+// TestOfSeveralAtOnceOneTells asks from many sides when it is time to tell of a use again.
+func TestOfSeveralAtOnceOneTells(t *testing.T) {
+	h := newHall(t, testdb.SQLite(t), "automation")
+	acme, ada := h.Found("acme", "ada@acme.test")
+	key := h.Key(acme, ada, nil)
+	var told atomic.Int64
+	a := access.New(access.Config{Charter: h.Charter, Now: h.Now, Seen: func(*op.Actor, op.Caller, time.Time) { told.Add(1) }})
+	a.Attach(h.Service)
+	q := check.Request{Subject: sent(key.Secret), Permission: "workflows.run", Resource: check.Whole("")}
+	_, err := a.Check(t.Context(), q)
+	must(t, err)
+	for round := range int64(200) {
+		h.After(time.Minute)
+		var askers sync.WaitGroup
+		for range 8 {
+			askers.Go(func() { _, _ = a.Check(context.Background(), q) })
+		}
+		if askers.Wait(); told.Load() != round+2 {
+			t.Fatalf("after %d minutes it was told %d times", round+1, told.Load()-1)
 		}
 	}
 }

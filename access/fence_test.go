@@ -254,3 +254,24 @@ func TestAFenceForgetsOnlyWhomItNames(t *testing.T) {
 		t.Errorf("after a reset %+v are remembered", h.Access.Remembered())
 	}
 }
+
+// TestAReadingFromBeforeAResetIsNotRemembered forgets everything while a credential is looked for that is nobody's, and
+// that an import then brings.
+func TestAReadingFromBeforeAResetIsNotRemembered(t *testing.T) {
+	h := newHall(t, testdb.SQLite(t), "automation")
+	acme, ada := h.Found("acme", "ada@acme.test")
+	key := h.Key(acme, ada, nil)
+	h.Exec("UPDATE api_keys SET recovery_epoch = 0 WHERE organization = $1", acme)
+	h.Access.SetHooks(nothing, at(1, h.Access.Reset))
+	if got := ask(t, h, sent(key.Secret), "workflows.run", check.Whole("")); got.Allow {
+		t.Fatalf("before the import: %v", got)
+	}
+	h.Exec("UPDATE api_keys SET recovery_epoch = 1 WHERE organization = $1", acme)
+	h.Access.SetHooks(nothing, at(1, h.Access.Reset))
+	if got := ask(t, h, sent(key.Secret), "workflows.run", check.Whole("")); !got.Allow {
+		t.Errorf("after the import: %v", got)
+	}
+	if r := h.Access.Remembered(); r != (access.Remembered{}) {
+		t.Errorf("what was read before a reset is remembered: %+v", r)
+	}
+}
