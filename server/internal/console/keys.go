@@ -311,11 +311,17 @@ func (p keysPage) filtered() bool {
 	return slices.ContainsFunc(keyFilters, func(name string) bool { return p.form.value(name) != "" })
 }
 
+// repeated is the page's main verb where it stands a second time.
+func repeated(b ui.ButtonProps) ui.ButtonProps {
+	b.Kind, b.Hotkey, b.ID = ui.Default, "", "again"
+	return b
+}
+
 func (p keysPage) none() component {
 	if p.filtered() {
 		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No key matches these filters."), Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.keysHref("")}})
 	}
-	verb := p.createKeyVerb()
+	verb := repeated(p.createKeyVerb())
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: p.aboutKinds(), Verb: &verb,
 		Docs:    ui.LinkProps{Text: ui.T("How keys work"), Href: p.href("/docs/keys")},
 		Command: p.same(credential.CreateKey, "name", "ci", "expires_at", "90d").Command})

@@ -94,7 +94,7 @@ func (p accountsPage) none() component {
 	if !p.hasOrganizationKeys() {
 		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("This product has personal keys only, and a service account needs keys of the organization.")})
 	}
-	verb := p.newAccountVerb()
+	verb := repeated(p.newAccountVerb())
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("A service account has a role of its own. Its keys go on when people leave, and end together."), Verb: &verb,
 		Docs: ui.LinkProps{Text: ui.T("How keys work"), Href: p.href("/docs/keys")}, Command: p.same(credential.CreateServiceAccount, "name", "nightly build", "role", p.lowestRole()).Command})
 }
@@ -301,8 +301,12 @@ func askServiceAccount(v *visit) error {
 	if err != nil {
 		return err
 	}
+	content := f.fields(v.org("/settings/service-accounts/new"), ui.T("Create the service account"))
+	if !v.hasOrganizationKeys() {
+		content = accountsPage{visit: v}.none()
+	}
 	return v.page(ui.PageProps{Title: ui.T("Create a service account"), Lede: ui.T("A program of the organization's, with a role of its own."), Crumb: v.accountsCrumb(),
-		Ways: v.same(credential.CreateServiceAccount, "name", v.form.or("name", "nightly build"), "role", f.role().Value)}, f.fields(v.org("/settings/service-accounts/new"), ui.T("Create the service account")))
+		Ways: v.same(credential.CreateServiceAccount, "name", v.form.or("name", "nightly build"), "role", f.role().Value)}, content)
 }
 
 func newServiceAccount(v *visit) error {

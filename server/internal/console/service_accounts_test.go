@@ -72,6 +72,10 @@ func TestWithoutOrganizationKeysThereAreNoServiceAccounts(t *testing.T) {
 	if slices.Contains(list.links(), accountsPath+"/new") {
 		t.Error("a service account is offered that cannot be made")
 	}
+	b.get(accountsPath+"/new").says(accountsPath+"/new", 200, "This product has personal keys only")
+	if slices.Contains(b.get("/o/acme/settings").links(), accountsPath) {
+		t.Error("the sidebar or the settings lead to service accounts")
+	}
 }
 
 // T-044

@@ -43,6 +43,9 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Keys"), ui.T("Scoped tokens"), ui.T("Derived from a session or a key, narrower and shorter-lived."), v.tokensHref(""), v.firstOf(readingTokens), "tokens.create", ""},
 		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},
 	} {
+		if s.href == v.accountsCrumb().Href && !v.hasOrganizationKeys() {
+			continue
+		}
 		if s.read == "" || v.can(s.read) {
 			readable = append(readable, s)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -325,7 +326,7 @@ type entry struct {
 
 // entries are the sidebar's, in order.
 func (v *visit) entries() []entry {
-	return []entry{
+	all := []entry{
 		{"", ui.T("Overview"), "", "layout-dashboard", "g o", ""},
 		{"", ui.T("Account & settings"), "/settings", "settings", "g s", ""},
 		{ui.T("People"), ui.T("Team"), "/settings/team", "users", "g t", "members.view"},
@@ -337,6 +338,10 @@ func (v *visit) entries() []entry {
 		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
 		{ui.T("Security"), ui.T("Audit log"), "/settings/audit-log", "scroll-text", "g a", "audit.view"},
 	}
+	if !v.hasOrganizationKeys() {
+		all = slices.DeleteFunc(all, func(e entry) bool { return v.org(e.path) == v.accountsCrumb().Href })
+	}
+	return all
 }
 
 // navigation is the sidebar, as far as the person may read its pages.

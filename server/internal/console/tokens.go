@@ -127,7 +127,7 @@ func (p tokensPage) none() component {
 	if p.form.value("state") != "" || p.form.value("key") != "" {
 		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No token matches these filters."), Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.tokensHref("")}})
 	}
-	verb := p.newTokenVerb()
+	verb := repeated(p.newTokenVerb())
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("A token is for one job: a few permissions, single resources, an end within 30 days, a number of requests."), Verb: &verb,
 		Command: p.same(credential.CreateToken, "name", "preview", "expires_at", "1h").Command})
 }
