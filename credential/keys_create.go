@@ -16,7 +16,7 @@ import (
 // CreateKeyInput says what a new key is to be.
 type CreateKeyInput struct {
 	op.InOrganization
-	Name string          `json:"name,omitzero" doc:"What people call it; a charter with a template for names makes one where it is empty" example:"Ada - nightly build" maxLength:"100" required:"false"`
+	Name string          `json:"name,omitzero" cli:"arg" doc:"What people call it; a charter with a template for names makes one where it is empty" example:"Ada - nightly build" maxLength:"100" required:"false"`
 	Kind charter.KeyKind `json:"kind,omitzero" doc:"Whether it acts as its creator or as the organization; not said: the first kind of the charter" enum:"personal,organization" required:"false"`
 	Scoping
 	ServiceAccount string `json:"service_account,omitzero" doc:"Of an organization key: the id of the service account that it acts for" maxLength:"64" required:"false"`

@@ -19,14 +19,14 @@ func (d *Demo) keysOf(ctx context.Context, organization string, members []Member
 	keys := []Key{}
 	for _, kind := range d.config.Charter.Rules.Keys.Kinds {
 		for _, m := range members {
-			key, made, err := d.keyOf(ctx, organization, m, kind)
+			if !d.mayMake(m, kind) {
+				continue
+			}
+			key, err := d.keyOf(ctx, organization, m, kind)
 			if err != nil {
 				return nil, fmt.Errorf("key of %s: %w", m.Email, err)
 			}
-			if made {
-				keys = append(keys, key)
-			}
-			if made && kind == charter.OrganizationKey {
+			if keys = append(keys, key); kind == charter.OrganizationKey {
 				break
 			}
 		}
@@ -34,19 +34,23 @@ func (d *Demo) keysOf(ctx context.Context, organization string, members []Member
 	return keys, nil
 }
 
-// keyOf makes a key as a member, if the member may.
-func (d *Demo) keyOf(ctx context.Context, organization string, m Member, kind charter.KeyKind) (Key, bool, error) {
+// mayMake reports whether a member's role may make keys of a kind: a try would be in the log as a refusal.
+func (d *Demo) mayMake(m Member, kind charter.KeyKind) bool {
+	c := d.config.Charter
+	role, ok := c.Role(charter.RoleID(m.Role))
+	return ok && (c.Can(role, "keys.create") || kind == charter.PersonalKey && c.Can(role, "keys.create_own"))
+}
+
+// keyOf makes a key as a member.
+func (d *Demo) keyOf(ctx context.Context, organization string, m Member, kind charter.KeyKind) (Key, error) {
 	ctx = op.As(ctx, as(m.Token))
 	in := op.InOrganization{Organization: organization}
 	made, err := credential.CreateKey.Call(ctx, d.hall.Service(), credential.CreateKeyInput{InOrganization: in, Kind: kind,
 		Name: m.name() + " - " + demoKey, Scoping: credential.Scoping{ExpiresAt: "30d"}})
-	if err != nil && op.AsError(err).Kind == op.Denied {
-		return Key{}, false, nil
-	}
 	if err != nil {
-		return Key{}, false, err
+		return Key{}, err
 	}
-	return Key{ID: made.ID, Secret: made.Secret, CreatedBy: m.Member}, true, d.revokeOlder(ctx, in, made.Key)
+	return Key{ID: made.ID, Secret: made.Secret, CreatedBy: m.Member}, d.revokeOlder(ctx, in, made.Key)
 }
 
 // revokeOlder ends the key that a new one of the same name and kind takes the place of.
