@@ -162,6 +162,21 @@ test("what the key may is said while it is chosen, and the light turns by itself
   await closeWindow(page);
 });
 
+test("who leaves before the key is copied is asked once", async () => {
+  const page = await openWindow(browser, demo, { person: demo.owner() });
+  let asked = 0;
+  page.on("dialog", (dialog) => dialog.type() === "beforeunload" && asked++);
+  await page.goto("/o/acme");
+  await makes(page, "Ada - forgotten");
+  await goes(page, "Team"); // the question is answered with staying
+  await isAt(page, "Store the key Ada - forgotten");
+  assert.equal(asked, 1);
+  await page.getByRole("link", { name: "Done, I stored it" }).click();
+  await isAt(page, "Ada - forgotten");
+  assert.equal(asked, 1);
+  await closeWindow(page);
+});
+
 test("g k leads to the keys, and n to a new one", async () => {
   const page = await openWindow(browser, demo, { person: demo.owner() });
   await page.goto("/o/acme");

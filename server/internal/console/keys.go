@@ -116,7 +116,7 @@ func (p keysPage) table() ui.TableProps {
 			{Title: ui.T("State")}, {Title: ui.T("Actions"), Acts: true}}
 	}
 	for _, k := range p.list.Data {
-		t.Rows = append(t.Rows, p.row(k))
+		t.Rows = append(t.Rows, p.row(p.withUse(k)))
 	}
 	return t
 }

@@ -72,8 +72,10 @@ func (v *visit) newKeyPage() (newKeyPage, error) {
 			return p, err
 		}
 	}
-	var err error
-	p.scopes, err = v.scopeForm(p.beyond())
+	beyond, err := p.beyond()
+	if err == nil {
+		p.scopes, err = v.scopeForm(beyond)
+	}
 	return p, err
 }
 
@@ -95,9 +97,13 @@ func (v *visit) newKind() charter.KeyKind {
 }
 
 // beyond says which permissions a key of this kind cannot have, whoever makes it.
-func (p newKeyPage) beyond() func(charter.Info) string {
+func (p newKeyPage) beyond() (func(charter.Info) string, error) {
 	if p.kind == charter.PersonalKey {
-		return func(charter.Info) string { return "" }
+		return func(charter.Info) string { return "" }, nil
+	}
+	roles, err := p.allRoles()
+	if err != nil {
+		return nil, err
 	}
 	most, account := p.Service.Charter().Rules.Keys.OrganizationKeys, p.account()
 	return func(info charter.Info) string {
@@ -106,18 +112,11 @@ func (p newKeyPage) beyond() func(charter.Info) string {
 			return ""
 		case !most.Has(info.Bit):
 			return ui.T("Not for organization keys.")
-		case account != nil && !p.roleHas(account.Role, info):
+		case account != nil && !slices.Contains(idsOfRoles(roles, info.ID), string(account.Role)):
 			return ui.T("The service account's role, %s, lacks it.", account.RoleTitle)
 		}
 		return ""
-	}
-}
-
-// roleHas reports whether a role of the charter holds a permission. Of a role that the organization made, the operation
-// says it.
-func (p newKeyPage) roleHas(id charter.RoleID, info charter.Info) bool {
-	role, ok := p.Service.Charter().Role(id)
-	return !ok || role.Holds.Has(info.Bit)
+	}, nil
 }
 
 // account is the service account that is chosen; nil: none.

@@ -7,6 +7,7 @@ import (
 	"github.com/guildhall/guildhall/access"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
@@ -56,13 +57,11 @@ func (v *visit) notYours(p charter.Permission, d decide.Decision, helpers map[st
 	if d.Reason != decide.NoPermission {
 		return refusalText(v, d), nil
 	}
-	var roles []string
-	for _, role := range v.Service.Charter().Roles() {
-		if v.Service.Charter().Can(role, p) {
-			roles = append(roles, string(role.ID))
-		}
+	roles, err := v.allRoles()
+	if err != nil {
+		return "", err
 	}
-	key := strings.Join(roles, " ")
+	key := strings.Join(idsOfRoles(roles, p), " ")
 	if _, known := helpers[key]; !known {
 		names, err := v.holderNames(p)
 		if err != nil {
@@ -71,6 +70,16 @@ func (v *visit) notYours(p charter.Permission, d decide.Decision, helpers map[st
 		helpers[key] = ui.T("Not in your role. %s", ui.WhoCan(names))
 	}
 	return helpers[key], nil
+}
+
+// idsOfRoles are the roles that hold a permission.
+func idsOfRoles(roles []directory.Role, p charter.Permission) (ids []string) {
+	for _, role := range roles {
+		if slices.Contains(role.Permissions, p) {
+			ids = append(ids, role.ID)
+		}
+	}
+	return ids
 }
 
 // holderNames are the first of those who hold a permission, for viewers who may see the team.

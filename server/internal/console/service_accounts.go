@@ -242,11 +242,10 @@ type accountForm struct {
 
 func (v *visit) accountForm(was credential.ServiceAccount) (accountForm, error) {
 	f := accountForm{visit: v, was: was}
-	roles, err := directory.ListRoles.Call(v.ctx, v.Service, directory.ListRolesInput{InOrganization: v.inOrg()})
-	if err != nil {
+	var err error
+	if f.roles, err = v.allRoles(); err != nil {
 		return f, err
 	}
-	f.roles = roles.Data
 	f.names, err = v.memberNames()
 	return f, err
 }

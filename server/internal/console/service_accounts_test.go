@@ -50,6 +50,8 @@ func TestAServiceAccountIsChanged(t *testing.T) {
 	acme := s.Organization("acme")
 	b := s.as(acme.People["admin"])
 	one := b.newAccount("name", "nightly build", "role", "reader")
+	ofReader := newKeyPath + "?service_account=" + strings.TrimPrefix(one, accountsPath+"/")
+	b.get(ofReader).says(ofReader, 200, "This key acts as the service account nightly build in acme.", "endpoints.call · The service account's role, Reader, lacks it.")
 	page := b.get(one+"/edit").says(one+"/edit", 200, "in force on its keys when you save")
 	bound(t, s, page, one+"/edit", "service_accounts.update")
 	b.submit(page, one+"/edit", "role", "developer", "description", "runs every night", "manager", acme.Owner().Member).
