@@ -45,6 +45,7 @@ var sentences = map[string]string{
 	"me.update":               "{actor} changed their profile",
 	"sessions.revoke":         "{actor} ended a session[ on {session}]",
 	"sessions.revoke_all":     "{actor} ended their other sessions",
+	"sessions.handoff":        "{actor} went on to the product, signed in",
 	"sessions.exchange":       "{actor} exchanged a sign-in for a session[ of {user}]",
 	"keys.create":             "{actor} made the key {key}",
 	"keys.update":             "{actor} changed the key {key}[: {fields}]",

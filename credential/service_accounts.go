@@ -339,6 +339,7 @@ var DeleteServiceAccount = &op.Op[ServiceAccountInput, ServiceAccount]{
 	Kind:    op.Access,
 	Allow:   op.On("service_accounts.manage"),
 	Confirm: op.L2,
+	Fresh:   true,
 	Target:  accountTarget,
 	Fences:  func(ServiceAccountInput, op.Target) []op.Fence { return nil }, // its keys are found in the transaction
 	Do:      deleteServiceAccount,

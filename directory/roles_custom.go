@@ -326,6 +326,7 @@ var DeleteRole = &op.Op[DeleteRoleInput, DeletedRole]{
 	Preview: previewRoleDelete,
 	Do:      deleteRole,
 	Confirm: op.L2,
+	Fresh:   true,
 	Example: DeleteRoleInput{GetRoleInput: exampleRole, MoveTo: "viewer"},
 }
 

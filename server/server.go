@@ -55,7 +55,7 @@ func New(c Config) http.Handler {
 		mux.Handle(pattern, handler)
 	}
 	return web.Handler(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log,
-		Bypass: []string{gate.ForwardAuthPath}}, mux) // what browsers sent there is looked at by the gate
+		Quiet: []string{"/access/v1/", gate.ForwardAuthPath}, Bypass: []string{gate.ForwardAuthPath}}, mux) // what browsers sent there is looked at by the gate
 }
 
 func orNotFound(h http.Handler) http.Handler {

@@ -32,6 +32,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
 	Operator       bool           // every request is the operator's: only who may open the listener's socket reaches it
 	Bypass         []string       // ServeMux patterns that other sites may post to, since they prove themselves in another way
+	// Quiet are paths, or with a slash at the end beginnings of paths, whose requests are a line at debug level only
+	// unless they fail: there are a great many.
+	Quiet []string
 	// Refuse answers what is refused before any edge sees it: a forged request, a path with a second spelling, a
 	// panic. Nil: Problem.
 	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
