@@ -230,6 +230,10 @@ func TestDeletingAUserErasesThem(t *testing.T) {
 			if s.Number("SELECT count(*) FROM audit_rows WHERE stream = $1 AND action = 'users.delete'", organization) != 1 {
 				t.Errorf("the log of %s does not say it", organization)
 			}
+			if s.Number(`SELECT count(*) FROM audit_subjects s JOIN audit_rows r ON r.stream = s.stream AND r.seq = s.seq
+				WHERE r.action = 'users.delete' AND s.stream = $1 AND s.n = 1 AND s.type IN ('member', 'invitation')`, organization) != 1 {
+				t.Errorf("the log of %s does not name what ended", organization)
+			}
 		}
 		if fresh := s.SignIn(s.Nobody(), "zenobia@acme.test"); fresh.User == out.User {
 			t.Error("a deleted user signs in")
@@ -256,11 +260,35 @@ func TestDeletingBothOwnersAtOnce(t *testing.T) {
 			if err := <-outcomes; err == nil {
 				went++
 			} else {
-				s.Refused("the other", err, "last_owner")
+				want(t, "the other", err, "last_owner")
 			}
 		}
 		if went != 1 {
 			t.Errorf("%d of two owners went", went)
+		}
+	})
+}
+
+// Nobody becomes a member while they are deleted: whichever comes first, the doctor finds nothing.
+func TestAddingWhileDeleting(t *testing.T) {
+	inShops(t, "automation", func(s *shop) {
+		s.Most = 60
+		for range 10 {
+			u, err := s.upserts("42", "zoe@acme.test", "Zoe")
+			s.Must(err)
+			added, deleted := make(chan error), make(chan error)
+			go func() {
+				_, err := s.adds(directory.AddMemberInput{User: u.ID, Role: "viewer"})
+				added <- err
+			}()
+			go func() {
+				_, err := directory.DeleteUser.Call(s.As(s.svc), s.Service, directory.DeleteUserInput{UserInput: directory.UserInput{User: u.ID}})
+				deleted <- err
+			}()
+			if err := <-added; err != nil && code(err) != "invalid" && code(err) != "not_found" {
+				t.Errorf("adding: %v", err)
+			}
+			s.Must(<-deleted)
 		}
 	})
 }
