@@ -232,6 +232,19 @@ func TestNamesOnlyForThoseWhoMaySeeNoMore(t *testing.T) {
 	member.get(keysPath+"/"+id).says(keysPath+"/"+id, 403, "View API keys in full")
 }
 
+func TestWhoMakesKeysSeesTheirOwnInFullAndTheNamesOfOthers(t *testing.T) {
+	s := newSite(t, "automation")
+	acme := s.Organization("acme")
+	_, theirs := s.as(acme.Owner()).makes("name", "theirs", "permissions/Workflows", "read")
+	editor := s.as(acme.People["editor"])
+	_, mine := editor.makes("name", "mine", "permissions/Workflows", "read")
+	list := editor.get(keysPath).says(keysPath, 200, "theirs not shown to you", "mine gld_live_...")
+	links := list.links()
+	if !slices.Contains(links, keysPath+"/"+mine) || strings.Contains(list.Body.String(), theirs) {
+		t.Errorf("the list leads to %v", links)
+	}
+}
+
 func TestAKeyIsRenamedAndNarrowedAndNeverWidened(t *testing.T) {
 	s := newSite(t, "gateway")
 	acme := s.Organization("acme")
