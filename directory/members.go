@@ -77,6 +77,12 @@ func memberByID(ctx context.Context, r *op.Reader, id string) (Member, error) {
 	return scanMember(r, r.QueryRow(ctx, "SELECT "+memberColumns+membersJoined+"WHERE m.organization = $1 AND m.id = $2", r.Organization(), id))
 }
 
+// memberOfUser reads the member that a user is now, by the user's id or the product's own.
+func memberOfUser(ctx context.Context, r *op.Reader, user string) (Member, error) {
+	return scanMember(r, r.QueryRow(ctx, "SELECT "+memberColumns+membersJoined+
+		"WHERE m.organization = $1 AND (u.id = $2 OR u.external_id = $2) AND m.status <> 'removed'", r.Organization(), user))
+}
+
 // target makes the operation's target of a member.
 func (m Member) target() op.Target {
 	return op.Target{Organization: m.Organization, Type: "member", ID: m.ID, Name: m.Label(), User: m.User, Version: m.Version,
@@ -267,14 +273,18 @@ type MemberInput struct {
 
 var exampleMember = MemberInput{op.InOrganization{Organization: "acme"}, "mem_00000000000000000000000000"}
 
-// GetMember shows one member. Everybody may see themselves.
+// GetMember shows one member, by the member's id, the user's, or the product's own. Everybody may see themselves.
 var GetMember = &op.Op[MemberInput, Member]{
 	Name:    "members.get",
 	Route:   "GET /v1/organizations/{organization}/members/{member}",
 	Summary: "Show a member",
 	Allow:   op.AnyOf(op.On("members.view"), op.Own(), op.ByService),
 	Target: func(ctx context.Context, r *op.Reader, in MemberInput) (op.Target, error) {
-		return present(ctx, r, in.Member)
+		if strings.HasPrefix(in.Member, "mem_") {
+			return present(ctx, r, in.Member)
+		}
+		m, err := memberOfUser(ctx, r, in.Member)
+		return m.target(), err
 	},
 	Do: func(_ context.Context, tx *op.Tx, _ MemberInput) (Member, error) {
 		return tx.Target().Value.(Member), nil

@@ -117,6 +117,13 @@ func TestAddMember(t *testing.T) {
 		if len(got.Organizations) != 1 || got.Organizations[0].Role != "reader" {
 			t.Errorf("got %+v", got)
 		}
+		for _, name := range []string{m.ID, m.User, "42"} {
+			found, err := directory.GetMember.Call(s.As(s.svc), s.Service, directory.MemberInput{InOrganization: s.in(), Member: name})
+			s.Must(err)
+			if found.ID != m.ID {
+				t.Errorf("%s is %s, want %s", name, found.ID, m.ID)
+			}
+		}
 		for what, in := range map[string]directory.AddMemberInput{"nobody": {Role: "reader"}, "two": {User: "42", Email: "a@b.test", Role: "reader"},
 			"a stranger": {User: "43", Role: "reader"}, "no role": {Email: "x@acme.test"}, "an unknown role": {Email: "x@acme.test", Role: "rdr"},
 			"an end in the past": {Email: "x@acme.test", Role: "reader", EndsAt: new(s.Now())}} {

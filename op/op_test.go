@@ -205,6 +205,10 @@ func TestRules(t *testing.T) {
 		{"any member, suspended", AnyMember, suspended, Target{}, false},
 		{"signed in", SignedIn, outsider, Target{}, true},
 		{"a key is not signed in", SignedIn, service, Target{}, false},
+		{"a key asks about itself", ByCredential, Actor{Kind: KeyActor, User: "usr_x"}, Target{}, true},
+		{"so does a token", ByCredential, Actor{Kind: TokenActor}, Target{}, true},
+		{"a person is no key", ByCredential, owner, Target{}, false},
+		{"nor is a service key", ByCredential, service, Target{}, false},
 		{"anyone", Anyone, Actor{Kind: NobodyActor}, Target{}, true},
 		{"the zero rule allows nobody", Rule{}, operator, Target{}, false},
 	}
