@@ -48,9 +48,18 @@ func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option)
 // productURL is where the product takes people whom the sign-in hands over.
 const productURL = "https://product.test/callback"
 
+// charters are the ready-made ones; the first alone under the race detector, which the step of make test without it makes
+// up for.
+func charters() []string {
+	if raceEnabled {
+		return charter.Names()[:1]
+	}
+	return charter.Names()
+}
+
 // eachWorld runs a test in the world of every ready-made charter on both databases.
 func eachWorld(t *testing.T, run func(*testing.T, *world)) {
-	for _, name := range charter.Names() {
+	for _, name := range charters() {
 		for _, d := range testdb.Dialects {
 			t.Run(name+"/"+d.String(), func(t *testing.T) {
 				run(t, newWorld(t, name, guildhalltest.OnDatabase(testdb.DSN(t, d))))
@@ -275,7 +284,7 @@ func TestOutcomesOfEveryOperation(t *testing.T) {
 			}
 		}
 	})
-	for _, name := range charter.Names() {
+	for _, name := range charters() {
 		golden(t, "outcomes-"+name+".txt", outcomes(newWorld(t, name, observe)))
 	}
 	var lines []string
@@ -286,6 +295,9 @@ func TestOutcomesOfEveryOperation(t *testing.T) {
 		}
 		return true
 	})
+	if raceEnabled {
+		return // the most is known only after all charters
+	}
 	slices.Sort(lines)
 	golden(t, "statements.txt", strings.Join(lines, ""))
 }

@@ -80,11 +80,19 @@ func startTargets(ctx context.Context, o options, f *fixture) (targets []target,
 		return targets, err
 	}
 	forward, evaluate := asking(f)
-	return append(targets,
+	targets = append(targets,
 		target{name: "forward-auth, raw key", child: hall, ask: forward, checked: true, allowed: func(status int, _ []byte) bool { return status == 200 }},
 		target{name: "floor: a bare handler, POST", child: bare, ask: evaluate, floor: true},
 		target{name: "AuthZEN evaluation, two credentials", child: hall, ask: evaluate, checked: true,
-			allowed: func(_ int, body []byte) bool { return bytes.Contains(body, []byte(`"decision":true`)) }}), nil
+			allowed: func(_ int, body []byte) bool { return bytes.Contains(body, []byte(`"decision":true`)) }})
+	if o.openfga == "" {
+		return targets, nil
+	}
+	peer, err := startOpenFGA(ctx, o.openfga, f)
+	if peer != nil {
+		targets = append(targets, peer.target(f))
+	}
+	return targets, err
 }
 
 func bareGet(*question) request {
@@ -151,8 +159,10 @@ func start(ctx context.Context, o options, what string) (*child, error) {
 	return c, nil
 }
 
+// stop ends the process: ours end with their standard input, others by a signal.
 func (c *child) stop() {
 	_ = c.stdin.Close()
+	_ = c.command.Process.Signal(os.Interrupt)
 	_ = c.command.Wait()
 }
 
