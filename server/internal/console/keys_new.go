@@ -308,7 +308,7 @@ func (p newKeyPage) otherKinds() (all []string) {
 
 func (p newKeyPage) accountField() ui.SelectProps {
 	f := ui.SelectProps{FieldProps: ui.FieldProps{Name: "service_account", Label: ui.T("Acts as"), Error: p.form.error("service_account"),
-		Hint: ui.T("A service account cuts its keys down to its role, and ends with them.")}, Value: p.form.value("service_account"),
+		Hint: ui.T("The keys of a service account may at most what its role holds, and end with it.")}, Value: p.form.value("service_account"),
 		Options: []ui.Option{{Text: ui.T("The organization itself")}}}
 	for _, a := range p.accounts {
 		f.Options = append(f.Options, ui.Option{Value: a.ID, Text: ui.T("%s (%s)", a.Name, a.RoleTitle)})
