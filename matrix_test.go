@@ -107,6 +107,9 @@ func (w *world) alive(secret string) bool {
 func (w *world) derive(kind string) string {
 	w.t.Helper()
 	c, owner := w.Charter(), w.acme.Owner()
+	if !w.alive(owner.Token) {
+		owner.Token = w.SignIn(owner.Email).Token
+	}
 	all := c.IDs(c.OwnerRole().Holds)
 	if kind == "token" {
 		made, err := credential.CreateToken.Call(owner.Ctx(), w.Service(), credential.CreateTokenInput{InOrganization: w.acme.In(),

@@ -103,8 +103,11 @@ test("Ada removes Zoe, after she has verified that it is her", async () => {
   await people.verifies(ada, demo, "ada@acme.test");
   await isAt(ada, "Remove Zoe from Acme");
   await press(ada, "Remove Zoe");
-  await isAt(ada, "Team");
+  await isAt(ada, "Access of Zoe");
   await sees(ada, "Zoe is removed. No session reaches Acme any more.");
+  await sees(ada, "Refused");
+  await goes(ada, "Team");
+  await isAt(ada, "Team");
   assert.equal(await ada.getByRole("row", { name: "Zoe" }).count(), 0);
 });
 

@@ -101,7 +101,7 @@ func TestADangerousFormAsksForAProofAndComesBackWithWhatWasTyped(t *testing.T) {
 	if got := page.form(remove).Get("reason"); got != "left us" {
 		t.Errorf("what was typed is lost: %q", got)
 	}
-	b.submit(page, remove).says("/o/acme/settings/team", 200)
+	b.submit(page, remove).says("/o/acme/settings/team/"+acme.People["viewer"].Member+"/removed", 200)
 	in := directory.MemberInput{InOrganization: acme.In(), Member: acme.People["viewer"].Member}
 	if m, err := directory.GetMember.Call(acme.Owner().Ctx(), s.Service(), in); err == nil && m.Status != "removed" {
 		t.Errorf("the member is still %s", m.Status)
