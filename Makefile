@@ -44,9 +44,11 @@ golden: ## rewrite the golden files; the diff is the review
 soak: ## crash and history tests, for hours
 	GUILDHALL_SOAK=1 $(GO) run ./internal/testdb/cluster -- $(GO) test -count=1 -timeout 12h -run Soak ./...
 
-# A module of its own: what is compared with is no part of Guildhall.
+# Modules of their own: what is compared with is no part of Guildhall. OpenFGA is measured beside where it can be built.
 bench: ## checks against floors and peers, in one run
-	cd bench && $(GO) build -o ../.bench . && ../.bench $(BENCH)
+	cd bench && $(GO) build -o ../.bench .
+	cd bench/openfga && $(GO) build -o ../../.openfga . || rm -f ../../.openfga
+	./.bench $(or $(BENCH),all) $(if $(wildcard .openfga),-openfga ./.openfga)
 
 generate: ## Go files of the templates
 	$(GO) tool templ generate
