@@ -48,7 +48,7 @@ soak: ## crash and history tests, for hours
 bench: ## checks against floors and peers, in one run
 	cd bench && $(GO) build -o ../.bench .
 	cd bench/openfga && $(GO) build -o ../../.openfga . || rm -f ../../.openfga
-	./.bench $(or $(BENCH),all) $(if $(wildcard .openfga),-openfga ./.openfga)
+	./.bench $(or $(BENCH),all) $$(test -x .openfga && echo -openfga ./.openfga)
 
 generate: ## Go files of the templates
 	$(GO) tool templ generate
