@@ -59,8 +59,10 @@ function watch(context) {
     dialog.dismiss().catch(() => {});
   });
   context.on("console", (message) => {
-    // Chromium writes of every answer from 400 on; they are judged below.
-    const judged = message.text().startsWith("Failed to load resource: the server responded");
+    // Chromium writes of every answer from 400 on, and htmx of every request that failed; they are judged below.
+    const judged =
+      message.text().startsWith("Failed to load resource: the server responded") ||
+      message.text().includes("htmx:error: Failed to fetch");
     if (["error", "warning"].includes(message.type()) && !judged) note(`console: ${message.text()} (${message.location().url})`);
   });
   context.on("request", (request) => {
