@@ -153,6 +153,9 @@ func modelOf(f *fixture) map[string]any {
 			}
 		}
 		relations[relation(p)] = map[string]any{"union": map[string]any{"child": held}}
+		if len(held) == 1 {
+			relations[relation(p)] = held[0]
+		}
 	}
 	return map[string]any{"schema_version": "1.1", "type_definitions": []any{map[string]any{"type": "user"},
 		map[string]any{"type": "organization", "relations": relations, "metadata": map[string]any{"relations": metadata}}}}
