@@ -32,20 +32,21 @@ var arrows = map[string][]string{
 	"access":                         {"charter", "decide", "op", "directory", "credential", "check"},
 	"audit":                          {"charter", "decide", "op"},
 	"signin":                         {"charter", "decide", "op", "directory", "credential"},
-	"":                               {"charter", "decide", "op", "credential", "directory", "check", "access", "audit", "signin"},
+	"feedback":                       {"op", "docs"},
+	"":                               {"charter", "decide", "op", "credential", "directory", "check", "access", "audit", "signin", "feedback"},
 	"client":                         {"charter", "decide", "op", "check"},
 	"server":                         {"", "charter", "decide", "op", "access", "server/internal/web", "server/internal/api", "server/internal/gate", "server/internal/console"},
 	"server/internal/web":            {"charter", "decide", "op"},
 	"server/internal/api":            {"charter", "decide", "op", "server/internal/web"},
 	"server/internal/gate":           {"charter", "decide", "op", "access", "check", "server/internal/web"},
-	"server/internal/console":        {"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "server/internal/web", "server/internal/console/ui", "server/internal/console/assets", "docs"},
+	"server/internal/console":        {"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "feedback", "server/internal/web", "server/internal/console/ui", "server/internal/console/assets", "docs"},
 	"server/internal/console/ui":     {"server/internal/console/assets"},
 	"cmd/guildhall/internal/cli":     {"charter", "decide", "op", "client"},
 	"server/internal/console/assets": {},
 }
 
 // groundOf says which ground a room may stand on, where it is not all of it.
-var sqlRooms = []string{"", "op", "credential", "directory", "access", "audit", "signin", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"}
+var sqlRooms = []string{"", "op", "credential", "directory", "access", "audit", "signin", "feedback", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"}
 
 // everywhere may import anything: assembly, and what stands in for it in tests.
 var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "test/gateways"}
@@ -140,7 +141,7 @@ func checkArrow(t *testing.T, room, imported string, allowed []string) {
 }
 
 func domain(room string) bool {
-	return slices.Contains([]string{"charter", "decide", "op", "credential", "directory", "access", "audit", "signin"}, room)
+	return slices.Contains([]string{"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "feedback"}, room)
 }
 
 // tenantTables are the tables whose rows belong to an organization.

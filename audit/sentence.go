@@ -62,6 +62,7 @@ var sentences = map[string]string{
 	"signin.begin":            "A sign-in was begun[ for {challenge}]",
 	"signin.complete":         "{user} signed in",
 	"signin.verify":           "{actor} verified that it is them",
+	"feedback.record":         "{actor} said whether the page {page} helped",
 	"audit.list":              "{actor} looked at the audit log",
 	"audit.get":               "{actor} looked at an event of the audit log",
 	"audit.export":            "{actor} exported the audit log",
