@@ -37,10 +37,12 @@ type Charter struct {
 	Routes []Route
 	// Meters are what is counted, in the order of the file.
 	Meters []Meter
+	// Features are what plans unlock, as the charter describes them, in the order of the file.
+	Features []Feature
 	// Plans are what is sold, in the order of the file; a new organization gets the first.
 	// Without any plan nothing is limited and every feature is there.
 	Plans []Plan
-	// Links are addresses shown to people, by name: documentation, support, status, terms, privacy.
+	// Links are addresses shown to people, by name: documentation, support, priority_support, status, terms, privacy.
 	Links map[string]string
 	// Policies are the texts of the security policies page, by heading:
 	// data_handling, retention, residency, compliance, sub_processors.

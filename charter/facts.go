@@ -113,10 +113,21 @@ func (c *Charter) planFacts(plan Plan) []fact {
 		{"price of a year", price(plan.Prices.Year, c.Currency)},
 	}
 	for _, m := range c.Meters {
-		limit, limited := plan.Limits[m.ID]
-		facts = append(facts, fact{"limit of " + m.ID, amount(limit, limited)})
+		facts = append(facts, fact{"limit of " + m.ID, plan.LimitOf(m.ID).words()})
 	}
 	return facts
+}
+
+// words says how much there is: "1000", "any number", "any number, 100 included, warned at 500".
+func (l Limit) words() string {
+	text := amount(l.Hard, l.Hard != Unlimited)
+	if l.Included != 0 && l.Included != l.Hard {
+		text += fmt.Sprintf(", %d included", l.Included)
+	}
+	if l.Soft != Unlimited {
+		text += fmt.Sprintf(", warned at %d", l.Soft)
+	}
+	return text
 }
 
 func amount(n int64, limited bool) string {

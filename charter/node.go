@@ -21,6 +21,7 @@ type parser struct {
 	errs Errors
 	// featured are the features that permissions need; the plans are read after them.
 	featured []*yaml.Node
+	sold     []*yaml.Node // the features of plans
 }
 
 // The most mistakes that are told of one file, and the most items of one list or mapping:

@@ -124,6 +124,7 @@ func (p *parser) charter(root *yaml.Node) {
 		{"routes", p.routes},
 		{"regions", p.regions},
 		{"meters", p.meters},
+		{"features", p.featureList},
 		{"plans", p.plans},
 		{"links", p.links},
 		{"policies", p.policies},
@@ -192,7 +193,7 @@ func (p *parser) regions(n *yaml.Node) {
 
 // links reads addresses by name. They are shown to people, so only schemes that open a page or a mail are let in.
 func (p *parser) links(n *yaml.Node) {
-	p.c.Links = p.named(n, "links", []string{"documentation", "support", "status", "terms", "privacy"}, func(n *yaml.Node, text string) {
+	p.c.Links = p.named(n, "links", []string{"documentation", "support", "priority_support", "status", "terms", "privacy"}, func(n *yaml.Node, text string) {
 		u, err := url.Parse(text)
 		web := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
 		mail := err == nil && u.Scheme == "mailto" && u.Opaque != ""

@@ -1,8 +1,10 @@
 package charter
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -11,14 +13,31 @@ import (
 type Meter struct {
 	ID    string
 	Title string
+	// Group is the heading that it is shown under, with the other parts of one thing; unsaid: its title.
+	Group string
 	// Unit is what one is called, in the plural: "executions", "bytes".
 	Unit string
 	Kind MeterKind
-	// Price is what Per units cost, in minor units of the charter's currency; 0: nothing.
-	Price int64
-	// Per is how many units Price buys; unsaid: 1. Never 0.
-	Per int64
+	// Dimensions are what it can be broken down by, of Dimensions.
+	Dimensions []Dimension
+	// Price is what units beyond those that the plan includes cost, in minor units of the charter's currency.
+	Price Price
 }
+
+// Dimension is something that usage can be broken down by.
+type Dimension string
+
+// The dimensions. Each event says, for those of its meter, who or what it was for.
+const (
+	ByMember   Dimension = "member"
+	ByKey      Dimension = "key"
+	ByResource Dimension = "resource"
+	ByRegion   Dimension = "region"
+	ByModel    Dimension = "model"
+)
+
+// By reports whether the meter can be broken down by a dimension.
+func (m Meter) By(d Dimension) bool { return slices.Contains(m.Dimensions, d) }
 
 // MeterKind says how events become a figure.
 type MeterKind string
@@ -45,9 +64,41 @@ type Plan struct {
 	Seats int
 	// Features are what the plan unlocks, such as "sso".
 	Features []string
-	// Limits are how much of a meter is in the plan for a month (for a gauge, at any moment); a meter not in it has no limit.
-	Limits map[string]int64
+	// Description says in a sentence whom the plan is for; "" where the charter says nothing.
+	Description string
+	// Limits are how much there is of a meter in a month (of a gauge: at any moment); a meter not in it is unlimited, and
+	// all of it is charged.
+	Limits map[string]Limit
 	Prices Prices
+}
+
+// Unlimited is the amount of a Limit that does not limit.
+const Unlimited int64 = -1
+
+// Limit is how much of a meter a plan gives.
+type Limit struct {
+	// Included is what the plan's own price covers; the meter's price is for what is beyond it.
+	Included int64
+	// Soft is where people are warned; Unlimited: nowhere.
+	Soft int64
+	// Hard is what use never goes beyond; Unlimited: there is no such end.
+	Hard int64
+}
+
+// LimitOf is how much of a meter the plan gives: nothing included and no end, where it does not say.
+func (pl Plan) LimitOf(meter string) Limit {
+	if l, ok := pl.Limits[meter]; ok {
+		return l
+	}
+	return Limit{Soft: Unlimited, Hard: Unlimited}
+}
+
+// Feature is something that plans unlock.
+type Feature struct {
+	ID    string
+	Title string
+	// Brings says in a sentence what one gets by it; "" where the charter says nothing.
+	Brings string
 }
 
 // Prices are what a plan costs, in minor units of the charter's currency; 0: nothing, or not sold so.
@@ -81,6 +132,27 @@ func (c *Charter) Plan(id string) (Plan, bool) {
 	return Plan{}, false
 }
 
+// Feature returns what the charter says of a feature. One that it says nothing of is called by its id.
+func (c *Charter) Feature(id string) Feature {
+	for _, f := range c.Features {
+		if f.ID == id {
+			return f
+		}
+	}
+	title := strings.ReplaceAll(id, "_", " ")
+	return Feature{ID: id, Title: strings.ToUpper(title[:min(1, len(title))]) + title[min(1, len(title)):]}
+}
+
+// Unlocked reports whether an organization on the plan has a feature. A feature that no plan sells is everybody's, and so
+// is every one where there are no plans.
+func (c *Charter) Unlocked(plan, feature string) bool {
+	if _, sold := c.PlanWith(feature); !sold {
+		return true
+	}
+	has, ok := c.Plan(plan)
+	return ok && has.Has(feature)
+}
+
 // PlanWith returns the first plan that unlocks a feature; false: none does.
 func (c *Charter) PlanWith(feature string) (*Plan, bool) {
 	for i := range c.Plans {
@@ -107,16 +179,49 @@ func (p *parser) meters(n *yaml.Node) {
 }
 
 func (p *parser) meter(e entry) Meter {
-	m := Meter{ID: p.word(e.key, "meter"), Per: 1}
+	m := Meter{ID: p.word(e.key, "meter")}
+	per := int64(1)
+	var price *yaml.Node
 	seen := p.fields(e.value, "meter "+m.ID, fields{
-		"title": func(n *yaml.Node) { p.title(n, &m.Title) },
-		"unit":  func(n *yaml.Node) { p.title(n, &m.Unit) },
-		"kind":  func(n *yaml.Node) { choose(p, n, &m.Kind, Counter, Sum, Gauge, Unique, Maximum) },
-		"price": func(n *yaml.Node) { p.number(n, &m.Price, 0) },
-		"per":   func(n *yaml.Node) { p.number(n, &m.Per, 1) },
+		"title":      func(n *yaml.Node) { p.title(n, &m.Title) },
+		"group":      func(n *yaml.Node) { p.title(n, &m.Group) },
+		"unit":       func(n *yaml.Node) { p.title(n, &m.Unit) },
+		"kind":       func(n *yaml.Node) { choose(p, n, &m.Kind, Counter, Sum, Gauge, Unique, Maximum) },
+		"dimensions": func(n *yaml.Node) { m.Dimensions = p.dimensions(n) },
+		"price":      func(n *yaml.Node) { price = n },
+		"per":        func(n *yaml.Node) { p.number(n, &per, 1) },
 	})
 	p.demand(e, seen, "meter", "title", "unit", "kind")
+	m.Group = cmp.Or(m.Group, m.Title)
+	if price != nil {
+		m.Price = p.price(price, per)
+	}
 	return m
+}
+
+func (p *parser) dimensions(n *yaml.Node) []Dimension {
+	var all []Dimension
+	for _, item := range p.list(n) {
+		var d Dimension
+		choose(p, item, &d, ByMember, ByKey, ByResource, ByRegion, ByModel)
+		if slices.Contains(all, d) {
+			p.fail(item, "dimension %q is listed twice", d)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+func (p *parser) featureList(n *yaml.Node) {
+	for _, e := range p.mapping(n, "features") {
+		f := Feature{ID: p.word(e.key, "feature")}
+		seen := p.fields(e.value, "feature "+f.ID, fields{
+			"title":  func(n *yaml.Node) { p.title(n, &f.Title) },
+			"brings": func(n *yaml.Node) { p.title(n, &f.Brings) },
+		})
+		p.demand(e, seen, "feature", "title")
+		p.c.Features = append(p.c.Features, f)
+	}
 }
 
 func (p *parser) plans(n *yaml.Node) {
@@ -128,10 +233,11 @@ func (p *parser) plans(n *yaml.Node) {
 func (p *parser) plan(e entry) Plan {
 	plan := Plan{ID: p.word(e.key, "plan")}
 	seen := p.fields(e.value, "plan "+plan.ID, fields{
-		"title":    func(n *yaml.Node) { p.title(n, &plan.Title) },
-		"seats":    func(n *yaml.Node) { p.seats(n, &plan.Seats) },
-		"features": func(n *yaml.Node) { plan.Features = p.words(n, "feature") },
-		"limits":   func(n *yaml.Node) { plan.Limits = p.limits(n) },
+		"title":       func(n *yaml.Node) { p.title(n, &plan.Title) },
+		"description": func(n *yaml.Node) { p.title(n, &plan.Description) },
+		"seats":       func(n *yaml.Node) { p.seats(n, &plan.Seats) },
+		"features":    func(n *yaml.Node) { plan.Features = p.words(n, "feature"); p.sold = append(p.sold, n.Content...) },
+		"limits":      func(n *yaml.Node) { plan.Limits = p.limits(n) },
 		"prices": func(n *yaml.Node) {
 			p.fields(n, "prices", fields{
 				"month": func(n *yaml.Node) { p.number(n, &plan.Prices.Month, 0) },
@@ -150,6 +256,7 @@ func (p *parser) features() {
 			p.fail(n, "no plan has the feature %q%s", n.Value, p.didYouMean(n.Value, p.featureWords()))
 		}
 	}
+	p.listed()
 	p.c.locked = map[string]Set{}
 	for _, plan := range p.c.Plans {
 		p.c.locked[plan.ID] = Set{}
@@ -157,6 +264,22 @@ func (p *parser) features() {
 	for _, info := range p.c.permissions {
 		if info.Feature != "" {
 			p.lock(info)
+		}
+	}
+}
+
+// listed checks that a charter which lists features lists all of them.
+func (p *parser) listed() {
+	if len(p.c.Features) == 0 {
+		return
+	}
+	known := make([]string, len(p.c.Features))
+	for i, f := range p.c.Features {
+		known[i] = f.ID
+	}
+	for _, n := range p.sold {
+		if !slices.Contains(known, n.Value) && wordForm.MatchString(n.Value) {
+			p.fail(n, "features do not list %q%s", n.Value, p.didYouMean(n.Value, known))
 		}
 	}
 }
@@ -192,18 +315,38 @@ func (p *parser) seats(n *yaml.Node, to *int) {
 	*to = int(seats)
 }
 
-func (p *parser) limits(n *yaml.Node) map[string]int64 {
-	limits := map[string]int64{}
+func (p *parser) limits(n *yaml.Node) map[string]Limit {
+	limits := map[string]Limit{}
 	for _, e := range p.mapping(n, "limits") {
 		if _, ok := p.c.Meter(e.name); !ok {
 			p.fail(e.key, "unknown meter %q%s", e.name, p.didYouMean(e.name, p.meterIDs()))
 			continue
 		}
-		var limit int64
-		p.number(e.value, &limit, 0)
-		limits[e.name] = limit
+		limits[e.name] = p.limit(e)
 	}
 	return limits
+}
+
+// limit reads how much of a meter a plan gives: a number is all that there is, and all of it is included.
+func (p *parser) limit(e entry) Limit {
+	l := Limit{Soft: Unlimited, Hard: Unlimited}
+	if e.value.Kind == yaml.ScalarNode {
+		p.number(e.value, &l.Hard, 0)
+		l.Included = l.Hard
+		return l
+	}
+	p.fields(e.value, "limit of "+e.name, fields{
+		"included": func(n *yaml.Node) { p.number(n, &l.Included, 0) },
+		"soft":     func(n *yaml.Node) { p.number(n, &l.Soft, 0) },
+		"hard":     func(n *yaml.Node) { p.number(n, &l.Hard, 0) },
+	})
+	switch {
+	case l.Hard != Unlimited && l.Included > l.Hard:
+		p.fail(e.value, "the limit of %s includes %d, which is more than its hard end of %d", e.name, l.Included, l.Hard)
+	case l.Hard != Unlimited && l.Soft > l.Hard:
+		p.fail(e.value, "the limit of %s warns at %d, which is after its hard end of %d", e.name, l.Soft, l.Hard)
+	}
+	return l
 }
 
 func (p *parser) meterIDs() []string {

@@ -104,18 +104,19 @@ func TestPlansAndMetersOfAutomation(t *testing.T) {
 	free, _ := c.Plan("free")
 	pro, _ := c.Plan("pro")
 	business, _ := c.Plan("business")
-	if free.Limits["executions"] == 0 || !free.Has("mcp") || free.Has("sso") || free.Has("priority_support") {
+	if free.Limits["executions"].Hard <= 0 || !free.Has("mcp") || free.Has("sso") || free.Has("priority_support") {
 		t.Errorf("free = %+v, want limited executions and mcp", free)
 	}
-	if _, limited := pro.Limits["executions"]; limited || !pro.Has("priority_support") || pro.Limits["ai_tokens"] <= free.Limits["ai_tokens"] {
+	tokens := "ai_output_tokens"
+	if pro.LimitOf("executions").Hard != charter.Unlimited || !pro.Has("priority_support") || pro.Limits[tokens].Hard <= free.Limits[tokens].Hard {
 		t.Errorf("pro = %+v, want unlimited executions, priority support, more tokens", pro)
 	}
 	if !business.Has("sso") || !business.Has("regions") || !business.Has("security_controls") || !business.Has("priority_support") {
 		t.Errorf("business = %+v, want sso, regions, security controls, priority support", business)
 	}
-	for _, id := range []string{"executions", "ai_tokens", "storage", "compute_units", "active_workers"} {
-		if m, ok := c.Meter(id); !ok || m.Title == "" || m.Unit == "" || m.Per == 0 {
-			t.Errorf("meter %s = %+v, want a title, a unit, and a price per something", id, m)
+	for _, id := range []string{"executions", "ai_input_tokens", "ai_output_tokens", "storage_artifacts", "storage_memory", "compute_units", "active_workers"} {
+		if m, ok := c.Meter(id); !ok || m.Title == "" || m.Unit == "" || m.Group == "" || len(m.Dimensions) == 0 {
+			t.Errorf("meter %s = %+v, want a title, a unit, a group, and what it is broken down by", id, m)
 		}
 	}
 	if c.Plans[0].ID != "free" || c.Regions[0] != "us-east-1" || c.Regions[2] != "eu-west-1" {
@@ -133,23 +134,36 @@ func TestPlansAndMetersAreReadWhole(t *testing.T) {
 	c := parse(t, small+`currency: EUR
 meters:
   jobs: {title: Jobs, unit: jobs, kind: counter, price: 5, per: 1_000}
-  disk: {title: Disk, unit: bytes, kind: maximum}
+  disk: {title: Disk, group: Space, unit: bytes, kind: maximum, dimensions: [region, model]}
+  pages: {title: Pages, unit: pages, kind: sum, price: {model: tiered, tiers: [{up_to: 10, amount: 3, flat: 100}, {amount: 2, per: 5}]}}
+features:
+  sso: {title: Single sign-on, brings: One sign-in for all.}
 plans:
-  team: {title: Team, seats: 5, features: [sso], limits: {jobs: 10, disk: 0}, prices: {month: 900, year: 9000}}
+  team:
+    title: Team
+    description: For teams.
+    seats: 5
+    features: [sso]
+    limits: {jobs: 10, disk: 0, pages: {included: 5, soft: 8, hard: 9}}
+    prices: {month: 900, year: 9000}
 links: {documentation: "https://docs.example.com", support: "mailto:help@example.com"}
 policies: {retention: "Thirty days."}
 resources: {file: [files.view, files.edit]}
 regions: [eu-west-1]
 `)
 	meters := []charter.Meter{
-		{ID: "jobs", Title: "Jobs", Unit: "jobs", Kind: charter.Counter, Price: 5, Per: 1000},
-		{ID: "disk", Title: "Disk", Unit: "bytes", Kind: charter.Maximum, Per: 1},
+		{ID: "jobs", Title: "Jobs", Unit: "jobs", Kind: charter.Counter, Group: "Jobs",
+			Price: charter.Price{Model: charter.PerUnit, Amount: 5, Per: 1000}},
+		{ID: "disk", Title: "Disk", Group: "Space", Unit: "bytes", Kind: charter.Maximum, Dimensions: []charter.Dimension{charter.ByRegion, charter.ByModel}},
+		{ID: "pages", Title: "Pages", Group: "Pages", Unit: "pages", Kind: charter.Sum, Price: charter.Price{Model: charter.Tiered, Per: 1,
+			Tiers: []charter.Tier{{UpTo: 10, Amount: 3, Per: 1, Flat: 100}, {UpTo: charter.Unlimited, Amount: 2, Per: 5}}}},
 	}
-	plans := []charter.Plan{{ID: "team", Title: "Team", Seats: 5, Features: []string{"sso"},
-		Limits: map[string]int64{"jobs": 10, "disk": 0}, Prices: charter.Prices{Month: 900, Year: 9000}}}
+	plans := []charter.Plan{{ID: "team", Title: "Team", Description: "For teams.", Seats: 5, Features: []string{"sso"},
+		Limits: map[string]charter.Limit{"jobs": {Included: 10, Soft: -1, Hard: 10}, "disk": {Soft: -1}, "pages": {Included: 5, Soft: 8, Hard: 9}}, Prices: charter.Prices{Month: 900, Year: 9000}}}
 	for what, diff := range map[string]string{
 		"meters":    cmp.Diff(meters, c.Meters),
 		"plans":     cmp.Diff(plans, c.Plans),
+		"features":  cmp.Diff([]charter.Feature{{ID: "sso", Title: "Single sign-on", Brings: "One sign-in for all."}}, c.Features),
 		"links":     cmp.Diff(map[string]string{"documentation": "https://docs.example.com", "support": "mailto:help@example.com"}, c.Links),
 		"policies":  cmp.Diff(map[string]string{"retention": "Thirty days."}, c.Policies),
 		"resources": cmp.Diff(map[string][]charter.Permission{"file": {"files.view", "files.edit"}}, c.Resources),

@@ -49,6 +49,7 @@ type Principal struct {
 	Limits    Limits      // the single resources that the credential is for
 	Beyond    charter.Set // what stands behind the credential holds and its scopes leave out: it makes the reason finer
 	Locked    charter.Set // what the organization's plan does not have
+	Plan      string      // the organization's plan
 	Elsewhere bool        // the request came from an address that the credential is not for
 }
 

@@ -127,7 +127,7 @@ func (k *keyState) base(c *charter.Charter, b *Bearer, now int64) decide.Princip
 // organization is what an organization key stands for: what the charter lists, within the role of its service account.
 func (k *keyState) organization(c *charter.Charter, b *Bearer) decide.Principal {
 	p := decide.Principal{Organization: b.Organization, Standing: decide.Active, Holds: c.Rules.Keys.OrganizationKeys,
-		Closed: k.member.state != "active", Locked: c.Locked(b.Plan)}
+		Closed: k.member.state != "active", Locked: c.Locked(b.Plan), Plan: b.Plan}
 	if k.account != "" {
 		b.Dead = k.accountDeleted != 0
 		holds, _ := holdsOf(c, k.accountRole, k.accountPermissions)

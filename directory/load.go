@@ -95,7 +95,7 @@ func (m memberState) principal(c *charter.Charter, organization, user string) de
 	p.Member, p.Organization, p.Role, p.EndsAt = m.id, organization, charter.RoleID(m.role), m.endsAt
 	p.Closed = m.state != "active"
 	p.Holds, p.Owner = holdsOf(c, m.role, m.permissions)
-	p.Locked = c.Locked(m.plan)
+	p.Locked, p.Plan = c.Locked(m.plan), m.plan
 	p.Standing = standing(m.status)
 	return p
 }
@@ -123,12 +123,12 @@ func standing(status string) decide.Standing {
 func loadServiceKey(ctx context.Context, r *op.Reader, w op.Who, organization string) (op.Actor, error) {
 	a := op.Actor{Kind: op.ServiceActor, Principal: decide.Principal{Power: decide.Service}}
 	var revoked, expires int64
-	err := r.QueryRow(ctx, `SELECT k.id, k.name, k.revoked_at, k.expires_at, k.scopes, COALESCE(o.id, '')
+	err := r.QueryRow(ctx, `SELECT k.id, k.name, k.revoked_at, k.expires_at, k.scopes, COALESCE(o.id, ''), COALESCE(o.plan, '')
 		FROM service_keys k
 		JOIN instance i ON i.recovery_epoch = k.recovery_epoch
 		LEFT JOIN organizations o ON o.id = $2
 		WHERE k.hash = $1`+r.ForShare(w.Lock, "k"), w.Hash[:], organization).Scan(
-		&a.ID, &a.Name, &revoked, &expires, &a.Credential.Operations, &a.Principal.Organization)
+		&a.ID, &a.Name, &revoked, &expires, &a.Credential.Operations, &a.Principal.Organization, &a.Principal.Plan)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (revoked != 0 || expires != 0 && w.Now >= expires) {
 		return op.Actor{}, op.ErrUnauthenticated
 	}

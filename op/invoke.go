@@ -266,6 +266,9 @@ func (s *Service) authorize(ctx context.Context, r *Reader, c *call) error {
 			return err
 		}
 	}
+	if err := r.DemandFeature(c.d.info.Feature); err != nil {
+		return err
+	}
 	return s.fresh(r, c)
 }
 

@@ -68,6 +68,7 @@ type Op[In, Out any] struct {
 	Kind    Kind
 	Scope   Scope
 	Allow   Rule      // who may; never empty
+	Feature string    // what the organization's plan has to have; empty: any plan will do
 	Confirm Level     // what the console asks
 	Fresh   bool      // a cookie session must have signed in within FreshFor
 	Limit   RateLimit // calls by one address
@@ -102,6 +103,7 @@ type Info struct {
 	Kind                        Kind
 	Scope                       Scope
 	Allow                       Rule
+	Feature                     string
 	Confirm                     Level
 	Fresh, Recorded             bool
 	Limit                       RateLimit
@@ -137,7 +139,7 @@ func (o *Op[In, Out]) Info() Info {
 	method, path, _ := strings.Cut(o.Route, " ")
 	return Info{
 		Name: o.Name, Method: method, Path: path, Summary: o.Summary, Kind: o.Kind, Scope: o.Scope, Allow: o.Allow,
-		Confirm: o.Confirm, Fresh: o.Fresh, Recorded: o.Recorded, Limit: o.Limit, DryRun: o.Preview != nil,
+		Feature: o.Feature, Confirm: o.Confirm, Fresh: o.Fresh, Recorded: o.Recorded, Limit: o.Limit, DryRun: o.Preview != nil,
 		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](), Example: o.Example,
 		targeted: o.Target != nil, fenced: o.Fences != nil, prepared: o.Prepare != nil,
 	}

@@ -228,6 +228,10 @@ func nobodyOr(c Caller, err error) (Actor, error) {
 
 // refuse makes the error of a denial.
 func (s *Service) refuse(ctx context.Context, r *Reader, d decide.Decision) error {
+	if d.Reason == decide.PlanRequired {
+		info, _ := r.Charter.Info(d.Needs)
+		return r.planRequired(info.Feature, d.Needs)
+	}
 	e := &Error{Kind: Denied, Code: string(d.Reason), Reason: d.Reason, Needs: d.Needs, Text: denialText(r, d)}
 	if d.Reason == decide.NoPermission {
 		e.Code = "denied"
@@ -260,8 +264,6 @@ func denialText(r *Reader, d decide.Decision) string {
 		return "this credential is limited to other resources: " + string(r.Actor.Principal.Limits)
 	case decide.WrongAddress:
 		return "this credential is not for requests from your address"
-	case decide.PlanRequired:
-		return "the organization's plan does not have " + string(d.Needs)
 	case decide.IsSuspended:
 		return "your membership in this organization is suspended"
 	case decide.HasEnded:

@@ -78,6 +78,38 @@ func (r *Reader) Demand(ctx context.Context, p charter.Permission) error {
 	return nil
 }
 
+// Has reports whether the plan of the call's organization unlocks a feature. The operator and scheduled work do what they
+// do on any plan.
+func (r *Reader) Has(feature string) bool {
+	p := &r.Actor.Principal
+	return feature == "" || p.Power == decide.Operator || p.Power == decide.System || r.Charter.Unlocked(p.Plan, feature)
+}
+
+// DemandFeature returns a PlanRequired error, which names the plan that has it, unless the plan of the call's organization
+// unlocks the feature: for operations of which only a part needs one.
+func (r *Reader) DemandFeature(feature string) error {
+	if r.Has(feature) {
+		return nil
+	}
+	return r.planRequired(feature, "")
+}
+
+// planRequired says what is missing, what it brings and which plan has it. Who changes the plan is told where.
+func (r *Reader) planRequired(feature string, needs charter.Permission) *Error {
+	f := r.Charter.Feature(feature)
+	e := &Error{Kind: PlanRequired, Reason: decide.PlanRequired, Needs: needs, FixURL: "/docs/plans#" + strings.ReplaceAll(feature, "_", "-"),
+		Refers: map[string]string{"feature": feature}}
+	e.Text = "this needs " + f.Title + ", which no plan has"
+	if plan, sold := r.Charter.PlanWith(feature); sold {
+		e.Text = "this needs " + f.Title + ", which comes with the plan " + plan.Title
+		e.Refers["plan"] = plan.ID
+	}
+	if r.May("billing.manage").Allow {
+		e.FixURL = "/o/" + r.Organization() + "/settings/billing/plans"
+	}
+	return e
+}
+
 // Refuse makes the error of a denial: what is needed and, for those who may see members, who has it.
 func (r *Reader) Refuse(ctx context.Context, d decide.Decision) error {
 	return r.service.refuse(ctx, r, d)

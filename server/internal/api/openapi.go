@@ -105,6 +105,9 @@ func extensions(i op.Info) map[string]any {
 	if i.Confirm > op.L0 {
 		x["x-confirm"] = "L" + strconv.Itoa(int(i.Confirm))
 	}
+	if i.Feature != "" {
+		x["x-feature"] = i.Feature
+	}
 	if i.Fresh {
 		x["x-fresh"] = op.FreshFor.String()
 	}

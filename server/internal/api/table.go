@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -12,10 +13,10 @@ import (
 // Table lists every operation with what matters for its safety, one a line: the text that people review when it
 // changes.
 func Table(s *op.Service) string {
-	return columns("operation\troute\tkind\tscope\tallow\tconfirm\tfresh", func(row func(format string, args ...any)) {
+	return columns("operation\troute\tkind\tscope\tallow\tfeature\tconfirm\tfresh", func(row func(format string, args ...any)) {
 		for _, o := range s.Operations() {
 			i := o.Info()
-			row("%s\t%s %s\t%s\t%s\t%s\tL%d\t%s", i.Name, i.Method, i.Path, i.Kind, i.Scope, i.Allow, i.Confirm, yes(i.Fresh))
+			row("%s\t%s %s\t%s\t%s\t%s\t%s\tL%d\t%s", i.Name, i.Method, i.Path, i.Kind, i.Scope, i.Allow, cmp.Or(i.Feature, "-"), i.Confirm, yes(i.Fresh))
 		}
 	})
 }
