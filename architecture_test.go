@@ -25,15 +25,16 @@ var arrows = map[string][]string{
 	"charter":                        {},
 	"decide":                         {"charter"},
 	"op":                             {"charter", "decide"},
-	"credential":                     {"charter", "decide", "op"},
-	"directory":                      {"charter", "decide", "op", "credential"},
+	"notice":                         {"charter", "decide", "op"},
+	"credential":                     {"charter", "decide", "op", "notice"},
+	"directory":                      {"charter", "decide", "op", "notice", "credential"},
 	"docs":                           {},
 	"check":                          {"charter", "decide"},
 	"access":                         {"charter", "decide", "op", "directory", "credential", "check"},
 	"audit":                          {"charter", "decide", "op"},
 	"signin":                         {"charter", "decide", "op", "directory", "credential"},
 	"feedback":                       {"op", "docs"},
-	"":                               {"charter", "decide", "op", "credential", "directory", "check", "access", "audit", "signin", "feedback"},
+	"":                               {"charter", "decide", "op", "notice", "credential", "directory", "check", "access", "audit", "signin", "feedback"},
 	"client":                         {"charter", "decide", "op", "check"},
 	"server":                         {"", "charter", "decide", "op", "access", "server/internal/web", "server/internal/api", "server/internal/gate", "server/internal/console"},
 	"server/internal/web":            {"charter", "decide", "op"},
@@ -46,7 +47,7 @@ var arrows = map[string][]string{
 }
 
 // groundOf says which ground a room may stand on, where it is not all of it.
-var sqlRooms = []string{"", "op", "credential", "directory", "access", "audit", "signin", "feedback", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"}
+var sqlRooms = []string{"", "op", "notice", "credential", "directory", "access", "audit", "signin", "feedback", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"}
 
 // everywhere may import anything: assembly, and what stands in for it in tests.
 var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "test/gateways"}
@@ -141,7 +142,7 @@ func checkArrow(t *testing.T, room, imported string, allowed []string) {
 }
 
 func domain(room string) bool {
-	return slices.Contains([]string{"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "feedback"}, room)
+	return slices.Contains([]string{"charter", "decide", "op", "notice", "credential", "directory", "access", "audit", "signin", "feedback"}, room)
 }
 
 // tenantTables are the tables whose rows belong to an organization.

@@ -24,6 +24,7 @@ import (
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	_ "github.com/guildhall/guildhall/internal/sqldb/drivers"
+	"github.com/guildhall/guildhall/notice"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/signin"
 )
@@ -150,7 +151,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 	return jobs.Config{
 		Now: h.config.Now, Log: h.config.Log,
 		Open:     func(kind string, payload []byte) ([]byte, error) { return ring.Open("outbox:"+kind, payload) },
-		Handlers: map[string]jobs.Handler{"mail": h.sendMail},
+		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail},
 		After:    h.afterJob,
 		Schedules: []jobs.Schedule{
 			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},

@@ -200,7 +200,8 @@ func rotateKey(ctx context.Context, tx *op.Tx, in RotateKeyInput) (NewKey, error
 	}
 	tx.Changed("rotated_to", nil, fresh.id)
 	noteEnd(tx, old.expires, ends)
-	return insertKey(ctx, tx, fresh)
+	made, _, err := insertKey(ctx, tx, fresh)
+	return made, err
 }
 
 // mayRotate refuses to show the secret of a key to anybody but whom it acts for.

@@ -9,7 +9,9 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/mail"
 	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/notice"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -91,7 +93,12 @@ func createKey(ctx context.Context, tx *op.Tx, in CreateKeyInput) (NewKey, error
 	if err != nil {
 		return NewKey{}, err
 	}
-	return insertKey(ctx, tx, k)
+	made, strange, err := insertKey(ctx, tx, k)
+	if err != nil || !strange {
+		return made, err
+	}
+	return made, notice.TellOwners(ctx, tx, notice.Notice{Subject: "A key was made from a new address", Path: "/settings/api-keys",
+		Text: "A key “" + mail.Line(k.name) + "” was made by somebody who never signed in or used a key from this address before."})
 }
 
 // kindOf is the kind of the new key, if the charter has it.
@@ -202,22 +209,31 @@ func suggestedName(tx *op.Tx) string {
 	return printable(name, 100)
 }
 
-// insertKey stores a key with a new secret, and shows that.
-func insertKey(ctx context.Context, tx *op.Tx, k keyRow) (NewKey, error) {
+// strangeAddress says, as SQL, whether its maker makes the key from an address ($18) where the maker ($9) never signed in
+// or used a key, if there is another address to compare with.
+const strangeAddress = `CASE WHEN $18 = '' OR $9 = '' THEN 0
+	WHEN EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = $9 AND s.address = $18) THEN 0
+	WHEN EXISTS (SELECT 1 FROM api_keys a WHERE a.organization = $2 AND a.creator = $9 AND a.last_address = $18) THEN 0
+	WHEN EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = $9 AND s.address <> '') THEN 1
+	WHEN EXISTS (SELECT 1 FROM api_keys a WHERE a.organization = $2 AND a.creator = $9 AND a.last_address <> '') THEN 1 ELSE 0 END`
+
+// insertKey stores a key with a new secret, and shows that; and says whether its maker is at an address that is new.
+func insertKey(ctx context.Context, tx *op.Tx, k keyRow) (NewKey, bool, error) {
 	token := secret.New(nil, tx.Charter.KeyPrefix, KeyKind)
 	hash := token.Hash()
 	k.prefix, k.last4 = token.Prefix()+"_"+token.Kind(), token.Last4()
-	_, err := tx.Exec(ctx, `INSERT INTO api_keys (id, organization, kind, name, name_folded, hash, prefix, last4, creator, member,
+	var strange int
+	err := tx.QueryRow(ctx, `INSERT INTO api_keys (id, organization, kind, name, name_folded, hash, prefix, last4, creator, member,
 			service_account, permissions, resources, networks, frozen, left_at, rotated_from, rotated_to, created_at, expires_at,
 			last_used_at, last_address, last_agent, revoked_at, revoked_by, revoked_reason, version, recovery_epoch)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', 0, $15, '', $16, $17, 0, '', '', 0, '', '', 1,
-			(SELECT recovery_epoch FROM instance WHERE id = 'instance'))`,
+			(SELECT recovery_epoch FROM instance WHERE id = 'instance')) RETURNING `+strangeAddress,
 		k.id, tx.Organization(), string(k.kind), k.name, strings.ToLower(k.name), hash[:], k.prefix, k.last4, k.creator, k.member,
-		k.account, k.permissions, k.resources, k.networks, k.rotatedFrom, k.created, k.expires)
+		k.account, k.permissions, k.resources, k.networks, k.rotatedFrom, k.created, k.expires, tx.Caller.Address).Scan(&strange)
 	if err != nil {
-		return NewKey{}, err
+		return NewKey{}, false, err
 	}
 	tx.Also("key", k.id, k.name)
 	tx.Changed("permissions", nil, slices.Clone(permissionsOf(k.permissions)))
-	return NewKey{Key: k.show(tx.Micros()), Secret: token.Reveal(), SecretShown: true}, nil
+	return NewKey{Key: k.show(tx.Micros()), Secret: token.Reveal(), SecretShown: true}, strange == 1, nil
 }

@@ -271,10 +271,19 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 		return Joined{}, err
 	}
 	joined, err := o.join(ctx, tx, role)
-	if err != nil || tx.Actor.Kind != op.NobodyActor {
+	if err != nil {
 		return joined, err
 	}
+	signedIn := tx.Actor.Kind != op.NobodyActor
 	tx.ProvedBy(o.user.ID, o.user.Name, o.user.Email)
+	if role.Owner { // owners have to know: two statements more than the eight of other acceptances
+		if err := tellOfOwner(ctx, tx, o.user.Label(), "by accepting an invitation"); err != nil {
+			return joined, err
+		}
+	}
+	if signedIn {
+		return joined, nil
+	}
 	s, err := credential.BeginSession(ctx, tx, o.user.ID, "invitation")
 	joined.SignedIn, joined.Secret = true, s.Secret.Reveal()
 	return joined, err

@@ -28,8 +28,8 @@ func (i *invitationRow) post(tx *op.Tx, organization string, token secret.Text) 
 }
 
 func (i *invitationRow) letter(r *op.Reader, organization, link string) mail.Message {
-	inviter, product, role := inLine(i.inviterName(r)), inLine(r.Charter.Product), i.named.label(r.Charter)
-	organization = inLine(organization)
+	inviter, product, role := mail.Line(i.inviterName(r)), mail.Line(r.Charter.Product), i.named.label(r.Charter)
+	organization = mail.Line(organization)
 	lead := inviter + " invites you to join “" + organization + "” on " + product + " as " + role + "."
 	expiry := "The invitation is for " + i.email + " and expires on " + inWords(i.expiresAt) + "."
 	after := ""
@@ -38,9 +38,9 @@ func (i *invitationRow) letter(r *op.Reader, organization, link string) mail.Mes
 	}
 	const unwanted = "If you do not know what this is about, ignore this mail: nothing happens."
 	return mail.Message{
-		To:      deliverable(i.mailedTo, i.folded),
+		To:      mail.Deliverable(i.mailedTo, i.folded),
 		Subject: inviter + " invites you to “" + organization + "”",
-		Text:    paragraphs(lead, quote(inviter, i.message), "Accept or decline:\n"+link, expiry, after, unwanted),
+		Text:    mail.Paragraphs(lead, quote(inviter, i.message), "Accept or decline:\n"+link, expiry, after, unwanted),
 		HTML:    i.html(lead, inviter, link, expiry, after, unwanted),
 	}
 }
@@ -66,17 +66,6 @@ func (i *invitationRow) html(lead, inviter, link, expiry, after, unwanted string
 	return b.String()
 }
 
-// paragraphs puts texts under each other and leaves out the empty ones.
-func paragraphs(texts ...string) string {
-	var kept []string
-	for _, text := range texts {
-		if text != "" {
-			kept = append(kept, text)
-		}
-	}
-	return strings.Join(kept, "\n\n") + "\n"
-}
-
 // quote shows what somebody wrote as theirs, line by line.
 func quote(writer, message string) string {
 	if message == "" {
@@ -85,25 +74,7 @@ func quote(writer, message string) string {
 	return writer + " writes:\n> " + strings.ReplaceAll(message, "\n", "\n> ")
 }
 
-// inLine makes a name fit for the line of a mail: visible characters only, and nothing that mail programs make a link of.
-func inLine(name string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(cleanName(name), "://", ": "), "www.", "www ")
-}
-
-func inWords(micros int64) string {
-	return time.UnixMicro(micros).UTC().Format("2 January 2006 at 15:04 UTC")
-}
-
-// deliverable is the stored address as every mail server takes it: a domain with other letters is written as DNS has it.
-func deliverable(email, folded string) string {
-	local, domain, _ := strings.Cut(email, "@")
-	for _, r := range domain {
-		if r >= utf8.RuneSelf {
-			return local + "@" + domainOf(folded)
-		}
-	}
-	return email
-}
+func inWords(micros int64) string { return mail.Moment(time.UnixMicro(micros)) }
 
 // checkMessage says what is wrong with an inviter's words: they are lines of visible text.
 func checkMessage(message string) []op.FieldError {

@@ -375,9 +375,17 @@ func updateMember(ctx context.Context, tx *op.Tx, in UpdateMemberInput) (Member,
 		tx.Changed("ends_at", was.EndsAt, m.EndsAt)
 	}
 	m.Version++
-	_, err := tx.Exec(ctx, "UPDATE members SET role = $3, ends_at = $4, version = $5 WHERE organization = $1 AND id = $2",
-		m.Organization, m.ID, m.Role, m.principal.EndsAt, m.Version)
-	return m, err
+	if _, err := tx.Exec(ctx, "UPDATE members SET role = $3, ends_at = $4, version = $5 WHERE organization = $1 AND id = $2",
+		m.Organization, m.ID, m.Role, m.principal.EndsAt, m.Version); err != nil {
+		return m, err
+	}
+	switch {
+	case m.Owner && !was.Owner:
+		return m, tellOfOwner(ctx, tx, m.Label(), "by a change of role")
+	case was.Owner && !m.Owner:
+		return m, tellOfFormerOwner(ctx, tx, m)
+	}
+	return m, nil
 }
 
 // changeRole gives the member a role, if the actor may: one's own role can be lowered by anybody.

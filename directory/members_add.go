@@ -171,6 +171,11 @@ func (a arrival) join(ctx context.Context, tx *op.Tx, in AddMemberInput, n newMe
 	}
 	tx.Also("member", m.ID, n.User.Label())
 	tx.Changed("role", nil, m.Role)
+	if n.Role.Owner {
+		if err := tellOfOwner(ctx, tx, n.User.Label(), "by being added as a member"); err != nil {
+			return m, err
+		}
+	}
 	if invitation.id == "" {
 		return m, nil
 	}

@@ -256,7 +256,7 @@ func TestTransfer(t *testing.T) {
 				t.Errorf("%s is %s, want %s (%v)", p.Email, m.Role, role, err)
 			}
 		}
-		if got := h.Deliver(owner.Email).Subject; got != "Ownership of acme was handed over" {
+		if got := h.Deliver(owner.Email).Subject; got != "“acme”: Ownership was handed over" {
 			t.Errorf("the previous owner is told %q", got)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/internal/mail"
+	"github.com/guildhall/guildhall/notice"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -146,18 +147,17 @@ func swapOwner(ctx context.Context, tx *op.Tx, h handOver) (Transfer, error) {
 	tx.Changed("owner", h.from.ID, h.to.ID)
 	tx.Changed("previous_owner_role", owner, previous)
 	tx.Also("member", h.from.ID, h.from.Label())
-	h.tellOwners(tx)
-	return Transfer{From: h.from.ID, To: h.to.ID, State: "accepted"}, nil
+	return Transfer{From: h.from.ID, To: h.to.ID, State: "accepted"}, h.tellOwners(ctx, tx)
 }
 
-// tellOwners mails every owner, and the new one, that ownership moved.
-func (h handOver) tellOwners(tx *op.Tx) {
-	for _, m := range append(h.owners, h.to) {
-		sendMail(tx, mail.Message{To: m.Email, Subject: "Ownership of " + h.organization + " was handed over", Text: fmt.Sprintf(
-			"%s handed ownership of %s over to %s.\n%s is %s now.\n\nIf you did not expect this, look at the audit log:\n%s\n",
-			h.from.Label(), h.organization, h.to.Label(), h.from.Label(), titleOf(tx.Charter, string(tx.Charter.Rules.Ownership.PreviousOwnerBecomes)),
-			tx.Settings.URL("/orgs"))})
-	}
+// tellOwners mails every owner, the new one and the former one, that ownership moved.
+func (h handOver) tellOwners(ctx context.Context, tx *op.Tx) error {
+	from, to := mail.Line(h.from.Label()), mail.Line(h.to.Label())
+	folded, _ := Fold(h.from.Email) // a stored address always folds
+	return TellOwners(ctx, tx, Notice{Subject: "Ownership was handed over", Path: "/settings/admins", Always: true,
+		Text: fmt.Sprintf("%s handed ownership over to %s.\n%s is %s now.", from, to, from,
+			titleOf(tx.Charter, string(tx.Charter.Rules.Ownership.PreviousOwnerBecomes))),
+		Also: []notice.Person{{Email: h.from.Email, Folded: folded}}})
 }
 
 // sendMail puts a mail into the outbox, and gives its job.
