@@ -18,13 +18,14 @@ type HallConfig struct {
 	Gateways       []netip.Prefix          // who may ask forward-auth about requests that it holds; none: nobody
 	Extra          map[string]http.Handler // further ServeMux patterns
 	Demo           bool                    // the console shows the page of its components
+	DocsEditURL    string                  // where a page of the documentation is changed, with {page} for its file; empty: nowhere
 	Log            *slog.Logger            // nil: slog.Default
 }
 
 // ForHall makes the handler of everything that a hall has: its operations, its checks and its console.
 func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
 	pages := console.New(console.Config{Service: h.Service(), Access: h.Access(), BaseURL: c.BaseURL, Secure: secure(c.BaseURL),
-		Demo: c.Demo, LastUse: h.LastUse, Log: c.Log})
+		Demo: c.Demo, DocsEditURL: c.DocsEditURL, LastUse: h.LastUse, Log: c.Log})
 	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
 		Gate:  gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways, Log: c.Log}),
 		Extra: c.Extra, Ready: h.Ready, Log: c.Log})

@@ -97,7 +97,7 @@ func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, log *sl
 	proxies, _ := c.Proxies() // checked with the configuration, as the gateways are
 	gateways, _ := c.GatewayNetworks()
 	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Gateways: gateways, Log: log,
-		Extra: map[string]http.Handler{start.Path: page}})
+		DocsEditURL: c.DocsEditURL, Extra: map[string]http.Handler{start.Path: page}})
 }
 
 // listenAndServe serves the handler, and metrics where they are wanted, until ctx ends or one of them fails.

@@ -29,7 +29,9 @@ type Config struct {
 	BasePath string         // where the console stands on its host, such as "/console"; empty: at the root
 	Secure   bool           // cookies are kept to https; false only for http on a loopback host
 	Demo     bool           // shows the page of components
-	Log      *slog.Logger   // nil: slog.Default
+	// DocsEditURL is where a page of the documentation is changed, with {page} for its file; empty: nowhere.
+	DocsEditURL string
+	Log         *slog.Logger // nil: slog.Default
 	// LastUse is the last use of a key of an organization, if it is not written down yet. Nil: what is written down is
 	// all that pages know.
 	LastUse func(organization, key string) (credential.Use, bool)

@@ -53,7 +53,8 @@ func siteWith(t *testing.T, c *charter.Charter, base string) *site {
 	s.Hall = guildhalltest.WithCharter(t, c, guildhalltest.With(func(c *guildhall.Config) {
 		c.Settings = op.Settings{BaseURL: host + base, ReturnTo: []string{"https://product.test/back"}}
 	}))
-	pages := console.New(console.Config{Service: s.Service(), Access: s.Access(), BaseURL: host + base, BasePath: base, LastUse: s.LastUse, Log: quiet})
+	pages := console.New(console.Config{Service: s.Service(), Access: s.Access(), BaseURL: host + base, BasePath: base, LastUse: s.LastUse, Log: quiet,
+		DocsEditURL: "https://git.test/edit/docs/{page}"})
 	s.handler = web.Handler(web.Config{BaseURL: host + base, Refuse: pages.Refuse, Now: s.Clock.Now, Log: quiet}, pages)
 	return s
 }
@@ -106,8 +107,9 @@ func (b *browser) ask(method, path string, form url.Values) *sight {
 	return nil
 }
 
-// send sends one request and keeps the cookies of its answer.
+// send sends one request, without the fragment of its address as browsers do, and keeps the cookies of its answer.
 func (b *browser) send(method, path string, form url.Values) *httptest.ResponseRecorder {
+	path, _, _ = strings.Cut(path, "#")
 	r := httptest.NewRequest(method, host+path, strings.NewReader(form.Encode()))
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/docs"
+	"github.com/guildhall/guildhall/feedback"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
@@ -16,6 +17,7 @@ func docsPages() []page {
 	return []page{
 		{"GET /docs", anybody, showDoc},
 		{"GET /docs/{page}", anybody, showDoc},
+		{"POST /docs/{page}", anybody, answerDoc},
 	}
 }
 
@@ -29,22 +31,38 @@ func showDoc(v *visit) error {
 	if raw {
 		return v.docSource(found)
 	}
+	return v.doc(found, nil)
+}
+
+// doc shows a page with what the reader has just said of it; nil: nothing.
+func (v *visit) doc(found docs.Page, answered *feedback.Recorded) error {
 	text, err := renderDoc(v.BasePath, found.Source)
 	if err != nil {
 		return err
 	}
-	p := docPage{visit: v, Page: found, text: text}
+	p := docPage{visit: v, Page: found, text: text, answered: answered}
+	return v.docFrame(found.Title, p.show())
+}
+
+// docFrame shows a part of the documentation: in the organization's frame to whoever has one.
+func (v *visit) docFrame(title string, content component) error {
 	if v.actor.Kind == op.UserActor {
-		return v.page(ui.PageProps{Title: found.Title, OwnHeading: true}, p.show())
+		return v.page(ui.PageProps{Title: title, OwnHeading: true}, content)
 	}
-	return v.hosted(ui.HostedProps{Title: found.Title, OwnHeading: true, Wide: true}, p.show())
+	return v.hosted(ui.HostedProps{Title: title, OwnHeading: true, Wide: true}, content)
 }
 
 // docPage is a page of the documentation.
 type docPage struct {
 	*visit
 	docs.Page
-	text renderedDoc
+	text     renderedDoc
+	answered *feedback.Recorded
+}
+
+// foot is the page's end.
+func (p docPage) foot() docFoot {
+	return docFoot{visit: p.visit, page: p.Name, path: "/" + p.Name, answered: p.answered}
 }
 
 // address is where a page of the documentation stands.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/a-h/templ"
@@ -85,11 +86,11 @@ func showSettings(v *visit) error {
 	}
 	var groups []settingsGroup
 	for _, s := range v.settingsList(o) {
-		if len(groups) == 0 || groups[len(groups)-1].title != s.group {
-			groups = append(groups, settingsGroup{title: s.group})
+		i := slices.IndexFunc(groups, func(g settingsGroup) bool { return g.title == s.group })
+		if i < 0 {
+			i, groups = len(groups), append(groups, settingsGroup{title: s.group})
 		}
-		last := &groups[len(groups)-1]
-		last.list = append(last.list, s)
+		groups[i].list = append(groups[i].list, s)
 	}
 	return v.page(ui.PageProps{Title: ui.T("Account & settings"), Lede: ui.T("Every page that you may read, and what you may do there."),
 		Ways: v.same(directory.GetOrganization)}, v.settingsOverview(groups, offer))

@@ -34,6 +34,7 @@ type Config struct {
 	SMTPHost, SMTPUser, SMTPPassword, SMTPFrom string
 	SMTPPort                                   int
 	SMTPPasswordFile, SMTPTLS                  string
+	DocsEditURL                                string
 	LogLevel, LogFormat                        string
 }
 
@@ -48,7 +49,7 @@ func (c *Config) finish() error {
 	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
 	_, badProxy := c.Proxies()
 	_, badGateway := c.GatewayNetworks()
-	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), c.checkReturnTo(), c.checkMail())
+	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail())
 }
 
 // checkReturnTo wants whole addresses: people are handed to a product by their letters.
@@ -58,6 +59,15 @@ func (c *Config) checkReturnTo() error {
 		errs = append(errs, signin.CheckReturnTo(address))
 	}
 	return errors.Join(errs...)
+}
+
+// checkEditURL wants an address of the web with a place for the page in it.
+func checkEditURL(address string) error {
+	u, err := url.Parse(strings.ReplaceAll(address, "{page}", "index.md"))
+	if address != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.Contains(address, "{page}")) {
+		return fmt.Errorf("docs_edit_url %q is not an address such as https://example.com/edit/docs/{page}", address)
+	}
+	return nil
 }
 
 // checkBaseURL wants https anywhere but on this machine: without it, browsers do not keep the session's cookie.

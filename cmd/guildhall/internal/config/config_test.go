@@ -85,6 +85,8 @@ func TestMistakesAreRefused(t *testing.T) {
 		{says: "a wrong gateway", args: []string{"--gateways", "10.0.0.7,gateway"}, want: `gateways: "gateway" is not a network`},
 		{says: "a path to return to", args: []string{"--return-to", "https://app.example.com/x,/signed-in"}, want: `return_to "/signed-in" is not an address`},
 		{says: "http to return to", args: []string{"--return-to", "http://app.example.com/x"}, want: "http is for localhost only"},
+		{says: "an editor without a place for the page", args: []string{"--docs-edit-url", "https://example.com/edit"}, want: "is not an address such as https://example.com/edit/docs/{page}"},
+		{says: "a script as editor", args: []string{"--docs-edit-url", "javascript:alert({page})"}, want: "is not an address"},
 		{says: "mail from nobody", args: []string{"--smtp-host", "mail.example.com"}, want: "smtp_from is not"},
 		{says: "two passwords", env: []string{"GUILDHALL_SMTP_PASSWORD=a", "GUILDHALL_SMTP_PASSWORD_FILE=b"}, want: "both set"},
 	} {

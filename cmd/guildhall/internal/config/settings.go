@@ -85,6 +85,8 @@ func Settings() []Setting {
 		{Name: "smtp_tls", Default: "starttls", Choices: []string{"starttls", "tls", "unencrypted"},
 			Doc:   "How the connection to the mail server is encrypted; unencrypted is for a server on this machine.",
 			value: func(c *Config) any { return &c.SMTPTLS }},
+		{Name: "docs_edit_url", Doc: "Where the pages of /docs are changed, such as https://github.com/guildhall/guildhall/edit/main/docs/{page}; {page} is the file's name. Empty: no link.",
+			value: func(c *Config) any { return &c.DocsEditURL }},
 		{Name: "log_level", Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Doc: "What is logged: this and all that is worse.",
 			value: func(c *Config) any { return &c.LogLevel }},
 		{Name: "log_format", Default: "text", Choices: []string{"text", "json"}, Doc: "How a line of the log is written.",
