@@ -34,20 +34,21 @@ var arrows = map[string][]string{
 	"audit":                          {"charter", "decide", "op"},
 	"signin":                         {"charter", "decide", "op", "directory", "credential"},
 	"feedback":                       {"op", "docs"},
-	"":                               {"charter", "decide", "op", "notice", "credential", "directory", "check", "access", "audit", "signin", "feedback"},
+	"governance":                     {"charter", "decide", "op", "directory", "credential"},
+	"":                               {"charter", "decide", "op", "notice", "credential", "directory", "check", "access", "audit", "signin", "governance", "feedback"},
 	"client":                         {"charter", "decide", "op", "check"},
 	"server":                         {"", "charter", "decide", "op", "access", "server/internal/web", "server/internal/api", "server/internal/gate", "server/internal/console"},
 	"server/internal/web":            {"charter", "decide", "op"},
 	"server/internal/api":            {"charter", "decide", "op", "server/internal/web"},
 	"server/internal/gate":           {"charter", "decide", "op", "access", "check", "server/internal/web"},
-	"server/internal/console":        {"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "feedback", "server/internal/web", "server/internal/console/ui", "server/internal/console/assets", "docs"},
+	"server/internal/console":        {"charter", "decide", "op", "credential", "directory", "access", "audit", "signin", "governance", "feedback", "server/internal/web", "server/internal/console/ui", "server/internal/console/assets", "docs"},
 	"server/internal/console/ui":     {"server/internal/console/assets"},
 	"cmd/guildhall/internal/cli":     {"charter", "decide", "op", "client"},
 	"server/internal/console/assets": {},
 }
 
 // groundOf says which ground a room may stand on, where it is not all of it.
-var sqlRooms = []string{"", "op", "notice", "credential", "directory", "access", "audit", "signin", "feedback", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"}
+var sqlRooms = []string{"", "op", "notice", "credential", "directory", "access", "audit", "signin", "governance", "feedback", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"}
 
 // everywhere may import anything: assembly, and what stands in for it in tests.
 var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "test/gateways"}
@@ -142,11 +143,11 @@ func checkArrow(t *testing.T, room, imported string, allowed []string) {
 }
 
 func domain(room string) bool {
-	return slices.Contains([]string{"charter", "decide", "op", "notice", "credential", "directory", "access", "audit", "signin", "feedback"}, room)
+	return slices.Contains([]string{"charter", "decide", "op", "notice", "credential", "directory", "access", "audit", "signin", "governance", "feedback"}, room)
 }
 
 // tenantTables are the tables whose rows belong to an organization.
-var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(members|invitations|transfers|api_keys|scoped_tokens|service_accounts|organization_roles)\b`)
+var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(members|invitations|transfers|api_keys|scoped_tokens|service_accounts|organization_roles|dismissals|reviews|review_reviewers|review_items)\b`)
 
 // namesOrganization is what a query on them has to say.
 var namesOrganization = regexp.MustCompile(`organization = |\borganization\b.*VALUES|\(id, organization`)

@@ -20,6 +20,7 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/feedback"
+	"github.com/guildhall/guildhall/governance"
 	"github.com/guildhall/guildhall/internal/jobs"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/internal/sqldb"
@@ -60,7 +61,7 @@ type Hall struct {
 
 // Operations are all operations of Guildhall, in the order of the reference.
 func Operations() []op.Any {
-	return slices.Concat(directory.Operations(), access.Operations(), credential.Operations(), signin.Operations(), audit.Operations(), feedback.Operations())
+	return slices.Concat(directory.Operations(), access.Operations(), credential.Operations(), signin.Operations(), audit.Operations(), governance.Operations(), feedback.Operations())
 }
 
 // Open opens the database, brings its tables up to date and assembles the Hall. It refuses demo data without Demo, and

@@ -59,6 +59,8 @@ var sentences = map[string]string{
 	"service_keys.create":     "{actor} made the service key {service_key}",
 	"service_keys.rotate":     "{actor} rotated the service key {first:service_key}",
 	"service_keys.revoke":     "{actor} revoked the service key {service_key}",
+	"findings.dismiss":        "{actor} dismissed the finding about {finding}[ until {dismissed_until}]",
+	"findings.restore":        "{actor} took the dismissal of the finding about {finding} back",
 	"signin.begin":            "A sign-in was begun[ for {challenge}]",
 	"signin.complete":         "{user} signed in",
 	"signin.verify":           "{actor} verified that it is them",
@@ -239,7 +241,7 @@ func (w wording) value(field string, value any) string {
 			return role.Title
 		}
 	}
-	if day, _, found := strings.Cut(text, "T"); found && field == "ends_at" {
+	if day, _, found := strings.Cut(text, "T"); found && (field == "ends_at" || field == "dismissed_until" || field == "due_at") {
 		return day
 	}
 	return text

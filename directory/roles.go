@@ -124,6 +124,16 @@ func rolesOf(ctx context.Context, r *op.Reader) ([]placedRole, error) {
 	return all, nil
 }
 
+// RolesIn are the roles of the reader's organization, lowest first: the charter's, and those that it made.
+func RolesIn(ctx context.Context, r *op.Reader) ([]*charter.Role, error) {
+	placed, err := rolesOf(ctx, r)
+	roles := make([]*charter.Role, len(placed))
+	for i, role := range placed {
+		roles[i] = role.Role
+	}
+	return roles, err
+}
+
 // customRoles reads the roles that the organization made.
 func customRoles(ctx context.Context, r *op.Reader) ([]placedRole, error) {
 	rows, err := r.Query(ctx, `SELECT cr.id, cr.title, cr.description, cr.permissions, cr.version

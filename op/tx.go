@@ -69,6 +69,15 @@ func (r *Reader) May(p charter.Permission) decide.Decision {
 	return decide.Decide(&r.Actor.Principal, decide.Ask(r.Charter, p, ""), r.Micros())
 }
 
+// Asks are the permissions that an operation of this service asks for, by the operation's name: what somebody needed who
+// ran it. Nothing for a name that it does not have, and for what needs no permission.
+func (r *Reader) Asks(operation string) []charter.Permission {
+	if d, ok := r.service.table[operation]; ok {
+		return d.info.Allow.Permissions()
+	}
+	return nil
+}
+
 // Demand returns a Denied error unless the actor holds the permission: for operations that need another right for each
 // field that is present.
 func (r *Reader) Demand(ctx context.Context, p charter.Permission) error {
