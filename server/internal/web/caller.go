@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
+	"github.com/guildhall/guildhall/internal/peer"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
@@ -75,55 +75,13 @@ func credentialInQuery(raw string) bool {
 	return false
 }
 
-// clientAddress is the address that a request came from: the peer's own, or, if that is a trusted proxy, the last one
-// in X-Forwarded-For that is not. What stands left of it is what the client claims.
-func clientAddress(r *http.Request, trusted ...[]netip.Prefix) netip.Addr {
-	address := remote(r)
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && within(address, trusted...); i-- {
-		hop, err := parseAddress(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
-		}
-		address = hop
-	}
-	return address
-}
-
 // Behind gives the client's address of a request that a gateway describes, and whether the peer is one of the gateways.
 // Of a gateway, and of a trusted proxy before it, X-Forwarded-For is believed.
 func Behind(r *http.Request, gateways []netip.Prefix) (client string, ok bool) {
-	if !within(remote(r), gateways) {
-		return spelled(remote(r)), false
+	if !peer.Within(peer.Remote(r), gateways) {
+		return peer.Text(peer.Remote(r)), false
 	}
-	return spelled(clientAddress(r, gateways, stateOf(r).config.TrustedProxies)), true
-}
-
-func remote(r *http.Request) netip.Addr {
-	a, _ := parseAddress(r.RemoteAddr)
-	return a
-}
-
-// spelled is an address as text; a Unix socket's client has none.
-func spelled(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
-}
-
-func parseAddress(text string) (netip.Addr, error) {
-	if pair, err := netip.ParseAddrPort(text); err == nil {
-		return pair.Addr().Unmap(), nil
-	}
-	a, err := netip.ParseAddr(strings.Trim(text, "[]"))
-	return a.Unmap(), err
-}
-
-// within reports whether an address is in one of the networks of the lists.
-func within(a netip.Addr, lists ...[]netip.Prefix) bool {
-	contains := func(p netip.Prefix) bool { return p.Contains(a) }
-	return slices.ContainsFunc(lists, func(list []netip.Prefix) bool { return slices.ContainsFunc(list, contains) })
+	return peer.Text(peer.Address(r, gateways, stateOf(r).config.TrustedProxies)), true
 }
 
 // The names of the session cookie. The plain one is for http on a loopback host only: browsers keep the other one from

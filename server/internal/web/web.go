@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/peer"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -69,7 +70,7 @@ func stateOf(r *http.Request) *state {
 		return s
 	}
 	c := Config{}.withDefaults()
-	return &state{config: &c, address: spelled(remote(r))}
+	return &state{config: &c, address: peer.Text(peer.Remote(r))}
 }
 
 // RequestID is the id of the request, which is on its response and in the audit log.
@@ -81,7 +82,7 @@ func Handler(config Config, edge http.Handler) http.Handler {
 	c := config.withDefaults()
 	guarded := canonical(&c, sameOrigin(&c, limitBody(edge)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := &state{config: &c, id: id.New("req", c.Now()), address: spelled(clientAddress(r, c.TrustedProxies))}
+		s := &state{config: &c, id: id.New("req", c.Now()), address: peer.Text(peer.Address(r, c.TrustedProxies))}
 		r = r.WithContext(context.WithValue(r.Context(), stateKey{}, s))
 		rec := &recorder{ResponseWriter: w}
 		secureHeaders(w.Header(), s)
