@@ -139,7 +139,7 @@ func start(ctx context.Context, o options, what string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{command: exec.CommandContext(ctx, self, "serve", "-organizations", strconv.Itoa(o.organizations), "-members", strconv.Itoa(o.members), what)}
+	c := &child{command: exec.CommandContext(ctx, self, "serve", "-organizations", strconv.Itoa(o.organizations), "-members", strconv.Itoa(o.members), "-profile", o.profile, what)}
 	c.command.Stderr = os.Stderr
 	if c.stdin, err = c.command.StdinPipe(); err != nil {
 		return nil, err

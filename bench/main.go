@@ -32,6 +32,7 @@ type options struct {
 	seconds                float64
 	connections            int
 	openfga                string
+	profile                string
 }
 
 func run(ctx context.Context, args []string) error {
@@ -43,6 +44,7 @@ func run(ctx context.Context, args []string) error {
 	flags.Float64Var(&o.seconds, "seconds", 2, "how long a round of one contender is")
 	flags.IntVar(&o.connections, "connections", 32, "connections over HTTP")
 	flags.StringVar(&o.openfga, "openfga", "", "the openfga binary, to measure beside; empty: without")
+	flags.StringVar(&o.profile, "profile", "", "a folder for the CPU profiles of the servers; empty: none, and figures are without them")
 	what, rest := "all", args
 	if len(args) > 0 && args[0][0] != '-' {
 		what, rest = args[0], args[1:]

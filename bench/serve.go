@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"github.com/guildhall/guildhall/server"
@@ -26,6 +28,13 @@ func serve(ctx context.Context, o options, args []string) error {
 		return err
 	}
 	defer closing()
+	if o.profile != "" {
+		end, err := profile(filepath.Join(o.profile, args[0]+".pprof"))
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -38,6 +47,18 @@ func serve(ctx context.Context, o options, args []string) error {
 		return err
 	}
 	return nil
+}
+
+// profile writes where CPU time goes until end is called.
+func profile(file string) (end func(), err error) {
+	out, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	return func() { pprof.StopCPUProfile(); out.Close() }, nil
 }
 
 func served(ctx context.Context, o options, what string) (http.Handler, func(), error) {
