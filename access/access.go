@@ -140,29 +140,37 @@ var (
 )
 
 // Check answers one question. What is unknown is answered no, with the reason; an error is no answer, and means no.
-func (a *Access) Check(ctx context.Context, q check.Request) (d check.Decision, err error) {
-	if err := a.answer(ctx, &q, a.config.Now(), &d); err != nil {
+func (a *Access) Check(ctx context.Context, q check.Request) (check.Decision, error) {
+	var v Verdict
+	if err := a.judge(ctx, &q, a.config.Now(), &v); err != nil {
 		return check.Decision{}, err
 	}
-	return d, nil
+	a.tell(&v)
+	return v.Decision, nil
 }
 
-// CheckAll answers questions in their order, all at one moment of the clock, until one is answered for which stop (nil:
+// JudgeAll answers questions in their order, all at one moment of the clock, until one is answered for which stop (nil:
 // none) returns true.
-func (a *Access) CheckAll(ctx context.Context, questions []check.Request, stop func(check.Decision) bool) ([]check.Decision, error) {
+func (a *Access) JudgeAll(ctx context.Context, questions []check.Request, stop func(check.Decision) bool) ([]Verdict, error) {
 	now := a.config.Now()
-	answers := make([]check.Decision, 0, len(questions))
+	answers := make([]Verdict, 0, len(questions))
 	for i := range questions {
-		answers = append(answers, check.Decision{})
-		d := &answers[i]
-		if err := a.answer(ctx, &questions[i], now, d); err != nil {
+		answers = append(answers, Verdict{})
+		v := &answers[i]
+		if err := a.judge(ctx, &questions[i], now, v); err != nil {
 			return nil, err
 		}
-		if stop != nil && stop(*d) {
+		if stop != nil && stop(v.Decision) {
 			break
 		}
 	}
 	return answers, nil
+}
+
+// Verdict is the answer to a question, with whom it is about.
+type Verdict struct {
+	check.Decision       // its Who is left empty: see Name
+	party          party // also of an answer no, as far as it is known
 }
 
 // party is who asks: in one organization, with what a credential adds.
@@ -172,35 +180,51 @@ type party struct {
 	more *more
 }
 
-// answer resolves subject and organization, from memory where they are known, and decides.
-func (a *Access) answer(ctx context.Context, q *check.Request, now time.Time, d *check.Decision) error {
+// judge resolves subject and organization, from memory where they are known, and decides.
+func (a *Access) judge(ctx context.Context, q *check.Request, now time.Time, v *Verdict) error {
 	about, reason := a.asked(q)
 	if reason != "" {
-		refuse(d, reason, q.Permission, about)
+		refuse(&v.Decision, reason, q.Permission, about)
 		return nil
 	}
-	var p party
-	if err := a.resolve(ctx, q, now, &p); err == errUnknown {
-		refuse(d, decide.UnknownSubject, q.Permission, about)
-		return nil
-	} else if err != nil {
+	if err := a.resolve(ctx, q, now, &v.party); err != nil {
+		return a.nobody(err, about, q, v)
+	}
+	return a.decide(ctx, about, q, q.Address, now, v)
+}
+
+// nobody answers for a subject that there is not.
+func (a *Access) nobody(err error, about *question, q *check.Request, v *Verdict) error {
+	if err != errUnknown {
 		return err
 	}
+	refuse(&v.Decision, decide.UnknownSubject, q.Permission, about)
+	return nil
+}
+
+// decide answers for whoever was found.
+func (a *Access) decide(ctx context.Context, about *question, q *check.Request, address string, now time.Time, v *Verdict) error {
 	var principal decide.Principal
-	a.principal(&p, q.Address, &principal)
+	a.principal(&v.party, address, &principal)
 	decided := decide.Decide(&principal, about.on(q, &principal), now.UnixMicro())
 	if !decided.Allow {
-		refuse(d, decided.Reason, decided.Needs, about)
+		refuse(&v.Decision, decided.Reason, decided.Needs, about)
 		return nil
 	}
-	left, err := a.spend(ctx, p.more)
+	left, err := a.spend(ctx, v.party.more)
 	if !left {
-		refuse(d, decide.BudgetSpent, q.Permission, about)
+		refuse(&v.Decision, decide.BudgetSpent, q.Permission, about)
 		return err
 	}
-	d.Allow, d.Reason = true, decided.Reason
-	a.name(&p, &d.Who)
+	v.Allow, v.Reason = true, decided.Reason
 	return nil
+}
+
+// tell says in an answer yes for whom it is.
+func (a *Access) tell(v *Verdict) {
+	if v.Allow {
+		a.name(&v.party, &v.Who)
+	}
 }
 
 // spend counts a request of a scoped token that has a number of them, and says whether there was one left.

@@ -9,7 +9,29 @@ import (
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/op"
 )
+
+// Identity is what a Sender says of itself.
+type Identity struct {
+	Kind                   op.ActorKind
+	ID, User, Organization string
+	Budgets                []string
+	ServiceKey             *op.Credential
+}
+
+// Authenticate finds who sent a credential.
+func (a *Access) Authenticate(ctx context.Context, text string) (i Identity, err error) {
+	s := SentBy(text, "")
+	if err := a.Find(ctx, &s); err != nil {
+		return i, err
+	}
+	i = Identity{Kind: s.Kind(), ID: s.ID(), User: s.User(), Organization: s.bearer.organization.String(), ServiceKey: s.ServiceKey()}
+	if s.more != nil {
+		i.Budgets = s.more.budgets
+	}
+	return i, nil
+}
 
 // SetHooks puts something between the steps of every reading.
 func (a *Access) SetHooks(afterTicket, afterRead func()) {

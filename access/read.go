@@ -103,8 +103,8 @@ func (a *Access) fill(ctx context.Context, s *seat, p *decide.Principal, where p
 
 // readBearer reads a key or token with whoever stands behind it, in one statement, and remembers it. One that is unknown
 // or dead never becomes valid again.
-func (a *Access) readBearer(ctx context.Context, c presented, now int64, b *bearer) (*more, error) {
-	if a.unknown(&c) {
+func (a *Access) readBearer(ctx context.Context, c *presented, now int64, b *bearer) (*more, error) {
+	if a.unknown(c) {
 		return nil, errUnknown
 	}
 	t := a.begin()
@@ -158,8 +158,8 @@ func aboutBearer(b *directory.Bearer) []op.Fence {
 }
 
 // readSession reads a session or service key, and remembers it. One that is unknown or ended never becomes valid again.
-func (a *Access) readSession(ctx context.Context, c presented, now int64, s *session) (*more, error) {
-	if a.unknown(&c) {
+func (a *Access) readSession(ctx context.Context, c *presented, now int64, s *session) (*more, error) {
+	if a.unknown(c) {
 		return nil, errUnknown
 	}
 	t := a.begin()
@@ -207,26 +207,26 @@ func scanSession(ctx context.Context, r *op.Reader, hash secret.Hash, s *session
 }
 
 func scanServiceKey(ctx context.Context, r *op.Reader, hash secret.Hash, s *session) (m *more, ended int64, err error) {
-	i := Identity{Kind: op.ServiceActor}
+	var k op.Credential
 	s.service = true
 	err = r.QueryRow(ctx, `SELECT k.id, k.revoked_at, k.expires_at, k.scopes FROM service_keys k
 		JOIN instance i ON i.recovery_epoch = k.recovery_epoch WHERE k.hash = $1`, hash[:]).Scan(
-		&i.ID, &ended, &s.expires, &i.Credential.Operations)
-	i.Credential.ID, i.Credential.ExpiresAt = i.ID, s.expires
-	s.id = check.MakeID(i.ID)
-	return &more{identity: i}, ended, err
+		&k.ID, &ended, &s.expires, &k.Operations)
+	k.ExpiresAt = s.expires
+	s.id = check.MakeID(k.ID)
+	return &more{service: k}, ended, err
 }
 
 // useSession notes that a session or service key was used: to the second for what idles, and to the minute for whoever
 // wants to know.
-func (a *Access) useSession(c presented, s *session, now time.Time) {
+func (a *Access) useSession(c *presented, s *session, now time.Time) {
 	micros := now.UnixMicro()
 	if s.idle != 0 && micros >= s.used+time.Second.Microseconds() {
 		a.fences.Lock()
 		a.sessions.swap(c.key, usedWord, micros)
 		a.fences.Unlock()
 	}
-	if a.config.Seen == nil || !due(&s.life, micros) || !tell(a, a.sessions, c.key, &s.life, micros) {
+	if a.config.Seen == nil || !due(&s.life, micros) || !mayTell(a, a.sessions, c.key, &s.life, micros) {
 		return
 	}
 	actor := op.Actor{Kind: op.UserActor, Credential: op.Credential{ID: s.id.String()}}
@@ -251,8 +251,8 @@ func (a *Access) seen(b *bearer, address string, now time.Time) {
 // due reports whether it is time to tell of a use again.
 func due(l *life, now int64) bool { return now >= l.told+time.Minute.Microseconds() }
 
-// tell reports whether it falls to whoever asks to tell of a use: of several at once, to one.
-func tell[V any](a *Access, in *table[hashKey, V], key hashKey, l *life, now int64) bool {
+// mayTell reports whether it falls to whoever asks to tell of a use: of several at once, to one.
+func mayTell[V any](a *Access, in *table[hashKey, V], key hashKey, l *life, now int64) bool {
 	a.fences.Lock()
 	defer a.fences.Unlock()
 	was, found := in.swap(key, toldWord, now)

@@ -11,6 +11,7 @@ import (
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/op"
 )
 
 // The keys of the tables, as words.
@@ -122,7 +123,7 @@ type more struct {
 	limits   decide.Limits
 	networks string
 	budgets  []string
-	identity Identity // of a service key
+	service  op.Credential // a service key
 }
 
 // shared numbers values that many records have in common, plans and regions. Numbers stay.

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/check"
-	"github.com/guildhall/guildhall/credential"
-	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
@@ -22,44 +20,30 @@ const maxName = 256
 
 // resolve finds what the subject of a question is in its organization.
 func (a *Access) resolve(ctx context.Context, q *check.Request, now time.Time, p *party) error {
-	organization := q.Resource.Organization
-	if q.Resource.Type == check.Organization {
-		organization = q.Resource.ID
-	}
 	switch q.Subject.Type {
 	case check.User:
 		p.kind = op.UserActor
 		if q.Subject.ID == "" || len(q.Subject.ID) > maxName {
 			return errUnknown
 		}
-		return a.seat(ctx, organization, nameOf(q.Subject.ID), q.Subject.ID, &p.seat)
+		return a.seat(ctx, organizationOf(q), nameOf(q.Subject.ID), q.Subject.ID, &p.seat)
 	case check.Credential:
-		return a.sender(ctx, q, organization, now, p)
+		s := SentBy(q.Subject.ID, q.Address)
+		s.at = now
+		if err := a.find(ctx, &s); err != nil {
+			return err
+		}
+		return a.in(ctx, &s, organizationOf(q), p)
 	}
 	return errUnknown
 }
 
-// sender finds who sent a credential.
-func (a *Access) sender(ctx context.Context, q *check.Request, organization string, now time.Time, p *party) error {
-	c, err := sentAs(q.Subject.ID, q.Address)
-	if err != nil {
-		return err
+// organizationOf is the organization that a question names, by id or slug; empty where it names none.
+func organizationOf(q *check.Request) string {
+	if q.Resource.Type == check.Organization {
+		return q.Resource.ID
 	}
-	switch c.kind {
-	case credential.KeyKind, credential.TokenKind:
-		return a.bearerIn(ctx, c, organization, now, p)
-	case credential.SessionKind, credential.ServiceKeyKind:
-		var s session
-		if _, err := a.session(ctx, c, now, &s); err != nil {
-			return err
-		}
-		if s.service { // is no member anywhere
-			return nil
-		}
-		p.kind, p.credential = op.UserActor, s.id
-		return a.seat(ctx, organization, s.user, "", &p.seat)
-	}
-	return errUnknown
+	return q.Resource.Organization
 }
 
 // presented is a credential as a request carried it.
@@ -97,31 +81,25 @@ func (a *Access) unknown(c *presented) bool {
 	return gone
 }
 
-// bearerIn finds a key or token in the organization that the question names, or in its own where it names none. In
-// another one it is a stranger.
-func (a *Access) bearerIn(ctx context.Context, c presented, organization string, now time.Time, p *party) (err error) {
-	if p.more, err = a.bearer(ctx, c, now, &p.bearer); err != nil {
-		return err
-	}
-	p.kind = op.KeyActor
-	if p.token {
-		p.kind = op.TokenActor
-	}
+// bearerIn is a key or token in the organization that the question names, or in its own where it names none. In another
+// one it is a stranger.
+func (a *Access) bearerIn(ctx context.Context, s *Sender, organization string, p *party) error {
+	p.bearer, p.more, p.kind = s.bearer, s.more, s.bearer.kind()
 	if organization == "" || check.MakeID(organization) == p.organization {
 		return nil
 	}
-	var s slug
-	if err := a.slug(ctx, organization, &s); err != nil {
+	var found slug
+	if err := a.slug(ctx, organization, &found); err != nil {
 		return err
 	}
-	if s.organization != p.organization {
+	if found.organization != p.organization {
 		p.seat, p.more = seat{}, nil
 	}
 	return nil
 }
 
 // bearer finds a key or token that is alive at this moment, and what else is kept with it.
-func (a *Access) bearer(ctx context.Context, c presented, now time.Time, b *bearer) (*more, error) {
+func (a *Access) bearer(ctx context.Context, c *presented, now time.Time, b *bearer) (*more, error) {
 	micros := now.UnixMicro()
 	m, ok := a.bearers.get(c.key, b)
 	if !ok || b.idled(micros) && !b.expired(micros) { // the session that it hangs on may have been used meanwhile
@@ -133,14 +111,14 @@ func (a *Access) bearer(ctx context.Context, c presented, now time.Time, b *bear
 	if b.expired(micros) || b.idled(micros) {
 		return nil, errUnknown
 	}
-	if a.config.Seen != nil && due(&b.life, micros) && tell(a, a.bearers, c.key, &b.life, micros) {
+	if a.config.Seen != nil && due(&b.life, micros) && mayTell(a, a.bearers, c.key, &b.life, micros) {
 		a.seen(b, c.address, now)
 	}
 	return m, nil
 }
 
 // session finds a session or service key that is alive at this moment, and what else is kept with it.
-func (a *Access) session(ctx context.Context, c presented, now time.Time, s *session) (*more, error) {
+func (a *Access) session(ctx context.Context, c *presented, now time.Time, s *session) (*more, error) {
 	micros := now.UnixMicro()
 	m, ok := a.sessions.get(c.key, s)
 	if !ok || s.idled(micros) && !s.expired(micros) { // an operation may have used it meanwhile
@@ -197,67 +175,4 @@ func (a *Access) seat(ctx context.Context, organization string, user name, text 
 		text = user.String()
 	}
 	return a.readSeat(ctx, key, organization, text, s)
-}
-
-// Identity is who stands behind a living credential.
-type Identity struct {
-	Kind         op.ActorKind // UserActor, KeyActor, TokenActor or ServiceActor
-	ID           string       // of the session, key, token or service key
-	User         string       // the user of a session, or on whose behalf a key or token acts
-	Organization string       // of a key or token
-	Credential   op.Credential
-}
-
-// Authenticate finds who stands behind a credential. For one that is malformed, unknown, ended or expired, or whose
-// creator has no access now, it returns op.ErrUnauthenticated. A key or token may be limited to networks: ask Check.
-func (a *Access) Authenticate(ctx context.Context, text string) (Identity, error) {
-	found, err := a.authenticate(ctx, text, a.config.Now())
-	if err == errUnknown {
-		return Identity{}, op.ErrUnauthenticated
-	}
-	return found, err
-}
-
-func (a *Access) authenticate(ctx context.Context, text string, now time.Time) (Identity, error) {
-	c, err := sentAs(text, "")
-	if err != nil {
-		return Identity{}, err
-	}
-	if c.kind == credential.KeyKind || c.kind == credential.TokenKind {
-		return a.authenticateBearer(ctx, c, now)
-	}
-	if c.kind != credential.SessionKind && c.kind != credential.ServiceKeyKind {
-		return Identity{}, errUnknown
-	}
-	var s session
-	m, err := a.session(ctx, c, now, &s)
-	if err != nil {
-		return Identity{}, err
-	}
-	if m != nil {
-		return m.identity, nil
-	}
-	id := s.id.String()
-	return Identity{Kind: op.UserActor, ID: id, User: s.user.String(), Credential: op.Credential{ID: id, ExpiresAt: s.expires}}, nil
-}
-
-func (a *Access) authenticateBearer(ctx context.Context, c presented, now time.Time) (Identity, error) {
-	var b bearer
-	m, err := a.bearer(ctx, c, now, &b)
-	if err != nil {
-		return Identity{}, err
-	}
-	p := decide.Principal{Standing: b.standing, EndsAt: b.endsAt}
-	if _, ok := p.Access(now.UnixMicro()); !ok || b.closed {
-		return Identity{}, errUnknown
-	}
-	i := Identity{Kind: op.KeyActor, ID: b.credential.String(), User: b.user.String(), Organization: b.organization.String()}
-	if b.token {
-		i.Kind = op.TokenActor
-	}
-	i.Credential = op.Credential{ID: i.ID, ExpiresAt: b.expires}
-	if m != nil {
-		i.Credential.Budgets = m.budgets
-	}
-	return i, nil
 }

@@ -40,7 +40,9 @@ type forwarded struct {
 	method, host string
 	match        charter.Match
 	caller       op.Caller
-	header       http.Header // as the client sent them, which nothing but the credential and the browser's own is read of
+	sender       access.Sender  // of the credential
+	verdict      access.Verdict // once it was decided
+	header       http.Header    // as the client sent them, which nothing but the credential and the browser's own is read of
 }
 
 // forwardAuth says whether a request may pass that a gateway holds, and for whom it is. It reads no body.
@@ -53,20 +55,17 @@ func (g *gate) forwardAuth(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, op.Errorf(op.Denied, "gateway_not_trusted", "requests from your address are not believed: it is not among the configured gateways"))
 		return
 	}
+	began := g.began()
 	f, err := g.read(r, client)
+	if err == nil {
+		err = g.admit(r.Context(), &f)
+	}
+	g.tellForwarded(r, began, &f, err)
 	if err != nil {
 		g.refuse(w, r, err)
 		return
 	}
-	d, err := g.admit(r.Context(), &f)
-	if err == nil && !d.Allow {
-		err = denial(d)
-	}
-	if err != nil {
-		g.refuse(w, r, err)
-		return
-	}
-	grant(w.Header(), &f, &d)
+	g.grant(w.Header(), &f)
 }
 
 // read takes the request from what the gateway says of it. What the route is comes from the request line alone.
@@ -76,41 +75,42 @@ func (g *gate) read(r *http.Request, client string) (forwarded, error) {
 		return forwarded{}, malformed("a gateway sends %s and %s exactly once each, and %s at most once", methodHeader, uriHeader, hostHeader)
 	}
 	path, _, _ := strings.Cut(uri[0], "?")
-	match, ok := g.config.Service.Charter().Match(method[0], path)
-	if !ok {
-		return forwarded{}, denial(check.Decision{Reason: decide.UnknownRoute})
-	}
-	f := forwarded{method: method[0], host: r.Header.Get(hostHeader), match: match, caller: web.Caller(r), header: r.Header}
+	f := forwarded{method: method[0], host: r.Header.Get(hostHeader), caller: web.Caller(r), header: r.Header}
 	f.caller.Address = client
+	var known bool
+	if f.match, known = g.config.Service.Charter().Match(method[0], path); !known {
+		return f, denial(&check.Decision{Reason: decide.UnknownRoute})
+	}
 	return f, nil
 }
 
-// admit decides. Everybody may take a public route, and it is for nobody in particular.
-func (g *gate) admit(ctx context.Context, f *forwarded) (check.Decision, error) {
+// admit decides. Everybody may take a public route, and it is for nobody in particular. What is no error is a yes.
+func (g *gate) admit(ctx context.Context, f *forwarded) error {
 	route := f.match.Route
 	if route.Public {
-		return check.Decision{Allow: true}, nil
+		return nil
 	}
 	if err := g.sameOrigin(f); err != nil {
-		return check.Decision{}, err
+		return err
 	}
-	who, err := g.identify(ctx, f.caller)
+	if err := g.identify(ctx, f); err != nil {
+		return err
+	}
+	if _, err := g.config.Service.LimitCredential(f.caller, f.sender.ID()); err != nil {
+		return err
+	}
+	organization, err := g.organization(ctx, f)
 	if err != nil {
-		return check.Decision{}, err
+		return err
 	}
-	if _, err := g.config.Service.LimitCredential(f.caller, who.ID); err != nil {
-		return check.Decision{}, err
+	err = g.config.Access.JudgeSender(ctx, &f.sender, &check.Request{Permission: route.Needs, Resource: about(f.match.Resource, organization)}, &f.verdict)
+	switch {
+	case err != nil || f.verdict.Allow:
+		return err
+	case f.verdict.Reason == decide.UnknownSubject:
+		return op.ErrUnauthenticated // it ended since it was found
 	}
-	organization, err := g.organization(ctx, f, who)
-	if err != nil {
-		return check.Decision{}, err
-	}
-	d, err := g.config.Access.Check(ctx, check.Request{Subject: check.ByCredential(f.caller.Credential), Permission: route.Needs,
-		Resource: about(f.match.Resource, organization), Address: f.caller.Address})
-	if err == nil && d.Reason == decide.UnknownSubject {
-		err = op.ErrUnauthenticated // it ended since it was identified
-	}
-	return d, err
+	return denial(&f.verdict.Decision)
 }
 
 // about is what is asked about: a single resource, or the organization as a whole.
@@ -137,29 +137,30 @@ func (g *gate) sameOrigin(f *forwarded) error {
 
 // identify finds who sent a credential. Addresses that send many that are not good have to wait, but for credentials that
 // were good before: whoever shares the address is not shut out. T-048
-func (g *gate) identify(ctx context.Context, c op.Caller) (access.Identity, error) {
-	if c.Credential == "" {
-		return access.Identity{}, op.ErrUnauthenticated
+func (g *gate) identify(ctx context.Context, f *forwarded) error {
+	if f.caller.Credential == "" {
+		return op.ErrUnauthenticated
 	}
-	if !g.good.has(c.Credential) {
-		if err := g.config.Service.LimitFailures(c); err != nil {
-			return access.Identity{}, err
+	f.sender = access.SentBy(f.caller.Credential, f.caller.Address)
+	if !g.good.has(&f.sender) {
+		if err := g.config.Service.LimitFailures(f.caller); err != nil {
+			return err
 		}
 	}
-	who, err := g.config.Access.Authenticate(ctx, c.Credential)
+	err := g.config.Access.Find(ctx, &f.sender)
 	switch {
 	case errors.Is(err, op.ErrUnauthenticated):
-		g.config.Service.CountFailure(c)
-	case err == nil && who.Kind == op.ServiceActor:
+		g.config.Service.CountFailure(f.caller)
+	case err == nil && f.sender.Kind() == op.ServiceActor:
 		err = op.Errorf(op.Unauthenticated, "", "a service key asks checks; it makes no requests of its own")
 	case err == nil:
-		g.good.add(c.Credential)
+		g.good.add(&f.sender)
 	}
-	return who, err
+	return err
 }
 
 // denial is the error of an answer no.
-func denial(d check.Decision) error {
+func denial(d *check.Decision) error {
 	e := &op.Error{Kind: op.Denied, Code: string(d.Reason), Reason: d.Reason, Needs: d.Needs, FixURL: d.FixURL, Text: textOf(d)}
 	if d.Reason == decide.NoPermission {
 		e.Code = "denied"
@@ -170,7 +171,7 @@ func denial(d check.Decision) error {
 	return e
 }
 
-func textOf(d check.Decision) string {
+func textOf(d *check.Decision) string {
 	if d.Reason == decide.UnknownRoute {
 		return "this product has no such request: the charter's routes do not name it"
 	}
@@ -188,8 +189,9 @@ func (g *gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // grant answers yes, and says for whom.
-func grant(h http.Header, f *forwarded, d *check.Decision) {
-	who := &d.Who
+func (g *gate) grant(h http.Header, f *forwarded) {
+	var who check.Who
+	g.config.Access.Name(&f.verdict, &who)
 	values := &[len(identityHeaders)]string{who.User.String(), who.Member.String(), who.Organization.String(), who.Role.String(),
 		who.Credential.String(), who.Kind, who.Region, who.Plan, string(f.match.Route.Needs), f.match.Resource}
 	for i, name := range identityHeaders {

@@ -246,7 +246,13 @@ func joins(t *testing.T, h *guildhalltest.Hall, o *guildhalltest.Organization, p
 // routed is the automation charter with routes that name the organization.
 func routed(t *testing.T) *charter.Charter {
 	t.Helper()
-	text := strings.Replace(string(charter.Source("automation")), "\nroutes:\n", "\nroutes:\n  - {route: \"GET /o/{organization}/workflows\", needs: workflows.view}\n", 1)
+	return changed(t, `  - {route: "GET /o/{organization}/workflows", needs: workflows.view}`)
+}
+
+// changed is the automation charter with one route more.
+func changed(t *testing.T, route string) *charter.Charter {
+	t.Helper()
+	text := strings.Replace(string(charter.Source("automation")), "\nroutes:\n", "\nroutes:\n"+route+"\n", 1)
 	c, err := charter.Parse("routed.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/guildhall/guildhall/access"
-	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/web"
 )
@@ -35,7 +34,10 @@ type Config struct {
 	Service  *op.Service
 	BaseURL  string         // "https://accounts.example.com": what discovery tells, whatever a request says
 	Gateways []netip.Prefix // who may ask forward-auth; none: nobody
-	Log      *slog.Logger   // nil: slog.Default
+	// Record is told of every check that has an answer, on its way out: it must not block, and keeps no pointer to the
+	// record. Nil: nobody is told.
+	Record func(*Record)
+	Log    *slog.Logger // nil: slog.Default
 }
 
 type gate struct {
@@ -48,7 +50,7 @@ type gate struct {
 // New makes the handler of the gate's paths. It belongs behind web.Handler.
 func New(c Config) http.Handler {
 	c.BaseURL, c.Log = strings.TrimRight(c.BaseURL, "/"), cmp.Or(c.Log, slog.Default())
-	g := &gate{config: c, origins: http.NewCrossOriginProtection(), good: newGood()}
+	g := &gate{config: c, origins: http.NewCrossOriginProtection(), good: &good{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc(DiscoveryPath, only(http.MethodGet, g.discovery))
 	mux.HandleFunc(EvaluationPath, only(http.MethodPost, g.asked(g.evaluation)))
@@ -102,14 +104,15 @@ func (g *gate) asked(answer func(r *http.Request, body []byte) (any, error)) htt
 
 // authenticate accepts a living service key, sent as Bearer, and nothing else.
 func (g *gate) authenticate(r *http.Request) error {
-	who, err := g.config.Access.Authenticate(r.Context(), web.Caller(r).Credential)
-	if err != nil {
+	s := access.SentBy(web.Caller(r).Credential, "")
+	if err := g.config.Access.Find(r.Context(), &s); err != nil {
 		return err
 	}
-	if who.Kind != op.ServiceActor {
+	key := s.ServiceKey()
+	if key == nil {
 		return op.Errorf(op.Unauthenticated, "service_key_required", "checks are asked with a service key as Authorization: Bearer")
 	}
-	if !who.Credential.AllowsChecks() {
+	if !key.AllowsChecks() {
 		return op.Errorf(op.Denied, "out_of_scope", "this service key is not for checks: its scopes leave them out")
 	}
 	return nil
@@ -129,11 +132,13 @@ func (g *gate) single(r *http.Request, e evaluation) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := g.config.Access.Check(r.Context(), question)
-	if err != nil {
+	began := g.began()
+	var v access.Verdict
+	if err := g.config.Access.Judge(r.Context(), &question, &v); err != nil {
 		return nil, err
 	}
-	return g.answerOf(d), nil
+	g.tell(r, began, &question, &v)
+	return g.answerOf(&v), nil
 }
 
 // evaluations answers several (section 7). Without any it is an evaluation. One that is not well-formed is answered no,
@@ -154,13 +159,17 @@ func (g *gate) evaluations(r *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	decisions, err := g.config.Access.CheckAll(r.Context(), questions, stops)
+	began := g.began()
+	verdicts, err := g.config.Access.JudgeAll(r.Context(), questions, stops)
 	if err != nil {
 		return nil, err
 	}
 	var out answers
-	for i, d := range decisions {
-		a := g.answerOf(d)
+	for i := range verdicts {
+		if wrong[i] == nil {
+			g.tell(r, began, &questions[i], &verdicts[i])
+		}
+		a := g.answerOf(&verdicts[i])
 		if wrong[i] != nil {
 			a = answer{Context: answerContext{Reason: "malformed", Error: &answerError{http.StatusBadRequest, wrong[i].Text}}}
 		}
@@ -169,7 +178,11 @@ func (g *gate) evaluations(r *http.Request, body []byte) (any, error) {
 	return out, nil
 }
 
-func (g *gate) answerOf(d check.Decision) answer {
+func (g *gate) answerOf(v *access.Verdict) answer {
+	d := &v.Decision
+	if v.Allow {
+		g.config.Access.Name(v, &d.Who)
+	}
 	c := answerContext{Reason: string(d.Reason), Needs: string(d.Needs), FixURL: d.FixURL, Holders: d.Holders, Kind: d.Who.Kind,
 		User: d.Who.User, Member: d.Who.Member, Organization: d.Who.Organization, Role: d.Who.Role, Credential: d.Who.Credential,
 		Region: d.Who.Region, Plan: d.Who.Plan}

@@ -14,19 +14,19 @@ import (
 // organization says which organization a request is about: the one that the route names, else the one that the
 // credential is for (which is empty here: Check knows it), else the only one that the person belongs to. No header, query
 // or body ever says it.
-func (g *gate) organization(ctx context.Context, f *forwarded, who access.Identity) (string, error) {
-	if f.match.Organization != "" || who.Kind != op.UserActor {
+func (g *gate) organization(ctx context.Context, f *forwarded) (string, error) {
+	if f.match.Organization != "" || f.sender.Kind() != op.UserActor {
 		return f.match.Organization, nil
 	}
-	now := g.config.Service.Now()
-	if home, ok := g.homes.get(who.ID, now); ok {
+	now, session := g.config.Service.Now(), f.sender.ID()
+	if home, ok := g.homes.get(session, now); ok {
 		return home.named(f)
 	}
-	home, err := g.homeOf(ctx, who.User)
+	home, err := g.homeOf(ctx, f.sender.User())
 	if err != nil {
 		return "", err
 	}
-	g.homes.put(who.ID, home, now)
+	g.homes.put(session, home, now)
 	return home.named(f)
 }
 

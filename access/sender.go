@@ -1,0 +1,166 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	"github.com/guildhall/guildhall/check"
+	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/op"
+)
+
+// Sender is who sent a credential. Find looks them up once; what they may is then decided without looking again. It is
+// for one request, since it says what held when it was found. The zero value is nobody.
+type Sender struct {
+	sent    presented
+	at      time.Time
+	session session // of a session or a service key
+	bearer  bearer  // of a key or a token
+	more    *more
+	found   bool
+}
+
+// SentBy reads a credential that came from an address. It looks nothing up.
+func SentBy(text, address string) (s Sender) {
+	s.sent, _ = sentAs(text, address)
+	return s
+}
+
+// Mark tells a credential from others to whoever remembers some: it is a part of its hash. One that cannot be a
+// credential has none.
+func (s *Sender) Mark() (mark uint64, ok bool) { return s.sent.key[0], s.sent.kind != "" }
+
+// Find finds who sent the credential. For one that is malformed, unknown, ended or expired, or whose creator has no access
+// now, it returns op.ErrUnauthenticated. A key or token may be limited to networks: CheckSender heeds that.
+func (a *Access) Find(ctx context.Context, s *Sender) error {
+	s.at = a.config.Now()
+	err := a.find(ctx, s)
+	if err == nil && s.derived() && !s.bearer.open(s.at) {
+		err = errUnknown
+	}
+	if err == errUnknown {
+		return op.ErrUnauthenticated
+	}
+	s.found = err == nil
+	return err
+}
+
+// find looks up a credential that is alive.
+func (a *Access) find(ctx context.Context, s *Sender) (err error) {
+	switch s.sent.kind {
+	case credential.KeyKind, credential.TokenKind:
+		s.more, err = a.bearer(ctx, &s.sent, s.at, &s.bearer)
+		return err
+	case credential.SessionKind, credential.ServiceKeyKind:
+		s.more, err = a.session(ctx, &s.sent, s.at, &s.session)
+		return err
+	}
+	return errUnknown
+}
+
+// open reports whether the membership behind a key or token gives access at a moment.
+func (b *bearer) open(at time.Time) bool {
+	p := decide.Principal{Standing: b.standing, EndsAt: b.endsAt}
+	_, ok := p.Access(at.UnixMicro())
+	return ok && !b.closed
+}
+
+// derived reports whether the credential is a key or a token.
+func (s *Sender) derived() bool {
+	return s.sent.kind == credential.KeyKind || s.sent.kind == credential.TokenKind
+}
+
+// Kind is what kind of credential was found: op.UserActor of a session, op.KeyActor, op.TokenActor or op.ServiceActor.
+func (s *Sender) Kind() op.ActorKind {
+	switch {
+	case s.derived():
+		return s.bearer.kind()
+	case s.session.service:
+		return op.ServiceActor
+	}
+	return op.UserActor
+}
+
+func (b *bearer) kind() op.ActorKind {
+	if b.token {
+		return op.TokenActor
+	}
+	return op.KeyActor
+}
+
+// ID is the id of the session, key, token or service key.
+func (s *Sender) ID() string {
+	if s.derived() {
+		return s.bearer.credential.String()
+	}
+	return s.session.id.String()
+}
+
+// User is the id of the user of a session, or on whose behalf a key or token acts.
+func (s *Sender) User() string {
+	switch {
+	case s.derived():
+		return s.bearer.user.String()
+	case s.session.service:
+		return ""
+	}
+	return s.session.user.String()
+}
+
+// ServiceKey is the service key that was sent; nil if it was none.
+func (s *Sender) ServiceKey() *op.Credential {
+	if s.Kind() != op.ServiceActor || s.more == nil {
+		return nil
+	}
+	return &s.more.service
+}
+
+// in finds what the sender is in an organization. A key or token is in its own where none is named, and a stranger in
+// every other.
+func (a *Access) in(ctx context.Context, s *Sender, organization string, p *party) error {
+	if s.derived() {
+		return a.bearerIn(ctx, s, organization, p)
+	}
+	if s.session.service { // is no member anywhere
+		return nil
+	}
+	p.kind, p.credential = op.UserActor, s.session.id
+	return a.seat(ctx, organization, s.session.user, "", &p.seat)
+}
+
+// Judge answers a question as Check does, and leaves it to Name for whom the answer is.
+func (a *Access) Judge(ctx context.Context, q *check.Request, v *Verdict) error {
+	return a.judge(ctx, q, a.config.Now(), v)
+}
+
+// JudgeSender answers a question about a sender that Find has found: its Subject and Address are not looked at.
+func (a *Access) JudgeSender(ctx context.Context, s *Sender, q *check.Request, v *Verdict) error {
+	about, reason := a.asked(q)
+	if reason != "" {
+		refuse(&v.Decision, reason, q.Permission, about)
+		return nil
+	}
+	if err := a.in(ctx, s, organizationOf(q), &v.party); err != nil {
+		return a.nobody(err, about, q, v)
+	}
+	return a.decide(ctx, about, q, s.sent.address, s.at, v)
+}
+
+// Name says whom an answer is about, also of one that is no: as far as it is known.
+func (a *Access) Name(v *Verdict, w *check.Who) {
+	if v.party.kind != "" {
+		a.name(&v.party, w)
+	}
+}
+
+// NameSender says who a sender is whom Find has found, where nothing was decided about them; of anybody else nothing.
+func (a *Access) NameSender(s *Sender, w *check.Who) {
+	switch {
+	case !s.found:
+	case s.derived():
+		a.name(&party{bearer: s.bearer, kind: s.bearer.kind()}, w)
+	case !s.session.service:
+		w.Kind, w.User, w.Credential = string(op.UserActor), check.MakeID(s.session.user.String()), s.session.id
+	}
+}
