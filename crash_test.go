@@ -33,15 +33,36 @@ func kills() int {
 	return 5
 }
 
-// binary builds the program, once for a test.
+// binary is the program, built once for all tests that start it, as make does.
 func binary(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "guildhall")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/guildhall")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
+}
+
+// builds is the folder of what tests build; TestMain removes it.
+var builds string
+
+var built = sync.OnceValues(func() (path string, err error) {
+	if builds, err = os.MkdirTemp("", "hall-build-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(builds, "guildhall")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/guildhall")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(builds)
+	os.Exit(code)
 }
 
 // serverProcess is a guildhall demo that runs on its own.
@@ -243,9 +264,11 @@ func (l *load) run(after int) {
 // TestSoakNothingAcknowledgedIsLost: the server is killed while eight clients write, again and again. Whatever it had
 // acknowledged is there, whatever is there is whole, and the log has no gap. T-104
 func TestSoakNothingAcknowledgedIsLost(t *testing.T) {
+	oneAfterAnother(t)
 	program := binary(t)
 	for _, d := range testdb.Dialects {
 		t.Run(d.String(), func(t *testing.T) {
+			t.Parallel()
 			c := &crashes{t: t, program: program, ledger: newLedger(), dir: t.TempDir()}
 			c.dsn = "sqlite:" + filepath.Join(c.dir, "guildhall.db")
 			if d == sqldb.PostgreSQL {
@@ -419,6 +442,7 @@ func (s *stored) texts(query string) map[string]string {
 // TestASecondProcessIsRefused: while a server runs on a file, no other process opens it, and the server goes on. Once it
 // is killed, the next one has it. T-107
 func TestASecondProcessIsRefused(t *testing.T) {
+	oneAfterAnother(t)
 	program, dir := binary(t), t.TempDir()
 	server := startProcess(t, program, "--data", dir)
 	for _, args := range [][]string{

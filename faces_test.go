@@ -175,12 +175,14 @@ func (f *faces) forwardAuth(t *testing.T, token string, route charter.Route) boo
 // TestRandomQuestionsAreAnsweredAlike asks the same random questions, of worlds that were made alike on both databases,
 // in process and over HTTP: allow and reason are the same everywhere.
 func TestRandomQuestionsAreAnsweredAlike(t *testing.T) {
+	oneAfterAnother(t)
 	questions := 10_000
-	if brief() {
+	if testing.Short() {
 		questions = 1_000
 	}
 	for _, name := range charter.Names() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var all []*faces
 			var scenes []scene
 			for _, d := range testdb.Dialects {

@@ -19,6 +19,7 @@ import (
 // opens beside the hall.
 func busy(t *testing.T, options ...guildhalltest.Option) (*site, *sql.DB) {
 	t.Helper()
+	oneAfterAnother(t)
 	path := filepath.Join(t.TempDir(), "hall.db")
 	s := newSite(t, "automation", append(options, guildhalltest.OnDatabase("sqlite:"+path))...)
 	for _, o := range guildhall.Operations() {
@@ -44,7 +45,7 @@ func TestAChangedByteOfTheLogIsFound(t *testing.T) {
 	s, beside := busy(t)
 	s.Sound()
 	tries := 20
-	if brief() {
+	if testing.Short() {
 		tries = 3
 	}
 	random := rand.New(rand.NewPCG(1, 92))

@@ -23,6 +23,7 @@ import (
 func eachDatabaseSite(t *testing.T, run func(*testing.T, *site)) {
 	for _, d := range testdb.Dialects {
 		t.Run(d.String(), func(t *testing.T) {
+			t.Parallel()
 			run(t, newSite(t, "automation", guildhalltest.OnDatabase(testdb.DSN(t, d))))
 		})
 	}
@@ -41,6 +42,7 @@ func (s *site) repeated() (all []op.Any) {
 // TestARepeatIsDoneOnce: every change, repeated with its Idempotency-Key, is done once. The repeat is answered as the
 // first call was, without its secrets; where the first call took the caller's right, it is refused. T-102, T-044
 func TestARepeatIsDoneOnce(t *testing.T) {
+	oneAfterAnother(t)
 	eachDatabaseSite(t, func(t *testing.T, s *site) {
 		replayed := 0
 		for i, o := range s.repeated() {

@@ -77,22 +77,23 @@ func newSiteWith(t *testing.T, charterName string, log *slog.Logger, options ...
 	return s
 }
 
-// brief reports whether the long loops over HTTP take one charter and fewer tries: where little time is given, and under
-// the race detector. make test runs them a second time, whole and without it.
-func brief() bool { return testing.Short() || raceEnabled }
-
 // eachSite runs a test on a site of every ready-made charter; of the first one only where little time is given.
 func eachSite(t *testing.T, run func(*testing.T, *site)) {
-	names := charter.Names()
-	if brief() {
-		names = names[:1]
-	}
-	for _, name := range names {
+	oneAfterAnother(t)
+	for _, name := range someCharters() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			run(t, newSite(t, name))
 		})
 	}
+}
+
+// someCharters are the ready-made charters; the first one only where little time is given.
+func someCharters() []string {
+	if testing.Short() {
+		return charter.Names()[:1]
+	}
+	return charter.Names()
 }
 
 // line is one connection, on which requests are written as they are spelled.
@@ -255,15 +256,7 @@ func (s *site) inUse() []caller {
 	return all[:len(all)-1]
 }
 
-func (s *site) called(name string) caller {
-	for _, c := range s.callers() {
-		if c.name == name {
-			return c
-		}
-	}
-	s.world.t.Fatalf("nobody is called %s", name)
-	return caller{}
-}
+func (s *site) called(name string) caller { return s.caller(name) }
 
 // request writes an operation's call with these fields as HTTP.
 func request(info op.Info, fields map[string]any, token string) ask {
@@ -304,7 +297,12 @@ func queryOf(fields map[string]any) string {
 }
 
 // fill is the fields of a call by a caller, with whatever proof only a mail brings.
-func (s *site) fill(info op.Info, in *guildhalltest.Organization, by caller) map[string]any {
+func (s *site) fill(info op.Info, in *guildhalltest.Organization, by caller) (fields map[string]any) {
+	s.preparing(func() { fields = s.filled(info, in, by) })
+	return fields
+}
+
+func (s *site) filled(info op.Info, in *guildhalltest.Organization, by caller) map[string]any {
 	fields := s.fields(info, in)
 	if info.Noun() == "signin" && info.Verb() != "begin" {
 		delete(fields, "challenge")
@@ -445,8 +443,10 @@ func (s *site) calledOrNobody(name string) (caller, bool) {
 
 // mend is the world's, with the time that the mails of new sign-ins need.
 func (s *site) mend() {
-	s.Clock.Advance(10 * time.Minute)
-	s.world.mend()
+	if s.moved.Load() {
+		s.Clock.Advance(10 * time.Minute)
+		s.world.mend()
+	}
 }
 
 // notOverHTTP are the operations that nobody reaches over HTTP as things stand in these worlds.

@@ -28,6 +28,7 @@ type machine struct {
 // TestNoReachableStateBreaksARule lets people do whatever comes to their minds and asks the doctor after every step.
 // What an operation refuses is refused by a reason, never by an internal error. T-017, T-018, T-020, T-022, T-028.
 func TestSoakNoReachableStateBreaksARule(t *testing.T) {
+	oneAfterAnother(t)
 	if os.Getenv("GUILDHALL_SOAK") == "" {
 		if err := flag.Set("rapid.checks", "15"); err != nil {
 			t.Fatal(err)
@@ -35,6 +36,7 @@ func TestSoakNoReachableStateBreaksARule(t *testing.T) {
 	}
 	for _, name := range charter.Names() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			rapid.Check(t, func(rt *rapid.T) {
 				m := newMachine(t, name)
 				rt.Repeat(map[string]func(*rapid.T){

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -33,36 +34,62 @@ type world struct {
 	outsider   *guildhalltest.Person
 	serviceKey string
 	fresh      int
-	key, token string // of acme's owner, with every scope that they can have
+	key, token string      // of acme's owner, with every scope that they can have
+	moved      atomic.Bool // whether a call went well that changes who may do what, since the people were last looked after
 }
 
 func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option) *world {
 	options = append(options, guildhalltest.With(func(c *guildhall.Config) {
 		c.Settings.InviterHour, c.Settings.TenantDay, c.Settings.ReturnTo = 1e6, 1e6, []string{productURL}
 	}))
-	h := guildhalltest.New(t, charterName, options...)
-	return &world{Hall: h, t: t, acme: h.Organization("acme"), globex: h.Organization("globex"),
-		outsider: h.SignIn("outsider@nowhere.test"), serviceKey: h.ServiceKey("matrix")}
+	w := &world{t: t}
+	h := guildhalltest.New(t, charterName, append(options, guildhalltest.With(w.watchAccess))...)
+	w.Hall, w.acme, w.globex = h, h.Organization("acme"), h.Organization("globex")
+	w.outsider, w.serviceKey = h.SignIn("outsider@nowhere.test"), h.ServiceKey("matrix")
+	return w
+}
+
+// watchAccess notes every call that may have moved the people of the matrix: no other can.
+func (w *world) watchAccess(c *guildhall.Config) {
+	seen := c.Observe
+	c.Observe = func(o op.Observation) {
+		if o.Kind == op.Access && o.Changed {
+			w.moved.Store(true)
+		}
+		if seen != nil {
+			seen(o)
+		}
+	}
+}
+
+// preparing runs what makes things for a call: it moves nobody of the matrix.
+func (w *world) preparing(make func()) {
+	moved := w.moved.Load()
+	make()
+	w.moved.Store(moved)
 }
 
 // productURL is where the product takes people whom the sign-in hands over.
 const productURL = "https://product.test/callback"
 
-// charters are the ready-made ones; the first alone under the race detector, which the step of make test without it makes
-// up for.
-func charters() []string {
+// oneAfterAnother leaves a loop to the step of make test that runs it whole, without the race detector: where one call
+// waits for the one before, or another process does the work, the detector sees nothing that it does not see when
+// TestEveryOperationOfManyAtOnce calls the same operations at once.
+func oneAfterAnother(t *testing.T) {
+	t.Helper()
 	if raceEnabled {
-		return charter.Names()[:1]
+		t.Skip("one call after another: run without -race")
 	}
-	return charter.Names()
 }
 
 // eachWorld runs a test in the world of every ready-made charter on both databases.
-func eachWorld(t *testing.T, run func(*testing.T, *world)) {
-	for _, name := range charters() {
+func eachWorld(t *testing.T, run func(*testing.T, *world), options ...guildhalltest.Option) {
+	oneAfterAnother(t)
+	for _, name := range charter.Names() {
 		for _, d := range testdb.Dialects {
 			t.Run(name+"/"+d.String(), func(t *testing.T) {
-				run(t, newWorld(t, name, guildhalltest.OnDatabase(testdb.DSN(t, d))))
+				t.Parallel()
+				run(t, newWorld(t, name, append(slices.Clone(options), guildhalltest.OnDatabase(testdb.DSN(t, d)))...))
 			})
 		}
 	}
@@ -74,33 +101,65 @@ type caller struct {
 	op.Caller
 }
 
-// callers are all columns: strangers of every kind, every role, the product's back end and the operator.
-func (w *world) callers() []caller {
-	all := []caller{
-		{"nobody", op.Caller{Address: "192.0.2.9"}},
-		{"bad token", op.Caller{Address: "192.0.2.9", Credential: "gld_ses_0000000000000000000000000000000000000000000AAAAAA"}},
-		{"outsider", w.outsider.Caller()},
-		{"of another", w.globex.Owner().Caller()},
+// callers are all columns, as they stand now.
+func (w *world) callers() (all []caller) {
+	for _, name := range w.columns() {
+		all = append(all, w.caller(name))
 	}
+	return all
+}
+
+// columns are the names of all callers: strangers of every kind, every role, the product's back end and the operator.
+func (w *world) columns() []string {
+	all := []string{"nobody", "bad token", "outsider", "of another"}
 	for _, role := range w.Charter().Roles() {
-		all = append(all, caller{string(role.ID), w.acme.People[role.ID].Caller()})
+		all = append(all, string(role.ID))
 	}
-	for _, c := range []struct {
-		name, kind string
-		secret     *string
-	}{{"owner's key", "key", &w.key}, {"owner's token", "token", &w.token}} {
-		if !w.alive(*c.secret) {
-			*c.secret = w.derive(c.kind)
-		}
-		all = append(all, caller{c.name, op.Caller{Credential: *c.secret, Address: "192.0.2.3"}})
+	return append(all, "owner's key", "owner's token", "service key", "operator")
+}
+
+// caller is one of the columns, as it stands now: a call may have ended a session or a key.
+func (w *world) caller(name string) caller {
+	return caller{name, w.standing(name)}
+}
+
+func (w *world) standing(name string) op.Caller {
+	switch name {
+	case "nobody":
+		return op.Caller{Address: "192.0.2.9"}
+	case "bad token":
+		return op.Caller{Address: "192.0.2.9", Credential: "gld_ses_0000000000000000000000000000000000000000000AAAAAA"}
+	case "outsider":
+		return w.outsider.Caller()
+	case "of another":
+		return w.globex.Owner().Caller()
+	case "owner's key":
+		return w.ownersOwn("key", &w.key)
+	case "owner's token":
+		return w.ownersOwn("token", &w.token)
+	case "service key":
+		return op.Caller{Credential: w.serviceKey, Address: "192.0.2.2"}
+	case "operator":
+		return op.Caller{Machine: true}
 	}
-	return append(all, caller{"service key", op.Caller{Credential: w.serviceKey, Address: "192.0.2.2"}}, caller{"operator", op.Caller{Machine: true}})
+	return w.acme.People[charter.RoleID(name)].Caller()
+}
+
+// ownersOwn is a key or a token of acme's owner; a new one if the last is dead.
+func (w *world) ownersOwn(kind string, secret *string) op.Caller {
+	if !w.alive(*secret) {
+		w.preparing(func() { *secret = w.derive(kind) })
+	}
+	return op.Caller{Credential: *secret, Address: "192.0.2.3"}
 }
 
 // alive reports whether a credential is still good: a call may have ended it, or whoever is behind it.
 func (w *world) alive(secret string) bool {
+	if secret == "" {
+		return false
+	}
 	_, err := directory.GetMe.Call(op.As(w.t.Context(), op.Caller{Credential: secret, Address: "192.0.2.3"}), w.Service(), directory.GetMeInput{})
-	return secret != "" && err == nil
+	return err == nil
 }
 
 // derive makes a key or a token of acme's owner that may as much as one can.
@@ -132,7 +191,12 @@ func (w *world) derive(kind string) string {
 
 // fields makes an operation's input of its example, in an organization, with things that exist there: every field of
 // the route gets a fresh one by its name, so a new operation joins by itself.
-func (w *world) fields(info op.Info, in *guildhalltest.Organization) map[string]any {
+func (w *world) fields(info op.Info, in *guildhalltest.Organization) (values map[string]any) {
+	w.preparing(func() { values = w.things(info, in) })
+	return values
+}
+
+func (w *world) things(info op.Info, in *guildhalltest.Organization) map[string]any {
 	raw, err := json.Marshal(info.Example)
 	if err != nil {
 		w.t.Fatal(err)
@@ -272,37 +336,46 @@ func (w *world) try(o op.Any, c op.Caller, fields map[string]any) (string, *op.E
 	return e.FullCode(), e
 }
 
-// TestOutcomesOfEveryOperation tries every operation as everybody and compares with a table that people review, and so
-// how many statements each takes inside its transaction: eight at most.
+// TestOutcomesOfEveryOperation tries every operation as everybody, on both databases. The outcomes are a table that
+// people review; so is how many statements each operation takes inside its transaction, eight at most. Each cell is
+// judged besides: by the product's own table, and by the audit rows that the call left.
 // T-013, T-014, T-015: what each role may, through the real operation.
 func TestOutcomesOfEveryOperation(t *testing.T) {
-	var statements sync.Map
-	observe := guildhalltest.With(func(c *guildhall.Config) {
-		c.Observe = func(o op.Observation) {
-			if o.Error != nil || !o.Changed {
-				return
-			}
-			if most, known := statements.Load(o.Operation); !known || most.(int) < o.Statements {
-				statements.Store(o.Operation, o.Statements)
-			}
-		}
+	oneAfterAnother(t)
+	most := &most{of: map[string]int{}}
+	t.Run("worlds", func(t *testing.T) {
+		eachWorld(t, func(t *testing.T, w *world) {
+			golden(t, "outcomes-"+w.Charter().Name+".txt", outcomes(t, w))
+			w.Sound()
+		}, guildhalltest.With(func(c *guildhall.Config) { c.Observe = most.note }))
 	})
-	for _, name := range charters() {
-		golden(t, "outcomes-"+name+".txt", outcomes(newWorld(t, name, observe)))
+	most.check(t)
+}
+
+// most is the highest number of statements that each operation took.
+type most struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (m *most) note(o op.Observation) {
+	if o.Error != nil || !o.Changed {
+		return
 	}
-	var lines []string
-	statements.Range(func(name, most any) bool {
-		lines = append(lines, fmt.Sprintf("%-30s %d\n", name, most))
-		if reason := manyStatements[name.(string)]; most.(int) > 8 && reason == "" {
-			t.Errorf("%s takes %d statements", name, most)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of[o.Operation] = max(m.of[o.Operation], o.Statements)
+}
+
+func (m *most) check(t *testing.T) {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(m.of)) {
+		fmt.Fprintf(&b, "%-30s %d\n", name, m.of[name])
+		if m.of[name] > 8 && manyStatements[name] == "" {
+			t.Errorf("%s takes %d statements", name, m.of[name])
 		}
-		return true
-	})
-	if raceEnabled {
-		return // the most is known only after all charters
 	}
-	slices.Sort(lines)
-	golden(t, "statements.txt", strings.Join(lines, ""))
+	golden(t, "statements.txt", b.String())
 }
 
 // manyStatements are the operations that may take more than eight, each with the reason.
@@ -310,17 +383,22 @@ var manyStatements = map[string]string{
 	"users.delete": "it ends a membership in each of the person's organizations, behind the locks of all of them",
 }
 
-// outcomes is the table: an operation a row, a caller a column.
-func outcomes(w *world) string {
+// outcomes is the table: an operation a row, a caller a column. Every cell is judged on the way.
+func outcomes(t *testing.T, w *world) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-30s", "operation")
-	for _, c := range w.callers() {
-		fmt.Fprintf(&b, " %-18s", c.name)
+	for _, name := range w.columns() {
+		fmt.Fprintf(&b, " %-18s", name)
 	}
 	b.WriteString("\n")
 	for _, o := range guildhall.Operations() {
 		fmt.Fprintf(&b, "%-30s", o.Info().Name)
-		w.tryAsAll(o, func(_ caller, word string, _ *op.Error) { fmt.Fprintf(&b, " %-18s", word) })
+		rows := &rowJudge{world: w, info: o.Info()}
+		w.tryAsAll(o, func(c caller, word string, e *op.Error) {
+			fmt.Fprintf(&b, " %-18s", word)
+			followsTheTable(t, w, o.Info(), c, e)
+			rows.judge(t, c, word, e)
+		}, rows.ready)
 		b.WriteString("\n")
 	}
 	return trimLines(b.String())
@@ -329,8 +407,8 @@ func outcomes(w *world) string {
 // tryAsAll runs an operation as everybody, each time in a world that is as it was; ready is called before each.
 func (w *world) tryAsAll(o op.Any, tell func(caller, string, *op.Error), ready ...func()) {
 	fields := w.fields(o.Info(), w.acme)
-	for i := range w.callers() {
-		c := w.callers()[i] // again: a call may have ended a session
+	for _, name := range w.columns() {
+		c := w.caller(name)
 		for _, f := range ready {
 			f()
 		}
@@ -343,8 +421,11 @@ func (w *world) tryAsAll(o op.Any, tell func(caller, string, *op.Error), ready .
 	}
 }
 
-// mend undoes what a call did to the people of the matrix, so that the next one finds them as they were.
+// mend undoes what calls did to the people of the matrix, so that the next one finds them as they were.
 func (w *world) mend() {
+	if !w.moved.Load() {
+		return
+	}
 	for _, o := range []*guildhalltest.Organization{w.acme, w.globex} {
 		for role, p := range o.People {
 			if w.holdsOn(o, p, role) {
@@ -356,6 +437,7 @@ func (w *world) mend() {
 	if _, err := directory.GetMe.Call(w.outsider.Ctx(), w.Service(), directory.GetMeInput{}); err != nil {
 		w.outsider.Token = w.SignIn(w.outsider.Email).Token
 	}
+	w.moved.Store(false)
 }
 
 func (w *world) holdsOn(o *guildhalltest.Organization, p *guildhalltest.Person, role charter.RoleID) bool {
@@ -401,32 +483,19 @@ func trimLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestOnRulesFollowTheTable: where an operation asks for one permission and nothing else, a role may exactly if the
-// product's own table, written out in the charter's tests and not read from here, gives it that permission.
-func TestOnRulesFollowTheTable(t *testing.T) {
-	cells := 0
-	eachWorld(t, func(t *testing.T, w *world) {
-		for _, o := range guildhall.Operations() {
-			info := o.Info()
-			if info.Scope != op.Organization || len(info.Allow.Permissions()) != 1 || info.Allow.Owning() {
-				continue
-			}
-			needs := info.Allow.Permissions()[0]
-			w.tryAsAll(o, func(c caller, _ string, e *op.Error) {
-				role, known := w.Charter().Role(charter.RoleID(c.name))
-				if !known {
-					return
-				}
-				cells++
-				denied := e != nil && e.Kind == op.Denied && e.Needs == needs
-				if denied == w.Charter().Can(role, needs) {
-					t.Errorf("%s as %s: denied %v, but the role has %s: %v (%v)", info.Name, role.ID, denied, needs, w.Charter().Can(role, needs), e)
-				}
-			})
-		}
-		w.Sound()
-	})
-	t.Logf("%d cells", cells)
+// followsTheTable: where an operation asks for one permission and nothing else, a role may exactly if the product's own
+// table, written out in the charter's tests and not read from here, gives it that permission.
+func followsTheTable(t *testing.T, w *world, info op.Info, c caller, e *op.Error) {
+	t.Helper()
+	role, known := w.Charter().Role(charter.RoleID(c.name))
+	if !known || info.Scope != op.Organization || len(info.Allow.Permissions()) != 1 || info.Allow.Owning() {
+		return
+	}
+	needs := info.Allow.Permissions()[0]
+	denied := e != nil && e.Kind == op.Denied && e.Needs == needs
+	if denied == w.Charter().Can(role, needs) {
+		t.Errorf("%s as %s: denied %v, but the role has %s: %v (%v)", info.Name, role.ID, denied, needs, w.Charter().Can(role, needs), e)
+	}
 }
 
 // TestStrangersLearnNothing: whoever does not belong to an organization is told the same about it, whatever they name,
@@ -524,30 +593,36 @@ func problem(t *testing.T, e *op.Error) string {
 // world of the matrix: each person there belongs to one.
 var rowsElsewhere = map[string]int{"users.delete": 1}
 
-// TestEveryChangeHasItsRow: a call that changes something writes exactly one audit row, and a refused one is counted in
-// a row within the minute. T-091.
-func TestEveryChangeHasItsRow(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		for _, o := range guildhall.Operations() {
-			info := o.Info()
-			if !info.Changes() || info.MediaType != "" {
-				continue
-			}
-			before := 0
-			w.settle(&before)
-			w.tryAsAll(o, func(c caller, word string, e *op.Error) {
-				after := rowsNow(t, w)
-				want := 0
-				if e == nil {
-					want = 1 + rowsElsewhere[info.Name]
-				}
-				if got := after - before; got != want && word != "wrong_code" {
-					t.Errorf("%s as %s (%s) wrote %d rows, want %d", info.Name, c.name, word, got, want)
-				}
-				checkRefusalRow(t, w, c, e, after)
-			}, func() { w.settle(&before) })
-		}
-	})
+// rowJudge wants a call that changes something to write exactly one audit row, and a refused one to be counted in a row
+// within the minute. T-091.
+type rowJudge struct {
+	*world
+	info   op.Info
+	before int
+}
+
+func (j *rowJudge) judges() bool { return j.info.Changes() && j.info.MediaType == "" }
+
+func (j *rowJudge) ready() {
+	if j.judges() {
+		j.settle(&j.before)
+	}
+}
+
+func (j *rowJudge) judge(t *testing.T, c caller, word string, e *op.Error) {
+	t.Helper()
+	if !j.judges() {
+		return
+	}
+	after := rowsNow(t, j.world)
+	want := 0
+	if e == nil {
+		want = 1 + rowsElsewhere[j.info.Name]
+	}
+	if got := after - j.before; got != want && word != "wrong_code" {
+		t.Errorf("%s as %s (%s) wrote %d rows, want %d", j.info.Name, c.name, word, got, want)
+	}
+	checkRefusalRow(t, j.world, c, e, after)
 }
 
 // settle writes what is gathered and counts the rows.

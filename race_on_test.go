@@ -2,5 +2,5 @@
 
 package guildhall_test
 
-// raceEnabled says that the race detector watches: everything takes several times as long.
+// raceEnabled says whether the race detector watches.
 const raceEnabled = true

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	binary = filepath.Join(dir, "guildhall")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/guildhall")
-	build.Stderr = os.Stderr
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "../cmd/guildhall") // as make does
+	build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
