@@ -121,7 +121,7 @@ var GetEvent = &op.Op[GetEventInput, Event]{
 }
 
 func eventTarget(ctx context.Context, r *op.Reader, in GetEventInput) (op.Target, error) {
-	q := query{stream: r.Organization()}
+	q := pageQuery{stream: r.Organization()}
 	q.where("r.id = ?", in.Event)
 	events, err := q.page(ctx, r, 1)
 	if err != nil {

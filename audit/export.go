@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/guildhall/guildhall/internal/sheet"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -79,10 +80,7 @@ func (e Event) cells() []string {
 	cells := []string{e.Time.Format(time.RFC3339Nano), e.ID, strconv.FormatInt(e.Sequence, 10), e.Action, e.Sentence,
 		string(e.Actor.Kind), e.Actor.ID, e.Actor.Name, e.Actor.Email, string(e.Outcome), strconv.FormatInt(e.Count, 10), e.Reason,
 		strings.Join(targets, "; "), strings.Join(changes, "; "), e.Address, e.Agent, e.RequestID, e.Leaf}
-	for i := range cells {
-		cells[i] = harmless(cells[i])
-	}
-	return cells
+	return sheet.Harmless(cells)
 }
 
 func cellText(value any) string {
@@ -97,12 +95,4 @@ func cellText(value any) string {
 		return "?"
 	}
 	return string(raw)
-}
-
-// harmless keeps spreadsheets from taking a cell for a formula (OWASP, CSV injection; ASVS 1.2.10).
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }

@@ -9,7 +9,7 @@ import (
 // TextOf is the statement that a filter becomes, on a first page or after a sequence number.
 func TextOf(ctx context.Context, r *op.Reader, organization string, f Filter, after int64) (string, []any, error) {
 	terms, err := f.Terms()
-	q := &query{stream: organization, before: after}
+	q := &pageQuery{stream: organization, before: after}
 	for _, t := range terms {
 		if err == nil {
 			err = q.add(ctx, r, t)
@@ -30,6 +30,3 @@ func Erased(e Event) Event {
 	}
 	return e
 }
-
-// Harmless is a cell of the export.
-func Harmless(cell string) string { return harmless(cell) }

@@ -10,13 +10,14 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/query"
 	"github.com/guildhall/guildhall/op"
 )
 
 func isOrganization(stream string) bool { return id.Valid("org", stream) }
 
-// query is a page of one stream, the newest event first.
-type query struct {
+// pageQuery is a page of one stream, the newest event first.
+type pageQuery struct {
 	stream string
 	before int64 // the sequence number of the last event of the page before; 0 on the first page
 	from   int64 // Unix microseconds; 0 is the beginning
@@ -28,14 +29,14 @@ type query struct {
 }
 
 // where adds a condition, with ? for its value.
-func (q *query) where(condition string, value any) {
+func (q *pageQuery) where(condition string, value any) {
 	q.conds = append(q.conds, condition)
 	q.args = append(q.args, value)
 }
 
 // compile makes a query of a filter in the reader's organization.
-func compile(ctx context.Context, r *op.Reader, f Filter) (*query, error) {
-	q := &query{stream: r.Organization()}
+func compile(ctx context.Context, r *op.Reader, f Filter) (*pageQuery, error) {
+	q := &pageQuery{stream: r.Organization()}
 	terms, err := f.Terms()
 	if err != nil {
 		return nil, op.InvalidField("q", "invalid", "%s", err)
@@ -49,7 +50,7 @@ func compile(ctx context.Context, r *op.Reader, f Filter) (*query, error) {
 }
 
 // add adds a term.
-func (q *query) add(ctx context.Context, r *op.Reader, t Term) error {
+func (q *pageQuery) add(ctx context.Context, r *op.Reader, t query.Term) error {
 	value := t.Value
 	if t.Field == "actor" || t.Field == "target" {
 		var err error
@@ -59,9 +60,9 @@ func (q *query) add(ctx context.Context, r *op.Reader, t Term) error {
 	}
 	switch {
 	case t.Field == "after":
-		q.from = max(q.from, t.at)
-	case t.Field == "before" && (q.until == 0 || t.at < q.until):
-		q.until = t.at
+		q.from = max(q.from, t.At)
+	case t.Field == "before" && (q.until == 0 || t.At < q.until):
+		q.until = t.At
 	case t.Field == "before":
 	case t.Field == "target" && (t.Not || q.target != ""):
 		not := ""
@@ -82,7 +83,7 @@ func (q *query) add(ctx context.Context, r *op.Reader, t Term) error {
 
 // memberID turns the e-mail address or member id of a member of the organization, present or former, into what the log
 // says of them: an actor is a user, a target a member. Anything else stays as it is.
-func memberID(ctx context.Context, r *op.Reader, t Term) (string, error) {
+func memberID(ctx context.Context, r *op.Reader, t query.Term) (string, error) {
 	byMember, byAddress := t.Field == "actor" && id.Valid("mem", t.Value), strings.Contains(t.Value, "@")
 	if !byMember && !byAddress {
 		return t.Value, nil
@@ -113,7 +114,7 @@ const (
 // text is the statement with its arguments. A target leads by its own index; of the others the database takes one. The
 // last column is a sequence number at which to stop reading: where a condition has an index of its own, SQLite takes it
 // only if the sequence is not bounded on both sides.
-func (q *query) text(limit int) (string, []any) {
+func (q *pageQuery) text(limit int) (string, []any) {
 	args := []any{q.stream}
 	bind := func(condition string, value any) string {
 		args = append(args, value)
@@ -143,7 +144,7 @@ func (q *query) text(limit int) (string, []any) {
 }
 
 // page reads events: one statement for the rows and one for all of their people.
-func (q *query) page(ctx context.Context, r *op.Reader, limit int) ([]Event, error) {
+func (q *pageQuery) page(ctx context.Context, r *op.Reader, limit int) ([]Event, error) {
 	text, args := q.text(limit)
 	return readEvents(ctx, r, text, args)
 }
