@@ -109,6 +109,7 @@ func (c *Charter) planFacts(plan Plan) []fact {
 		{"title", plan.Title},
 		{"seats", amount(int64(plan.Seats), plan.Seats > 0)},
 		{"features", orNone(strings.Join(plan.Features, ", "))},
+		{"request log", days(plan.RequestLog)},
 		{"price of a month", price(plan.Prices.Month, c.Currency)},
 		{"price of a year", price(plan.Prices.Year, c.Currency)},
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -70,7 +71,12 @@ type Plan struct {
 	// all of it is charged.
 	Limits map[string]Limit
 	Prices Prices
+	// RequestLog is how long lines of the request log are kept; DefaultRequestLog unless said.
+	RequestLog time.Duration
 }
+
+// DefaultRequestLog is how long lines of the request log are kept where no plan says it.
+const DefaultRequestLog = 7 * 24 * time.Hour
 
 // Unlimited is the amount of a Limit that does not limit.
 const Unlimited int64 = -1
@@ -130,6 +136,14 @@ func (c *Charter) Plan(id string) (Plan, bool) {
 		}
 	}
 	return Plan{}, false
+}
+
+// RequestLog is how long lines of the request log of an organization on the plan are kept.
+func (c *Charter) RequestLog(plan string) time.Duration {
+	if p, ok := c.Plan(plan); ok {
+		return p.RequestLog
+	}
+	return DefaultRequestLog
 }
 
 // Feature returns what the charter says of a feature. One that it says nothing of is called by its id.
@@ -231,12 +245,13 @@ func (p *parser) plans(n *yaml.Node) {
 }
 
 func (p *parser) plan(e entry) Plan {
-	plan := Plan{ID: p.word(e.key, "plan")}
+	plan := Plan{ID: p.word(e.key, "plan"), RequestLog: DefaultRequestLog}
 	seen := p.fields(e.value, "plan "+plan.ID, fields{
 		"title":       func(n *yaml.Node) { p.title(n, &plan.Title) },
 		"description": func(n *yaml.Node) { p.title(n, &plan.Description) },
 		"seats":       func(n *yaml.Node) { p.seats(n, &plan.Seats) },
 		"features":    func(n *yaml.Node) { plan.Features = p.words(n, "feature"); p.sold = append(p.sold, n.Content...) },
+		"request_log": func(n *yaml.Node) { p.duration(n, &plan.RequestLog) },
 		"limits":      func(n *yaml.Node) { plan.Limits = p.limits(n) },
 		"prices": func(n *yaml.Node) {
 			p.fields(n, "prices", fields{

@@ -158,7 +158,7 @@ regions: [eu-west-1]
 		{ID: "pages", Title: "Pages", Group: "Pages", Unit: "pages", Kind: charter.Sum, Price: charter.Price{Model: charter.Tiered, Per: 1,
 			Tiers: []charter.Tier{{UpTo: 10, Amount: 3, Per: 1, Flat: 100}, {UpTo: charter.Unlimited, Amount: 2, Per: 5}}}},
 	}
-	plans := []charter.Plan{{ID: "team", Title: "Team", Description: "For teams.", Seats: 5, Features: []string{"sso"},
+	plans := []charter.Plan{{ID: "team", Title: "Team", Description: "For teams.", Seats: 5, Features: []string{"sso"}, RequestLog: charter.DefaultRequestLog,
 		Limits: map[string]charter.Limit{"jobs": {Included: 10, Soft: -1, Hard: 10}, "disk": {Soft: -1}, "pages": {Included: 5, Soft: 8, Hard: 9}}, Prices: charter.Prices{Month: 900, Year: 9000}}}
 	for what, diff := range map[string]string{
 		"meters":    cmp.Diff(meters, c.Meters),
