@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/guildhall/guildhall/access"
@@ -27,6 +28,7 @@ import (
 	_ "github.com/guildhall/guildhall/internal/sqldb/drivers"
 	"github.com/guildhall/guildhall/notice"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/requestlog"
 	"github.com/guildhall/guildhall/signin"
 )
 
@@ -56,12 +58,22 @@ type Hall struct {
 	jobs      *jobs.Jobs
 	sightings *credential.Sightings
 	budgets   *credential.Budgets
+	requests  *requestlog.Log
 	facts     op.InstanceFacts
 }
 
 // Operations are all operations of Guildhall, in the order of the reference.
 func Operations() []op.Any {
-	return slices.Concat(directory.Operations(), access.Operations(), credential.Operations(), signin.Operations(), audit.Operations(), governance.Operations(), feedback.Operations())
+	return slices.Concat(
+		directory.Operations(),
+		access.Operations(),
+		credential.Operations(),
+		signin.Operations(),
+		audit.Operations(),
+		governance.Operations(),
+		requestlog.Operations(),
+		feedback.Operations(),
+	)
 }
 
 // Open opens the database, brings its tables up to date and assembles the Hall. It refuses demo data without Demo, and
@@ -104,6 +116,7 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 		return demoMismatch(h.facts.Demo)
 	}
 	h.sightings, h.budgets = credential.NewSightings(), credential.NewBudgets(h.db)
+	h.requests = requestlog.New(h.db, h.config.Log)
 	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Log: h.config.Log})
 	if h.service, err = op.New(h.serviceConfig(ring)); err != nil {
 		return err
@@ -124,7 +137,7 @@ func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
 	return op.Config{
 		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: append(Operations(), h.config.Extra...),
 		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend,
-		Committed: func() { h.jobs.Wake() }, Observe: h.config.Observe, Limits: h.config.Limits, Settings: h.config.Settings,
+		Committed: func() { h.jobs.Wake() }, Observe: h.observe, Limits: h.config.Limits, Settings: h.config.Settings,
 		Now: h.config.Now, Log: h.config.Log,
 	}
 }
@@ -159,6 +172,9 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
+			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
+				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())
+			}},
 			{Name: "old idempotency keys", Every: time.Hour, Do: func(ctx context.Context) error { return op.ForgetRepeats(ctx, h.db, h.config.Now()) }},
 		},
 	}
@@ -201,15 +217,18 @@ func (h *Hall) Empty() bool { return h.facts.Empty }
 // Ready reports whether the database answers.
 func (h *Hall) Ready(ctx context.Context) error { return h.db.Ping(ctx) }
 
-// Run does the background work (mail, end dates, last-used times, gathered refusals) until ctx ends, and then writes
-// what is still gathered.
+// Run does the background work (mail, end dates, last-used times, gathered refusals, the request log) until ctx ends,
+// and then writes what is still gathered.
 func (h *Hall) Run(ctx context.Context) error {
+	var log sync.WaitGroup
+	log.Go(func() { h.requests.Run(ctx) })
 	err := h.jobs.Run(ctx)
+	log.Wait()
 	return errors.Join(err, h.flush(context.WithoutCancel(ctx)))
 }
 
 func (h *Hall) flush(ctx context.Context) error {
-	return errors.Join(h.service.WriteRefusals(ctx), h.sightings.Flush(ctx, h.db))
+	return errors.Join(h.service.WriteRefusals(ctx), h.sightings.Flush(ctx, h.db), h.requests.Flush(ctx))
 }
 
 // RunDue does all work that is due now, and writes what is gathered: for tests, and for a clock that was moved.

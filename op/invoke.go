@@ -90,7 +90,7 @@ func (s *Service) observe(c *call, e *Error, took time.Duration) {
 		return
 	}
 	s.config.Observe(Observation{Operation: c.d.info.Name, Kind: c.d.info.Kind, Actor: c.actor.Kind, Error: e, Took: took,
-		Statements: c.stmts, Changed: c.seq > 0 && e == nil})
+		Statements: c.stmts, Changed: c.seq > 0 && e == nil, At: s.config.Now(), By: &c.actor, Caller: c.request.Caller})
 }
 
 // run is the pipeline: limit by address, authenticate, limit by credential, decode, load and authorize, validate,

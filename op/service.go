@@ -57,6 +57,9 @@ type Observation struct {
 	Took       time.Duration
 	Statements int // inside the writing transaction, beside BEGIN and COMMIT
 	Changed    bool
+	At         time.Time // the service's clock when it ended
+	By         *Actor    // who called, as far as it is known; not to be kept or changed
+	Caller     Caller
 }
 
 // Service runs operations on a database. It is safe for concurrent use.

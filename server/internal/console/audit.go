@@ -2,8 +2,6 @@ package console
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -63,21 +61,7 @@ func (p auditPage) export() component {
 
 // exportAudit streams the filtered events.
 func exportAudit(v *visit) error {
-	begun := false
-	err := v.Service.Stream(v.ctx, audit.ExportEvents, op.Request{Caller: v.caller, Input: audit.ExportEventsInput{InOrganization: v.inOrg(), Filter: v.auditFilter()}},
-		func(i op.Info) io.Writer {
-			begun = true
-			h := v.w.Header()
-			h.Set("Content-Type", i.MediaType)
-			h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", i.FileName))
-			h.Set("Cache-Control", "no-store")
-			return v.w
-		})
-	if begun && err != nil {
-		v.Log.ErrorContext(v.ctx, "export", "request_id", v.caller.RequestID, "error", err)
-		panic(http.ErrAbortHandler) // nobody takes half a file for a whole one
-	}
-	return err
+	return v.download(audit.ExportEvents, audit.ExportEventsInput{InOrganization: v.inOrg(), Filter: v.auditFilter()})
 }
 
 // sentences are events in words.

@@ -337,6 +337,7 @@ func (v *visit) entries() []entry {
 		{ui.T("Keys"), ui.T("Scoped tokens"), "/settings/tokens", "fingerprint", "", v.firstOf(readingTokens)},
 		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
 		{ui.T("Security"), ui.T("Audit log"), "/settings/audit-log", "scroll-text", "g a", "audit.view"},
+		{ui.T("Security"), ui.T("Request log"), "/settings/logs", "list", "", "logs.view"},
 	}
 	if !v.hasOrganizationKeys() {
 		all = slices.DeleteFunc(all, func(e entry) bool { return v.org(e.path) == v.accountsCrumb().Href })

@@ -1,0 +1,181 @@
+// Package requestlog keeps a line for each check that was answered and for each call by a key or token: what was asked,
+// by whom, and how it went. A line holds no body, no address with its query and no secret. Lines are gathered in memory
+// and written in groups, so that no check waits for them; what does not fit is dropped, and counted.
+package requestlog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/op"
+)
+
+// Operations are the room's operations, in the order of the reference.
+func Operations() []op.Any { return []op.Any{ListRequests, GetRequest, ReportRequests, ExportRequests} }
+
+// Entry is a line of the log.
+type Entry struct {
+	Organization string // whose it is; without one there is no line
+	At           time.Time
+	Face         string // how it was asked: "forward-auth", "authzen" or "api"
+	Kind         string // "user", "key" or "token"
+	Credential   string // the id of a session, key or token; empty where a person was asked about
+	User, Member string
+	Permission   charter.Permission
+	Resource     string // "workflow:wf_1"; empty: the organization as a whole
+	Method       string
+	Route        string // the charter's pattern, or the operation's name: never the address itself
+	Allowed      bool
+	Code         string // why
+	Status       int    // what was answered to the caller; 0: not known
+	Took         time.Duration
+	Address      string
+	Agent        string
+	RequestID    string
+}
+
+// Log gathers lines and writes them. It is safe for concurrent use.
+type Log struct {
+	db      *sqldb.DB
+	log     *slog.Logger
+	dropped atomic.Int64
+
+	mu       sync.Mutex
+	gathered []Entry
+	flushing sync.Mutex // one writer at a time: lines of a group stay in their order
+}
+
+// maxGathered bounds what is kept in memory between two flushes.
+const maxGathered = 50_000
+
+// FlushEvery is how often lines are written.
+const FlushEvery = time.Second
+
+// New makes a log on a database.
+func New(db *sqldb.DB, log *slog.Logger) *Log { return &Log{db: db, log: log} }
+
+// Add notes a line. It never blocks on the database and never fails.
+func (l *Log) Add(e Entry) {
+	if e.Organization == "" {
+		return
+	}
+	l.mu.Lock()
+	full := len(l.gathered) >= maxGathered
+	if !full {
+		l.gathered = append(l.gathered, e)
+	}
+	l.mu.Unlock()
+	if full {
+		l.dropped.Add(1)
+	}
+}
+
+// Dropped is how many lines were lost since the start, since there was no room for them or the database did not take
+// them.
+func (l *Log) Dropped() int64 { return l.dropped.Load() }
+
+// Run writes what is gathered every FlushEvery, until ctx ends.
+func (l *Log) Run(ctx context.Context) {
+	tick := time.NewTicker(FlushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := l.Flush(ctx); err != nil && ctx.Err() == nil {
+				l.log.LogAttrs(ctx, slog.LevelError, "request log", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// maxRows is how many lines one statement writes.
+const maxRows = 200
+
+// Flush writes what was gathered since the last time. After an error the rest is dropped.
+func (l *Log) Flush(ctx context.Context) error {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
+	gathered := l.gathered
+	l.gathered = nil
+	l.mu.Unlock()
+	written := 0
+	for group := range slices.Chunk(gathered, maxRows) {
+		if err := l.write(ctx, group); err != nil {
+			l.dropped.Add(int64(len(gathered) - written))
+			return fmt.Errorf("request log: %w", err)
+		}
+		written += len(group)
+	}
+	return nil
+}
+
+const insertText = `INSERT INTO requests (at, id, face, kind, credential, user_id, member, permission, resource, method, route,
+	allowed, code, status, took, address, agent, request_id, organization) VALUES `
+
+// write writes a group of lines in one statement.
+func (l *Log) write(ctx context.Context, group []Entry) error {
+	var rows []string
+	var args []any
+	for _, e := range group {
+		values := []any{e.At.UnixMicro(), id.New("log", e.At), e.Face, e.Kind, e.Credential, e.User, e.Member,
+			string(e.Permission), clip(e.Resource), e.Method, clip(e.Route), e.Allowed, e.Code, int64(e.Status), e.Took.Microseconds(),
+			clip(e.Address), clip(e.Agent), e.RequestID, e.Organization}
+		rows = append(rows, places(len(args), len(values)))
+		args = append(args, values...)
+	}
+	return l.db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, insertText+strings.Join(rows, ", "), args...)
+		return err
+	})
+}
+
+// places are the places of one row, after some that are taken.
+func places(taken, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ", $%d", taken+i+1)
+	}
+	return "(" + b.String()[2:] + ")"
+}
+
+// maxText is how long a text of a line may be.
+const maxText = 300
+
+func clip(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxText)], "") }
+
+// purgeRows is how many lines one transaction forgets.
+const purgeRows = 5000
+
+// Purge forgets the lines that are older than the plan of their organization keeps them.
+func Purge(ctx context.Context, db *sqldb.DB, c *charter.Charter, now time.Time) error {
+	kept := map[string]int64{"": now.Add(-c.RequestLog("")).UnixMicro()}
+	for _, plan := range c.Plans {
+		kept[plan.ID] = now.Add(-plan.RequestLog).UnixMicro()
+	}
+	for plan, before := range kept {
+		for more := true; more; {
+			err := db.Write(ctx, func(tx *sqldb.Tx) error {
+				n, err := tx.Exec(ctx, `DELETE FROM requests WHERE (organization, at, id) IN (SELECT r.organization, r.at, r.id FROM requests r
+					JOIN organizations o ON o.id = r.organization WHERE o.plan = $1 AND r.at < $2 LIMIT $3)`, plan, before, purgeRows)
+				more = n == purgeRows
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
