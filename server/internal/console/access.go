@@ -15,7 +15,7 @@ func accessPages() []page {
 
 // accessPage explains why somebody may do something, or why not, and who may.
 type accessPage struct {
-	*visit
+	visit   *visit
 	answer  *access.Explanation
 	holders *op.List[access.Holder]
 }
@@ -37,24 +37,24 @@ func showAccess(v *visit) error {
 
 // ask gets the answers. A question that makes no sense comes back with what is wrong.
 func (p *accessPage) ask() error {
-	in := access.ExplainInput{InOrganization: p.inOrg(), Subject: p.form.value("who"), Permission: charter.Permission(p.form.value("can")), Resource: p.form.value("on")}
-	answer, err := access.Explain.Call(p.ctx, p.Service, in)
+	in := access.ExplainInput{InOrganization: p.visit.inOrg(), Subject: p.visit.form.value("who"), Permission: charter.Permission(p.visit.form.value("can")), Resource: p.visit.form.value("on")}
+	answer, err := access.Explain.Call(p.visit.ctx, p.visit.Service, in)
 	switch e := op.AsError(err); {
 	case err == nil:
 		p.answer = &answer
 	case e.Kind == op.NotFound && in.Subject != "":
-		p.form.say("who", ui.T("there is no member, key or token %q here", in.Subject))
+		p.visit.form.say("who", ui.T("there is no member, key or token %q here", in.Subject))
 		return nil
-	case p.again(err):
+	case p.visit.again(err):
 		p.renameFields()
 		return nil
 	default:
 		return err
 	}
-	if !p.can("members.view") {
+	if !p.visit.can("members.view") {
 		return nil
 	}
-	holders, err := access.Holders.Call(p.ctx, p.Service, access.HoldersInput{InOrganization: in.InOrganization, Page: p.pageOf(), Permission: in.Permission})
+	holders, err := access.Holders.Call(p.visit.ctx, p.visit.Service, access.HoldersInput{InOrganization: in.InOrganization, Page: p.visit.pageOf(), Permission: in.Permission})
 	p.holders = &holders
 	return err
 }
@@ -62,22 +62,22 @@ func (p *accessPage) ask() error {
 // renameFields gives the operation's fields the names that they have in the address.
 func (p *accessPage) renameFields() {
 	names := map[string]string{"permission": "can", "subject": "who", "resource": "on"}
-	for i, w := range p.form.wrong {
+	for i, w := range p.visit.form.wrong {
 		if name, ok := names[fieldOf(w)]; ok {
-			p.form.wrong[i].Pointer = "/" + name
+			p.visit.form.wrong[i].Pointer = "/" + name
 		}
 	}
 }
 
 // sentence is the answer as people say it.
 func (p accessPage) sentence() string {
-	what := permissionOf(p.Service.Charter(), p.answer.Permission).Text
+	what := permissionOf(p.visit.Service.Charter(), p.answer.Permission).Text
 	who := p.asked()
 	on := ""
 	if p.answer.Resource != "" {
 		on = ui.T(", on %s", p.answer.Resource)
 	}
-	if p.answer.Subject.Credential == "" && p.answer.Subject.User == p.actor.User {
+	if p.answer.Subject.Credential == "" && p.answer.Subject.User == p.visit.actor.User {
 		if p.answer.Allow {
 			return ui.T("You can: %s%s.", what, on)
 		}
@@ -129,29 +129,29 @@ func (p accessPage) steps() ui.TableProps {
 
 func (p accessPage) who() ui.InputProps {
 	return ui.InputProps{FieldProps: ui.FieldProps{Name: "who", Label: ui.T("Who"), Optional: true, Hint: ui.T("A member's e-mail address or id, or the id of a key or scoped token. Empty: yourself."),
-		Error: p.form.error("who")}, Value: p.form.value("who"), Placeholder: "zoe@example.com"}
+		Error: p.visit.form.error("who")}, Value: p.visit.form.value("who"), Placeholder: "zoe@example.com"}
 }
 
 func (p accessPage) what() ui.SelectProps {
-	s := permissionSelect(p.Service.Charter(), p.form.value("can"))
-	s.Label, s.Error = ui.T("Can do what"), p.form.error("can")
+	s := permissionSelect(p.visit.Service.Charter(), p.visit.form.value("can"))
+	s.Label, s.Error = ui.T("Can do what"), p.visit.form.error("can")
 	return s
 }
 
 func (p accessPage) onWhat() ui.InputProps {
 	return ui.InputProps{FieldProps: ui.FieldProps{Name: "on", Label: ui.T("On what"), Optional: true, Hint: ui.T("A single thing, as its type and id. Empty: the organization as a whole."),
-		Error: p.form.error("on")}, Value: p.form.value("on"), Placeholder: "workflow:wf_1"}
+		Error: p.visit.form.error("on")}, Value: p.visit.form.value("on"), Placeholder: "workflow:wf_1"}
 }
 
 // table lists who may.
 func (p accessPage) table() ui.TableProps {
-	t := ui.TableProps{ID: "holders", Caption: ui.T("Who can: %s", permissionOf(p.Service.Charter(), p.answer.Permission).Text), ShowCaption: true,
+	t := ui.TableProps{ID: "holders", Caption: ui.T("Who can: %s", permissionOf(p.visit.Service.Charter(), p.answer.Permission).Text), ShowCaption: true,
 		Columns: []ui.Column{{Title: ui.T("Person")}, {Title: ui.T("By the role")}},
 		Empty:   ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Nobody here can.")}),
-		Pager:   pagerOf(p.org("/settings/access"), p.form.values, p.holders.NextCursor)}
+		Pager:   pagerOf(p.visit.org("/settings/access"), p.visit.form.values, p.holders.NextCursor)}
 	for _, h := range p.holders.Data {
 		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{
-			ui.Person(ui.PersonProps{Name: h.Name, Detail: h.Email, Href: p.memberHref(h.Member, "")}), ui.Text(h.RoleTitle)}})
+			ui.Person(ui.PersonProps{Name: h.Name, Detail: h.Email, Href: p.visit.memberHref(h.Member, "")}), ui.Text(h.RoleTitle)}})
 	}
 	return t
 }

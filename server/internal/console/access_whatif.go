@@ -22,7 +22,7 @@ var simulating = []charter.Permission{managesRoles, "members.assign_role"}
 
 // whatIfPage says who would gain, who would lose and what would break, if something were changed.
 type whatIfPage struct {
-	*visit
+	visit   *visit
 	what    string
 	scopes  scopeForm
 	names   map[string]string // the members that can be chosen
@@ -53,18 +53,18 @@ func showWhatIf(v *visit) error {
 
 // read reads what can be chosen. A role begins with what it holds now.
 func (p *whatIfPage) read() (err error) {
-	if _, err = p.allRoles(); err != nil {
+	if _, err = p.visit.allRoles(); err != nil {
 		return err
 	}
-	if p.names, err = p.memberNames(); err != nil {
+	if p.names, err = p.visit.memberNames(); err != nil {
 		return err
 	}
 	if p.what != whatRole || p.chosePermissions() {
 		return nil
 	}
-	for _, role := range p.roles {
-		if role.ID == p.form.value("role") {
-			p.form.values.Set(permissionsField, joinedIDs(role.Permissions, ","))
+	for _, role := range p.visit.roles {
+		if role.ID == p.visit.form.value("role") {
+			p.visit.form.values.Set(permissionsField, joinedIDs(role.Permissions, ","))
 		}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (p whatIfPage) chosePermissions() bool { return roleForm{visit: p.visit}.sa
 
 // input is the change; false: there is something left to choose.
 func (p whatIfPage) input() (access.SimulateInput, bool) {
-	in, role, who := access.SimulateInput{InOrganization: p.inOrg()}, p.form.value("role"), p.form.value("member")
+	in, role, who := access.SimulateInput{InOrganization: p.visit.inOrg()}, p.visit.form.value("role"), p.visit.form.value("member")
 	switch {
 	case p.what == whatRole && role != "":
 		in.Role = &access.SimulatedRole{ID: role, Permissions: p.scopes.chosen()}
@@ -105,15 +105,15 @@ func (v *visit) accessTabs() ui.TabsProps {
 }
 
 func (p whatIfPage) roleField(label string) ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: label, Error: p.form.error("role")}, Value: p.form.value("role"), Options: []ui.Option{{Text: ui.T("Choose a role")}}}
-	for _, role := range p.roles {
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: label, Error: p.visit.form.error("role")}, Value: p.visit.form.value("role"), Options: []ui.Option{{Text: ui.T("Choose a role")}}}
+	for _, role := range p.visit.roles {
 		s.Options = append(s.Options, ui.Option{Value: role.ID, Text: role.Title})
 	}
 	return s
 }
 
 func (p whatIfPage) memberField() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "member", Label: ui.T("Member"), Error: p.form.error("member")}, Value: p.form.value("member"), Options: []ui.Option{{Text: ui.T("Choose a member")}}}
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "member", Label: ui.T("Member"), Error: p.visit.form.error("member")}, Value: p.visit.form.value("member"), Options: []ui.Option{{Text: ui.T("Choose a member")}}}
 	for _, id := range sortedByValue(p.names) {
 		s.Options = append(s.Options, ui.Option{Value: id, Text: p.names[id]})
 	}
@@ -128,7 +128,7 @@ func (p whatIfPage) members(id, caption, none string, changed access.MembersChan
 	t := ui.TableProps{ID: id, Caption: caption, ShowCaption: true, Columns: []ui.Column{{Title: ui.T("Member")}, {Title: ui.T("Role now")}, {Title: ui.T("Permissions")}},
 		Empty: ui.EmptyState(ui.EmptyStateProps{Sentence: none}), Pager: more(changed.More)}
 	for _, m := range changed.Data {
-		t.Rows = append(t.Rows, ui.Row{Cells: []component{ui.Link(ui.LinkProps{Text: m.Name, Href: p.memberHref(m.Member, "")}), ui.Text(titleOfRole(p.roles, m.Role)), p.several(m.Permissions)}})
+		t.Rows = append(t.Rows, ui.Row{Cells: []component{ui.Link(ui.LinkProps{Text: m.Name, Href: p.visit.memberHref(m.Member, "")}), ui.Text(titleOfRole(p.visit.roles, m.Role)), p.several(m.Permissions)}})
 	}
 	return t
 }
@@ -165,9 +165,9 @@ func (p whatIfPage) thing(b access.ThingBroken) component {
 	name := effectName(op.Effect{Type: b.Type, Name: b.Name})
 	switch b.Type {
 	case "key":
-		return ui.Link(ui.LinkProps{Text: name, Href: p.keyHref(b.ID, "")})
+		return ui.Link(ui.LinkProps{Text: name, Href: p.visit.keyHref(b.ID, "")})
 	case "service_account":
-		return ui.Link(ui.LinkProps{Text: name, Href: p.accountHref(b.ID, "")})
+		return ui.Link(ui.LinkProps{Text: name, Href: p.visit.accountHref(b.ID, "")})
 	}
 	return ui.Text(name)
 }

@@ -22,7 +22,7 @@ func helpful() []charter.Permission {
 
 // adminsPage says whom to ask.
 type adminsPage struct {
-	*visit
+	visit  *visit
 	people []admin
 }
 
@@ -46,10 +46,10 @@ func showAdmins(v *visit) error {
 
 func (p *adminsPage) read() error {
 	for _, permission := range helpful() {
-		if _, ok := p.Service.Charter().Info(permission); !ok {
+		if _, ok := p.visit.Service.Charter().Info(permission); !ok {
 			continue
 		}
-		list, err := access.Holders.Call(p.ctx, p.Service, access.HoldersInput{InOrganization: p.inOrg(), Page: op.Page{Limit: pageSize}, Permission: permission})
+		list, err := access.Holders.Call(p.visit.ctx, p.visit.Service, access.HoldersInput{InOrganization: p.visit.inOrg(), Page: op.Page{Limit: pageSize}, Permission: permission})
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (p *adminsPage) add(h access.Holder, permission charter.Permission) {
 	if at < 0 {
 		p.people, at = append(p.people, admin{Holder: h}), len(p.people)
 	}
-	p.people[at].with = append(p.people[at].with, permissionOf(p.Service.Charter(), permission))
+	p.people[at].with = append(p.people[at].with, permissionOf(p.visit.Service.Charter(), permission))
 }
 
 func (p adminsPage) table() ui.TableProps {
@@ -73,7 +73,7 @@ func (p adminsPage) table() ui.TableProps {
 		Empty: ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Nobody here can help. Ask the product's support.")})}
 	for _, a := range p.people {
 		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{
-			ui.Person(ui.PersonProps{Name: a.Name, Detail: a.Email, Href: p.memberHref(a.Member, "")}), ui.Text(a.RoleTitle), helpsWith(a.with)}})
+			ui.Person(ui.PersonProps{Name: a.Name, Detail: a.Email, Href: p.visit.memberHref(a.Member, "")}), ui.Text(a.RoleTitle), helpsWith(a.with)}})
 	}
 	return t
 }

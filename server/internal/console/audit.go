@@ -21,8 +21,8 @@ func auditPages() []page {
 
 // auditPage is a page of the audit log.
 type auditPage struct {
-	*visit
-	list op.List[audit.Event]
+	visit *visit
+	list  op.List[audit.Event]
 }
 
 // showAudit lists the events that the address asks for. A filter that cannot be understood comes back with what is
@@ -53,10 +53,10 @@ var auditFields = []string{"q", "actor", "action", "target", "outcome", "after",
 
 // export leads to exactly the filtered events as CSV; nil for those who may not.
 func (p auditPage) export() component {
-	if !p.can("audit.export") {
+	if !p.visit.can("audit.export") {
 		return nil
 	}
-	return ui.Button(ui.ButtonProps{Text: ui.T("Export CSV"), Icon: "download", Href: asking(p.org("/settings/audit-log/export"), p.auditFilters()...)})
+	return ui.Button(ui.ButtonProps{Text: ui.T("Export CSV"), Icon: "download", Href: asking(p.visit.org("/settings/audit-log/export"), p.visit.auditFilters()...)})
 }
 
 // exportAudit streams the filtered events.
@@ -81,7 +81,7 @@ func (v *visit) sentences(events []audit.Event) []ui.SentenceProps {
 // questions are those that people bring to an audit log, each one press away.
 func (p auditPage) questions() []ui.LinkProps {
 	ask := func(text string, pairs ...string) ui.LinkProps {
-		return ui.LinkProps{Text: text, Href: asking(p.org("/settings/audit-log"), pairs...)}
+		return ui.LinkProps{Text: text, Href: asking(p.visit.org("/settings/audit-log"), pairs...)}
 	}
 	return []ui.LinkProps{
 		ask(ui.T("Who invited?"), "q", "action:invitations.create_many"),
@@ -94,24 +94,24 @@ func (p auditPage) questions() []ui.LinkProps {
 }
 
 func (p auditPage) filters() ui.FilterBarProps {
-	path := p.org("/settings/audit-log")
+	path := p.visit.org("/settings/audit-log")
 	bar := ui.FilterBarProps{Action: path, ClearHref: path, Search: ui.InputProps{
-		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search the audit log"), HideLabel: true, Error: p.form.error("q")}, Type: "search",
-		Value: p.form.value("q"), Placeholder: "action:members.remove created:>2026-11-01", Hotkey: "/"}}
+		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search the audit log"), HideLabel: true, Error: p.visit.form.error("q")}, Type: "search",
+		Value: p.visit.form.value("q"), Placeholder: "action:members.remove created:>2026-11-01", Hotkey: "/"}}
 	for _, name := range auditFields {
-		bar.Chips = append(bar.Chips, p.chip(path, name, ui.T("%s: %s", name, p.form.value(name)))...)
+		bar.Chips = append(bar.Chips, p.visit.chip(path, name, ui.T("%s: %s", name, p.visit.form.value(name)))...)
 	}
 	return bar
 }
 
 func (p auditPage) field(name, label, kind, placeholder string) ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: name, Label: label, Error: p.form.error(name)}, Type: kind, Value: p.form.value(name), Placeholder: placeholder}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: name, Label: label, Error: p.visit.form.error(name)}, Type: kind, Value: p.visit.form.value(name), Placeholder: placeholder}
 }
 
 // actions are the operations that write to the log.
 func (p auditPage) actions() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "action", Label: ui.T("Action")}, Value: p.form.value("action"), Options: []ui.Option{{Text: ui.T("Any action")}}}
-	for _, o := range p.Service.Operations() {
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "action", Label: ui.T("Action")}, Value: p.visit.form.value("action"), Options: []ui.Option{{Text: ui.T("Any action")}}}
+	for _, o := range p.visit.Service.Operations() {
 		if i := o.Info(); i.Changes() && i.Scope == op.Organization {
 			s.Options = append(s.Options, ui.Option{Value: i.Name, Text: i.Name})
 		}
@@ -120,7 +120,7 @@ func (p auditPage) actions() ui.SelectProps {
 }
 
 func (p auditPage) outcomes() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "outcome", Label: ui.T("Outcome")}, Value: p.form.value("outcome"), Options: []ui.Option{{Text: ui.T("Any outcome")}}}
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "outcome", Label: ui.T("Outcome")}, Value: p.visit.form.value("outcome"), Options: []ui.Option{{Text: ui.T("Any outcome")}}}
 	for _, o := range []op.Outcome{op.OutcomeOK, op.OutcomeUnchanged, op.OutcomeDenied, op.OutcomeFailed} {
 		s.Options = append(s.Options, ui.Option{Value: string(o), Text: outcomeBadge(o).Text})
 	}
@@ -143,10 +143,10 @@ func outcomeBadge(o op.Outcome) ui.BadgeProps {
 func (p auditPage) table() ui.TableProps {
 	t := ui.TableProps{ID: "events", Caption: ui.T("Events"), Empty: p.none(),
 		Columns: []ui.Column{{Title: ui.T("What happened")}, {Title: ui.T("Actor")}, {Title: ui.T("Outcome")}, {Title: ui.T("When")}},
-		Pager:   pagerOf(p.org("/settings/audit-log"), p.form.values, p.list.NextCursor)}
+		Pager:   pagerOf(p.visit.org("/settings/audit-log"), p.visit.form.values, p.list.NextCursor)}
 	for _, e := range p.list.Data {
 		t.Rows = append(t.Rows, ui.Row{ID: e.ID, Cells: []templ.Component{
-			ui.Link(ui.LinkProps{Text: e.Sentence, Href: p.org("/settings/audit-log/" + e.ID)}), actorCell(e), ui.Badge(outcomeBadge(e.Outcome)), p.at(e.Time)}})
+			ui.Link(ui.LinkProps{Text: e.Sentence, Href: p.visit.org("/settings/audit-log/" + e.ID)}), actorCell(e), ui.Badge(outcomeBadge(e.Outcome)), p.visit.at(e.Time)}})
 	}
 	return t
 }
@@ -163,12 +163,12 @@ func actorCell(e audit.Event) component {
 
 func (p auditPage) none() component {
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No event matches. Leave a filter out, or look at a longer time."),
-		Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.org("/settings/audit-log")}})
+		Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.visit.org("/settings/audit-log")}})
 }
 
 // eventPage is one event with all that is known of it.
 type eventPage struct {
-	*visit
+	visit *visit
 	event audit.Event
 }
 
@@ -184,7 +184,7 @@ func showEvent(v *visit) error {
 // facts are who, when, from where; what is not known is left out.
 func (p eventPage) facts() []ui.Fact {
 	e := p.event
-	facts := []ui.Fact{{Name: ui.T("When"), Value: ui.Join(ui.Text(e.Time.Format("2 Jan 2006, 15:04:05 MST")), ui.Muted("·"), p.at(e.Time))},
+	facts := []ui.Fact{{Name: ui.T("When"), Value: ui.Join(ui.Text(e.Time.Format("2 Jan 2006, 15:04:05 MST")), ui.Muted("·"), p.visit.at(e.Time))},
 		{Name: ui.T("Actor"), Value: ui.Join(actorCell(e), ui.Code(e.Actor.ID))}, {Name: ui.T("Action"), Value: ui.Code(e.Action)},
 		{Name: ui.T("Outcome"), Value: ui.Badge(outcomeBadge(e.Outcome))}}
 	for _, t := range e.Targets {
@@ -231,7 +231,7 @@ func changed(value any) component {
 // related are the lists that this event stands in.
 func (p eventPage) related() []ui.LinkProps {
 	list := func(text, name, value string) ui.LinkProps {
-		return ui.LinkProps{Text: text, Href: asking(p.org("/settings/audit-log"), name, value)}
+		return ui.LinkProps{Text: text, Href: asking(p.visit.org("/settings/audit-log"), name, value)}
 	}
 	all := []ui.LinkProps{list(ui.T("All by this actor"), "actor", p.event.Actor.ID), list(ui.T("All of this kind"), "action", p.event.Action)}
 	if len(p.event.Targets) > 0 {

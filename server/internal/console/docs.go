@@ -54,7 +54,7 @@ func (v *visit) docFrame(title string, content component) error {
 
 // docPage is a page of the documentation.
 type docPage struct {
-	*visit
+	visit *visit
 	docs.Page
 	text     renderedDoc
 	answered *feedback.Recorded
@@ -68,16 +68,16 @@ func (p docPage) foot() docFoot {
 // address is where a page of the documentation stands.
 func (p docPage) address(of docs.Page) string {
 	if of.Name == docs.Index {
-		return p.href("/docs")
+		return p.visit.href("/docs")
 	}
-	return p.href("/docs/" + of.Name)
+	return p.visit.href("/docs/" + of.Name)
 }
 
 // own is the heading of the table that the running program adds to the page; without an id it adds none.
 func (p docPage) own() docHeading {
 	switch p.Name {
 	case docPermissions:
-		return docHeading{"all", ui.T("Permissions of %s", p.Service.Charter().Product)}
+		return docHeading{"all", ui.T("Permissions of %s", p.visit.Service.Charter().Product)}
 	case docOperations:
 		return docHeading{"operations", ui.T("Operations")}
 	}

@@ -11,25 +11,27 @@ import (
 
 // docFoot is the end of a page of the documentation: its other forms, and what the reader says of it.
 type docFoot struct {
-	*visit
+	visit    *visit
 	page     string             // whose answers are kept, and whose file is edited
 	path     string             // of the page, below the documentation's: "/keys"
 	answered *feedback.Recorded // what the reader has just said; nil: nothing
 }
 
 // edit is where the page's file is changed; empty: nowhere.
-func (f docFoot) edit() string { return strings.ReplaceAll(f.DocsEditURL, "{page}", f.page+".md") }
+func (f docFoot) edit() string {
+	return strings.ReplaceAll(f.visit.DocsEditURL, "{page}", f.page+".md")
+}
 
-func (f docFoot) action() string { return f.href("/docs"+f.path) + "#feedback" }
+func (f docFoot) action() string { return f.visit.href("/docs"+f.path) + "#feedback" }
 
 // hidden are the page and, for whoever is not signed in, the receipt by which an answer is changed: one of the page's
 // own, so that neither a cookie nor an address is needed.
 func (f docFoot) hidden() []ui.Hidden {
 	all := []ui.Hidden{{Name: "page", Value: f.page}}
-	if f.actor.Kind != op.NobodyActor {
+	if f.visit.actor.Kind != op.NobodyActor {
 		return all
 	}
-	receipt := f.form.value("receipt")
+	receipt := f.visit.form.value("receipt")
 	if receipt == "" {
 		receipt = feedback.NewReceipt()
 	}
@@ -46,12 +48,12 @@ func (f docFoot) thanks() string {
 
 func (f docFoot) comment() ui.TextareaProps {
 	t := ui.TextareaProps{FieldProps: ui.FieldProps{Name: "comment", Label: ui.T("What is missing or wrong?"), Optional: true,
-		Hint: ui.T("A sentence, at most %d characters. No names or secrets, please.", feedback.MaxComment), Error: f.form.error("comment")}, Value: f.form.value("comment")}
+		Hint: ui.T("A sentence, at most %d characters. No names or secrets, please.", feedback.MaxComment), Error: f.visit.form.error("comment")}, Value: f.visit.form.value("comment")}
 	return t
 }
 
 // asked reports whether the sentence is asked for: after an answer, or when it was refused.
-func (f docFoot) asked() bool { return f.answered != nil || len(f.form.wrong) > 0 }
+func (f docFoot) asked() bool { return f.answered != nil || len(f.visit.form.wrong) > 0 }
 
 // answer is a button that says yes or no.
 func (f docFoot) answer(text string, helpful bool) ui.ButtonProps {

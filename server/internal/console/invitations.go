@@ -27,7 +27,7 @@ func invitationsPages() []page {
 
 // invitationsPage is the tab of the invitations.
 type invitationsPage struct {
-	*visit
+	visit *visit
 	tabs  ui.TabsProps
 	offer *offer
 	list  op.List[directory.Invitation]
@@ -66,16 +66,16 @@ func (v *visit) invitationHref(id, verb string) string {
 }
 
 func (p invitationsPage) filters() ui.FilterBarProps {
-	path := p.org("/settings/team")
-	bar := ui.FilterBarProps{Action: path, ClearHref: p.invitationsHref(), Search: ui.InputProps{
+	path := p.visit.org("/settings/team")
+	bar := ui.FilterBarProps{Action: path, ClearHref: p.visit.invitationsHref(), Search: ui.InputProps{
 		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search invitations"), HideLabel: true}, Type: "search",
-		Value: p.form.value("q"), Placeholder: ui.T("E-mail"), Hotkey: "/"}}
-	bar.Chips = append(p.chip(path, "q", ui.T("Text: %s", p.form.value("q"))), p.chip(path, "state", ui.T("State: %s", p.form.value("state")))...)
+		Value: p.visit.form.value("q"), Placeholder: ui.T("E-mail"), Hotkey: "/"}}
+	bar.Chips = append(p.visit.chip(path, "q", ui.T("Text: %s", p.visit.form.value("q"))), p.visit.chip(path, "state", ui.T("State: %s", p.visit.form.value("state")))...)
 	return bar
 }
 
 func (p invitationsPage) stateFilter() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "state", Label: ui.T("State"), HideLabel: true}, Value: p.form.value("state"),
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "state", Label: ui.T("State"), HideLabel: true}, Value: p.visit.form.value("state"),
 		Options: []ui.Option{{Text: ui.T("Any state")}}}
 	for _, state := range []directory.InvitationState{directory.Pending, directory.Accepted, directory.Declined, directory.Cancelled, directory.Expired} {
 		s.Options = append(s.Options, ui.Option{Value: string(state), Text: stateBadge(directory.Invitation{State: state}).Text})
@@ -115,7 +115,7 @@ func (p invitationsPage) table() ui.TableProps {
 	t := ui.TableProps{ID: "invitations", Caption: ui.T("Invitations"), Empty: p.none(),
 		Columns: []ui.Column{{Title: ui.T("Address")}, {Title: ui.T("Role")}, {Title: ui.T("State")}, {Title: ui.T("Mail")},
 			{Title: ui.T("Invited by")}, {Title: ui.T("Sent")}, {Title: ui.T("Expires")}, {Title: ui.T("Actions"), Acts: true}},
-		Pager: pagerOf(p.org("/settings/team"), p.form.values, p.list.NextCursor)}
+		Pager: pagerOf(p.visit.org("/settings/team"), p.visit.form.values, p.list.NextCursor)}
 	for _, i := range p.list.Data {
 		t.Rows = append(t.Rows, p.row(i))
 	}
@@ -124,7 +124,7 @@ func (p invitationsPage) table() ui.TableProps {
 
 func (p invitationsPage) row(i directory.Invitation) ui.Row {
 	return ui.Row{ID: i.ID, Over: i.State != directory.Pending, Cells: []templ.Component{
-		ui.Text(i.Email), ui.Text(i.RoleTitle), ui.Badge(stateBadge(i)), delivery(i), ui.Text(i.InvitedBy.Name), p.at(i.SentAt), p.expiry(i),
+		ui.Text(i.Email), ui.Text(i.RoleTitle), ui.Badge(stateBadge(i)), delivery(i), ui.Text(i.InvitedBy.Name), p.visit.at(i.SentAt), p.expiry(i),
 		ui.Menu(ui.MenuProps{ID: "menu-" + i.ID, Label: ui.T("Actions for %s", i.Email), Items: p.items(i)}),
 	}}
 }
@@ -132,34 +132,34 @@ func (p invitationsPage) row(i directory.Invitation) ui.Row {
 // expiry shows when an invitation expires, or when it was settled.
 func (p invitationsPage) expiry(i directory.Invitation) component {
 	if i.State == directory.Pending || i.SettledAt == nil {
-		return p.at(i.ExpiresAt)
+		return p.visit.at(i.ExpiresAt)
 	}
-	return ui.Join(ui.Text(ui.T("settled")), p.at(*i.SettledAt))
+	return ui.Join(ui.Text(ui.T("settled")), p.visit.at(*i.SettledAt))
 }
 
 // items are the entries of an invitation's menu: what is over can only be begun anew.
 func (p invitationsPage) items(i directory.Invitation) []ui.MenuItem {
 	if i.State != directory.Pending {
-		return []ui.MenuItem{{Text: ui.T("Invite again"), Icon: "mail", Href: asking(p.org("/settings/team/invite"), "text", i.Email, "role", string(i.Role))}}
+		return []ui.MenuItem{{Text: ui.T("Invite again"), Icon: "mail", Href: asking(p.visit.org("/settings/team/invite"), "text", i.Email, "role", string(i.Role))}}
 	}
 	items := []ui.MenuItem{
-		{Text: ui.T("Send again"), Icon: "mail", Href: p.invitationHref(i.ID, "resend"), Post: true},
-		{Text: ui.T("Change role"), Icon: "user-cog", Href: p.invitationHref(i.ID, "role"), Dialog: true},
-		{Text: ui.T("Copy link"), Icon: "copy", Href: p.invitationHref(i.ID, "link"), Dialog: true},
+		{Text: ui.T("Send again"), Icon: "mail", Href: p.visit.invitationHref(i.ID, "resend"), Post: true},
+		{Text: ui.T("Change role"), Icon: "user-cog", Href: p.visit.invitationHref(i.ID, "role"), Dialog: true},
+		{Text: ui.T("Copy link"), Icon: "copy", Href: p.visit.invitationHref(i.ID, "link"), Dialog: true},
 	}
 	if i.NeedsApproval {
-		items = append(items, ui.MenuItem{Text: ui.T("Approve again"), Icon: "check", Href: p.invitationHref(i.ID, "reapprove"), Dialog: true})
+		items = append(items, ui.MenuItem{Text: ui.T("Approve again"), Icon: "check", Href: p.visit.invitationHref(i.ID, "reapprove"), Dialog: true})
 	}
-	return append(items, ui.MenuItem{Text: ui.T("Cancel the invitation"), Icon: "x", Href: p.invitationHref(i.ID, "cancel"), Dialog: true, Danger: true})
+	return append(items, ui.MenuItem{Text: ui.T("Cancel the invitation"), Icon: "x", Href: p.visit.invitationHref(i.ID, "cancel"), Dialog: true, Danger: true})
 }
 
 func (p invitationsPage) none() component {
-	if p.form.value("q") != "" || p.form.value("state") != "" {
+	if p.visit.form.value("q") != "" || p.visit.form.value("state") != "" {
 		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No invitation matches these filters."),
-			Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.invitationsHref()}})
+			Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.visit.invitationsHref()}})
 	}
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No one is waiting. Invitations that are sent stand here until they are accepted."),
-		Command: "guildhall invitations create zoe@example.com --org " + p.organization.Slug})
+		Command: "guildhall invitations create zoe@example.com --org " + p.visit.organization.Slug})
 }
 
 // oneInvitation names the invitation of the address.
@@ -247,7 +247,7 @@ func askLink(v *visit) error {
 
 // linkPage shows an invitation's link, which is shown once: the answer to the form is the page, and is kept nowhere.
 type linkPage struct {
-	*visit
+	visit      *visit
 	invitation directory.Invitation
 	link       directory.InvitationLink
 }

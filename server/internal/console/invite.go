@@ -22,7 +22,7 @@ func invitePages() []page {
 
 // invitePage asks whom to invite. With a preview it is the second step: a verdict for each address.
 type invitePage struct {
-	*visit
+	visit   *visit
 	roles   []directory.Role
 	preview *directory.InvitationPreview
 }
@@ -46,19 +46,19 @@ func (v *visit) demandInvite() error {
 }
 
 func (p *invitePage) readRoles() error {
-	roles, err := directory.ListRoles.Call(p.ctx, p.Service, directory.ListRolesInput{InOrganization: p.inOrg()})
+	roles, err := directory.ListRoles.Call(p.visit.ctx, p.visit.Service, directory.ListRolesInput{InOrganization: p.visit.inOrg()})
 	p.roles = roles.Data
 	return err
 }
 
 func (p invitePage) show(content component) error {
-	return p.page(ui.PageProps{Title: ui.T("Invite people"), Lede: ui.T("They get a mail with a link that is good for %s.", p.lifetime()),
-		Crumb: p.teamCrumb(), Ways: p.same(directory.CreateInvitation, "email", "zoe@example.com", "role", p.rolePicker().Value)}, content)
+	return p.visit.page(ui.PageProps{Title: ui.T("Invite people"), Lede: ui.T("They get a mail with a link that is good for %s.", p.lifetime()),
+		Crumb: p.visit.teamCrumb(), Ways: p.visit.same(directory.CreateInvitation, "email", "zoe@example.com", "role", p.rolePicker().Value)}, content)
 }
 
 // lifetime says how long an invitation can be accepted, by the charter.
 func (p invitePage) lifetime() string {
-	life := p.Service.Charter().Rules.Invitations.ExpireAfter
+	life := p.visit.Service.Charter().Rules.Invitations.ExpireAfter
 	if life%(24*time.Hour) == 0 {
 		return ui.N(int(life/(24*time.Hour)), "1 day", "%d days")
 	}
@@ -98,7 +98,7 @@ func (p invitePage) atOnce() bool {
 // owning reports whether the role owns the organization.
 func (p invitePage) owning() bool {
 	for _, role := range p.roles {
-		if role.ID == p.form.value("role") {
+		if role.ID == p.visit.form.value("role") {
 			return role.Owner
 		}
 	}
@@ -110,11 +110,11 @@ func (p invitePage) send() error {
 	in, err := p.input()
 	if err == nil {
 		var results directory.InvitationResults
-		if results, err = directory.CreateInvitations.Call(p.ctx, p.Service, in, p.form.options()...); err == nil {
-			return p.redirect(p.invitationsHref(), p.sent(results))
+		if results, err = directory.CreateInvitations.Call(p.visit.ctx, p.visit.Service, in, p.visit.form.options()...); err == nil {
+			return p.visit.redirect(p.visit.invitationsHref(), p.sent(results))
 		}
 	}
-	if p.again(err) {
+	if p.visit.again(err) {
 		return p.show(p.first())
 	}
 	return err
@@ -122,10 +122,10 @@ func (p invitePage) send() error {
 
 // input is what is sent of the list: the addresses that can be invited.
 func (p invitePage) input() (directory.CreateInvitationsInput, error) {
-	in := directory.CreateInvitationsInput{InOrganization: p.inOrg(), Message: p.form.value("message")}
+	in := directory.CreateInvitationsInput{InOrganization: p.visit.inOrg(), Message: p.visit.form.value("message")}
 	var ends *time.Time
-	if day := p.form.value("ends_at"); day != "" {
-		at, err := time.Parse(time.RFC3339, endOf(day, p.zone()))
+	if day := p.visit.form.value("ends_at"); day != "" {
+		at, err := time.Parse(time.RFC3339, endOf(day, p.visit.zone()))
 		if err != nil {
 			return in, op.InvalidField("ends_at", "invalid", "%q is not a day such as 2027-01-31", day)
 		}
@@ -133,7 +133,7 @@ func (p invitePage) input() (directory.CreateInvitationsInput, error) {
 	}
 	for _, a := range p.preview.Data {
 		if a.Verdict == directory.VerdictOK {
-			in.Invitations = append(in.Invitations, directory.NewInvitation{Email: addressOf(a), Role: charter.RoleID(p.form.value("role")), EndsAt: ends})
+			in.Invitations = append(in.Invitations, directory.NewInvitation{Email: addressOf(a), Role: charter.RoleID(p.visit.form.value("role")), EndsAt: ends})
 		}
 	}
 	return in, nil
@@ -164,18 +164,18 @@ func (p invitePage) sent(results directory.InvitationResults) *flash {
 
 // textField is where anything can be pasted.
 func (p invitePage) textField() ui.TextareaProps {
-	return ui.TextareaProps{FieldProps: ui.FieldProps{Name: "text", Label: ui.T("People"), Error: p.form.error("text"),
+	return ui.TextareaProps{FieldProps: ui.FieldProps{Name: "text", Label: ui.T("People"), Error: p.visit.form.error("text"),
 		Hint: ui.T("One address, or paste any list: commas, lines, Name <mail>, a CSV. Up to %d.", directory.MaxAddresses)},
-		Value: p.form.values.Get("text"), Placeholder: "zoe@example.com", Mono: true}
+		Value: p.visit.form.values.Get("text"), Placeholder: "zoe@example.com", Mono: true}
 }
 
 func (p invitePage) messageField() ui.TextareaProps {
-	return ui.TextareaProps{FieldProps: ui.FieldProps{Name: "message", Label: ui.T("Message"), Optional: true, Error: p.form.error("message"),
-		Hint: ui.T("A few words for the mail. Plain text.")}, Value: p.form.value("message")}
+	return ui.TextareaProps{FieldProps: ui.FieldProps{Name: "message", Label: ui.T("Message"), Optional: true, Error: p.visit.form.error("message"),
+		Hint: ui.T("A few words for the mail. Plain text.")}, Value: p.visit.form.value("message")}
 }
 
 func (p invitePage) endField() ui.InputProps {
-	f := p.endDateField("")
+	f := p.visit.endDateField("")
 	f.Optional, f.Label = true, ui.T("Last day of the membership")
 	f.Hint = ui.T("For contractors: access ends when this day is over in the organization's time zone.")
 	return f
@@ -189,7 +189,7 @@ func (p invitePage) rolePicker() ui.ChoicesProps {
 			lowest = role.ID
 		}
 	}
-	return p.roleChoices(p.roles, p.form.or("role", lowest))
+	return p.visit.roleChoices(p.roles, p.visit.form.or("role", lowest))
 }
 
 // verdicts is the table of the second step.
@@ -215,8 +215,8 @@ func (p invitePage) why(a directory.PreviewedAddress) component {
 	if a.Invitation == "" {
 		return ui.Muted(sentence(a.Detail))
 	}
-	return ui.Join(ui.Muted(sentence(a.Detail)), ui.Link(ui.LinkProps{Text: ui.T("Send again"), Href: p.invitationHref(a.Invitation, "resend")}),
-		ui.Link(ui.LinkProps{Text: ui.T("Change role"), Href: p.invitationHref(a.Invitation, "role")}))
+	return ui.Join(ui.Muted(sentence(a.Detail)), ui.Link(ui.LinkProps{Text: ui.T("Send again"), Href: p.visit.invitationHref(a.Invitation, "resend")}),
+		ui.Link(ui.LinkProps{Text: ui.T("Change role"), Href: p.visit.invitationHref(a.Invitation, "role")}))
 }
 
 // verdictBadge says a verdict in words.
@@ -244,7 +244,7 @@ func verdictBadge(verdict directory.Verdict) ui.BadgeProps {
 
 // summary says how many will be sent.
 func (p invitePage) summary() string {
-	return ui.T("%d of %d will be sent, with the role %s.", p.preview.OK, len(p.preview.Data), titleOfRole(p.roles, p.form.value("role")))
+	return ui.T("%d of %d will be sent, with the role %s.", p.preview.OK, len(p.preview.Data), titleOfRole(p.roles, p.visit.form.value("role")))
 }
 
 func (p invitePage) seats() string {
@@ -256,9 +256,9 @@ func (p invitePage) seats() string {
 
 // carried are the first step's values, for the second step's form.
 func (p invitePage) carried(step string) []ui.Hidden {
-	all := []ui.Hidden{{Name: keyField, Value: p.newKey()}, {Name: "step", Value: step}}
+	all := []ui.Hidden{{Name: keyField, Value: p.visit.newKey()}, {Name: "step", Value: step}}
 	for _, name := range []string{"text", "role", "message", "ends_at"} {
-		all = append(all, ui.Hidden{Name: name, Value: p.form.values.Get(name)})
+		all = append(all, ui.Hidden{Name: name, Value: p.visit.form.values.Get(name)})
 	}
 	return all
 }

@@ -28,7 +28,7 @@ func keyPages() []page {
 
 // keyPage is one key: what it may, how it is used, what became of it.
 type keyPage struct {
-	*visit
+	visit  *visit
 	key    credential.Key
 	tokens []credential.Token
 	events []audit.Event
@@ -71,19 +71,19 @@ func (p keyPage) identity() []ui.Fact {
 		{Name: ui.T("State"), Value: ui.Badge(keyState(k))},
 		{Name: ui.T("Begins and ends"), Value: ui.Code(k.Display)},
 		{Name: ui.T("Kind"), Value: ui.Text(kindWord(k.Kind))},
-		{Name: ui.T("Made by"), Value: ui.Join(p.creator(), p.at(k.CreatedAt))},
-		{Name: ui.T("Expires"), Value: p.expiryOf(k)},
+		{Name: ui.T("Made by"), Value: ui.Join(p.creator(), p.visit.at(k.CreatedAt))},
+		{Name: ui.T("Expires"), Value: p.visit.expiryOf(k)},
 	}
 	if k.ServiceAccount != "" {
 		facts = append(facts, ui.Fact{Name: ui.T("Acts as"), Value: p.accountLink(k.ServiceAccount)})
 	}
 	for _, other := range []struct{ name, id string }{{ui.T("Took the place of"), k.RotatedFrom}, {ui.T("Its place took"), k.RotatedTo}} {
 		if other.id != "" {
-			facts = append(facts, ui.Fact{Name: other.name, Value: ui.Link(ui.LinkProps{Text: other.id, Href: p.keyHref(other.id, "")})})
+			facts = append(facts, ui.Fact{Name: other.name, Value: ui.Link(ui.LinkProps{Text: other.id, Href: p.visit.keyHref(other.id, "")})})
 		}
 	}
 	if !k.RevokedAt.IsZero() {
-		facts = append(facts, ui.Fact{Name: ui.T("Revoked"), Value: p.at(k.RevokedAt)})
+		facts = append(facts, ui.Fact{Name: ui.T("Revoked"), Value: p.visit.at(k.RevokedAt)})
 	}
 	if k.RevokedReason != "" {
 		facts = append(facts, ui.Fact{Name: ui.T("Because"), Value: ui.Text(k.RevokedReason)})
@@ -93,15 +93,15 @@ func (p keyPage) identity() []ui.Fact {
 
 // creator leads to who made the key, where that is a member whom the viewer may see.
 func (p keyPage) creator() component {
-	if p.key.Member != "" && p.key.State != "left_behind" && p.can("members.view") {
-		return ui.Link(ui.LinkProps{Text: creatorName(p.key), Href: p.memberHref(p.key.Member, "")})
+	if p.key.Member != "" && p.key.State != "left_behind" && p.visit.can("members.view") {
+		return ui.Link(ui.LinkProps{Text: creatorName(p.key), Href: p.visit.memberHref(p.key.Member, "")})
 	}
 	return ui.Text(creatorName(p.key))
 }
 
 func (p keyPage) accountLink(id string) component {
-	if p.can("service_accounts.manage") {
-		return ui.Link(ui.LinkProps{Text: id, Href: p.accountHref(id, "")})
+	if p.visit.can("service_accounts.manage") {
+		return ui.Link(ui.LinkProps{Text: id, Href: p.visit.accountHref(id, "")})
 	}
 	return ui.Code(id)
 }
@@ -111,19 +111,19 @@ func (p keyPage) use() []ui.Fact {
 	if p.key.LastUsedAt.IsZero() {
 		return nil
 	}
-	return []ui.Fact{{Name: ui.T("When"), Value: p.at(p.key.LastUsedAt)}, {Name: ui.T("From"), Value: ui.Code(p.key.LastAddress)},
+	return []ui.Fact{{Name: ui.T("When"), Value: p.visit.at(p.key.LastUsedAt)}, {Name: ui.T("From"), Value: ui.Code(p.key.LastAddress)},
 		{Name: ui.T("With"), Value: ui.Text(p.key.LastAgent)}}
 }
 
 // says is what the key may, in words.
 func (p keyPage) says() string {
 	k := p.key
-	said := p.limitsInWords(credential.Scoping{Permissions: k.Permissions, Resources: k.Resources, Networks: k.Networks, ExpiresAt: "never"})
+	said := p.visit.limitsInWords(credential.Scoping{Permissions: k.Permissions, Resources: k.Resources, Networks: k.Networks, ExpiresAt: "never"})
 	return strings.Join(said[:len(said)-1], " ") // when it expires stands among the facts
 }
 
 // verbs are the key's verbs as buttons; nil without any.
-func (p keyPage) verbs() component { return verbButtons(p.keyItems(p.key)) }
+func (p keyPage) verbs() component { return verbButtons(p.visit.keyItems(p.key)) }
 
 // verbButtons are entries of a menu as buttons; nil without any.
 func verbButtons(items []ui.MenuItem) component {
@@ -143,7 +143,7 @@ func verbButtons(items []ui.MenuItem) component {
 
 // editPage renames a key, and takes away from it: as much of both as the viewer may.
 type editPage struct {
-	*visit
+	visit          *visit
 	key            credential.Key
 	rename, narrow bool
 }
@@ -193,14 +193,14 @@ func editKey(v *visit) error {
 
 // input is what is different from the key: what stays the same is not said, so that it needs no right.
 func (p editPage) input() credential.UpdateKeyInput {
-	in := credential.UpdateKeyInput{KeyInput: p.oneKey()}
-	if name := p.form.value("name"); p.rename && name != p.key.Name {
+	in := credential.UpdateKeyInput{KeyInput: p.visit.oneKey()}
+	if name := p.visit.form.value("name"); p.rename && name != p.key.Name {
 		in.Name = &name
 	}
 	if !p.narrow {
 		return in
 	}
-	asked := p.scoping(p.ticked())
+	asked := p.visit.scoping(p.ticked())
 	if !slices.Equal(asked.Permissions, p.key.Permissions) {
 		in.Permissions = asked.Permissions
 	}
@@ -210,7 +210,7 @@ func (p editPage) input() credential.UpdateKeyInput {
 	if !sameWords(asked.Networks, p.key.Networks) {
 		in.Networks = append([]string{}, asked.Networks...)
 	}
-	if end := p.form.value("expires_at"); end != lastDay(p.ends(), p.zone()) {
+	if end := p.visit.form.value("expires_at"); end != lastDay(p.ends(), p.visit.zone()) {
 		in.ExpiresAt = cmp.Or(asked.ExpiresAt, "never")
 	}
 	return in
@@ -224,7 +224,7 @@ func sameWords(a, b []string) bool {
 func (p editPage) ticked() []charter.Permission {
 	kept := []charter.Permission{}
 	for _, id := range p.key.Permissions {
-		if slices.Contains(p.form.values[permissionsField], string(id)) {
+		if slices.Contains(p.visit.form.values[permissionsField], string(id)) {
 			kept = append(kept, id)
 		}
 	}
@@ -243,23 +243,23 @@ func (p editPage) ends() *time.Time {
 func (p editPage) boxes() []ui.CheckboxProps {
 	first := !p.sent()
 	all := make([]ui.CheckboxProps, len(p.key.Permissions))
-	for i, shown := range p.permissions(p.key.Permissions) {
+	for i, shown := range p.visit.permissions(p.key.Permissions) {
 		all[i] = ui.CheckboxProps{FieldProps: ui.FieldProps{Name: permissionsField, ID: "f-permissions-" + strings.ReplaceAll(shown.ID, ".", "-"), Label: shown.Text, Hint: shown.ID},
-			Value: shown.ID, Checked: first || slices.Contains(p.form.values[permissionsField], shown.ID)}
+			Value: shown.ID, Checked: first || slices.Contains(p.visit.form.values[permissionsField], shown.ID)}
 	}
 	return all
 }
 
 // etag is the version that the form is made from: after a lost update, the present one.
 func (p editPage) etag() string {
-	if p.form.status == op.Stale.Status() {
-		p.form.values.Set(versionField, p.key.ETag())
+	if p.visit.form.status == op.Stale.Status() {
+		p.visit.form.values.Set(versionField, p.key.ETag())
 	}
 	return p.key.ETag()
 }
 
 // sent reports whether the form came back.
-func (p editPage) sent() bool { return p.form.values.Has(versionField) }
+func (p editPage) sent() bool { return p.visit.form.values.Has(versionField) }
 
 // filled are the words of a list, one a line: those of the form, else the key's.
 func (p editPage) filled(f ui.TextareaProps, current []string) ui.TextareaProps {
@@ -270,9 +270,9 @@ func (p editPage) filled(f ui.TextareaProps, current []string) ui.TextareaProps 
 }
 
 func (p editPage) dayField() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "expires_at", Label: ui.T("Last day"), Error: p.form.error("expires_at"),
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "expires_at", Label: ui.T("Last day"), Error: p.visit.form.error("expires_at"),
 		Hint: ui.T("The key ends when this day is over in the organization's time zone. It can only come earlier.")}, Type: "date",
-		Value: p.form.or("expires_at", lastDay(p.ends(), p.zone()))}
+		Value: p.visit.form.or("expires_at", lastDay(p.ends(), p.visit.zone()))}
 }
 
 // rotation asks how long the key goes on that another takes the place of.

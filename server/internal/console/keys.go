@@ -64,8 +64,8 @@ func (v *visit) demandAny(permissions []charter.Permission) error {
 
 // keysPage is the list of keys, with what the viewer may do about each.
 type keysPage struct {
-	*visit
-	list op.List[credential.Key]
+	visit *visit
+	list  op.List[credential.Key]
 }
 
 func showKeys(v *visit) error {
@@ -106,17 +106,17 @@ func (v *visit) keysCrumb() ui.LinkProps {
 }
 
 // wholeRows reports whether the list can have rows that are shown in full.
-func (p keysPage) wholeRows() bool { return p.can("keys.inspect") || p.canAny(creating) }
+func (p keysPage) wholeRows() bool { return p.visit.can("keys.inspect") || p.visit.canAny(creating) }
 
 func (p keysPage) table() ui.TableProps {
-	t := ui.TableProps{ID: "keys", Caption: ui.T("API keys"), Empty: p.none(), Pager: pagerOf(p.keysHref(""), p.form.values, p.list.NextCursor),
+	t := ui.TableProps{ID: "keys", Caption: ui.T("API keys"), Empty: p.none(), Pager: pagerOf(p.visit.keysHref(""), p.visit.form.values, p.list.NextCursor),
 		Columns: []ui.Column{{Title: ui.T("Name")}, {Title: ui.T("Created")}, {Title: ui.T("Expires")}}}
 	if p.wholeRows() {
 		t.Columns = []ui.Column{{Title: ui.T("Name")}, {Title: ui.T("May")}, {Title: ui.T("Made by")}, {Title: ui.T("Expires")}, {Title: ui.T("Last used")},
 			{Title: ui.T("State")}, {Title: ui.T("Actions"), Acts: true}}
 	}
 	for _, k := range p.list.Data {
-		t.Rows = append(t.Rows, p.row(p.withUse(k)))
+		t.Rows = append(t.Rows, p.row(p.visit.withUse(k)))
 	}
 	return t
 }
@@ -124,14 +124,14 @@ func (p keysPage) table() ui.TableProps {
 // row is as much of a key as the viewer was given.
 func (p keysPage) row(k credential.Key) ui.Row {
 	if !p.wholeRows() {
-		return ui.Row{Cells: []templ.Component{ui.Text(k.Name), p.at(k.CreatedAt), p.expiryOf(k)}}
+		return ui.Row{Cells: []templ.Component{ui.Text(k.Name), p.visit.at(k.CreatedAt), p.visit.expiryOf(k)}}
 	}
 	if k.ID == "" {
 		hidden := ui.Muted(ui.T("not shown to you"))
-		return ui.Row{Cells: []templ.Component{ui.Text(k.Name), hidden, ui.Join(ui.Muted(ui.T("made")), p.at(k.CreatedAt)), p.expiryOf(k), hidden, hidden, templ.NopComponent}}
+		return ui.Row{Cells: []templ.Component{ui.Text(k.Name), hidden, ui.Join(ui.Muted(ui.T("made")), p.visit.at(k.CreatedAt)), p.visit.expiryOf(k), hidden, hidden, templ.NopComponent}}
 	}
 	return ui.Row{ID: k.ID, Over: over(k), Cells: []templ.Component{
-		p.keyName(k), ui.Text(p.shortScopes(k)), p.madeBy(k), p.expiryOf(k), p.lastUse(k), p.keyBadges(k), p.keyMenu(k)}}
+		p.visit.keyName(k), ui.Text(p.visit.shortScopes(k)), p.visit.madeBy(k), p.visit.expiryOf(k), p.visit.lastUse(k), p.visit.keyBadges(k), p.keyMenu(k)}}
 }
 
 // over reports whether a key does not work any more.
@@ -299,7 +299,7 @@ func (v *visit) mayRotate(k credential.Key, mine bool) bool {
 }
 
 func (p keysPage) keyMenu(k credential.Key) component {
-	items := p.keyItems(k)
+	items := p.visit.keyItems(k)
 	if len(items) == 0 {
 		return templ.NopComponent
 	}
@@ -308,7 +308,7 @@ func (p keysPage) keyMenu(k credential.Key) component {
 
 // filtered reports whether the address filters the list.
 func (p keysPage) filtered() bool {
-	return slices.ContainsFunc(keyFilters, func(name string) bool { return p.form.value(name) != "" })
+	return slices.ContainsFunc(keyFilters, func(name string) bool { return p.visit.form.value(name) != "" })
 }
 
 // repeated is the page's main verb where it stands a second time.
@@ -319,12 +319,12 @@ func repeated(b ui.ButtonProps) ui.ButtonProps {
 
 func (p keysPage) none() component {
 	if p.filtered() {
-		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No key matches these filters."), Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.keysHref("")}})
+		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No key matches these filters."), Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.visit.keysHref("")}})
 	}
-	verb := repeated(p.createKeyVerb())
-	return ui.EmptyState(ui.EmptyStateProps{Sentence: p.aboutKinds(), Verb: &verb,
-		Docs:    ui.LinkProps{Text: ui.T("How keys work"), Href: p.href("/docs/keys")},
-		Command: p.same(credential.CreateKey, "name", "ci", "expires_at", "90d").Command})
+	verb := repeated(p.visit.createKeyVerb())
+	return ui.EmptyState(ui.EmptyStateProps{Sentence: p.visit.aboutKinds(), Verb: &verb,
+		Docs:    ui.LinkProps{Text: ui.T("How keys work"), Href: p.visit.href("/docs/keys")},
+		Command: p.visit.same(credential.CreateKey, "name", "ci", "expires_at", "90d").Command})
 }
 
 // aboutKinds says which keys the charter has.
@@ -348,34 +348,34 @@ func aboutPersonal(after charter.AfterLeaving) string {
 }
 
 func (p keysPage) filters() ui.FilterBarProps {
-	bar := ui.FilterBarProps{Action: p.keysHref(""), ClearHref: p.keysHref(""), Search: ui.InputProps{
+	bar := ui.FilterBarProps{Action: p.visit.keysHref(""), ClearHref: p.visit.keysHref(""), Search: ui.InputProps{
 		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search keys"), HideLabel: true}, Type: "search",
-		Value: p.form.value("q"), Placeholder: ui.T("Name"), Hotkey: "/"}}
+		Value: p.visit.form.value("q"), Placeholder: ui.T("Name"), Hotkey: "/"}}
 	for _, f := range []struct{ name, text string }{
-		{"q", ui.T("Text: %s", p.form.value("q"))}, {"kind", ui.T("Kind: %s", p.form.value("kind"))},
-		{"state", ui.T("State: %s", keyState(credential.Key{State: p.form.value("state")}).Text)},
-		{"owner", p.ownerChip()}, {"unused", ui.T("Unused for %s", p.form.value("unused"))},
+		{"q", ui.T("Text: %s", p.visit.form.value("q"))}, {"kind", ui.T("Kind: %s", p.visit.form.value("kind"))},
+		{"state", ui.T("State: %s", keyState(credential.Key{State: p.visit.form.value("state")}).Text)},
+		{"owner", p.ownerChip()}, {"unused", ui.T("Unused for %s", p.visit.form.value("unused"))},
 	} {
-		bar.Chips = append(bar.Chips, p.chip(p.keysHref(""), f.name, f.text)...)
+		bar.Chips = append(bar.Chips, p.visit.chip(p.visit.keysHref(""), f.name, f.text)...)
 	}
 	return bar
 }
 
 func (p keysPage) ownerChip() string {
-	if p.form.value("owner") == p.actor.User {
+	if p.visit.form.value("owner") == p.visit.actor.User {
 		return ui.T("Made by you")
 	}
-	return ui.T("Made by %s", p.form.value("owner"))
+	return ui.T("Made by %s", p.visit.form.value("owner"))
 }
 
 // filter is a select of the filters that stays without a label.
 func (p keysPage) filter(name, label string, options ...ui.Option) ui.SelectProps {
-	return ui.SelectProps{FieldProps: ui.FieldProps{Name: name, Label: label, HideLabel: true, Error: p.form.error(name)}, Value: p.form.value(name), Options: options}
+	return ui.SelectProps{FieldProps: ui.FieldProps{Name: name, Label: label, HideLabel: true, Error: p.visit.form.error(name)}, Value: p.visit.form.value(name), Options: options}
 }
 
 // selects are the filters beside the text.
 func (p keysPage) selects() (all []ui.SelectProps) {
-	if len(p.Service.Charter().Rules.Keys.Kinds) > 1 {
+	if len(p.visit.Service.Charter().Rules.Keys.Kinds) > 1 {
 		all = append(all, p.filter("kind", ui.T("Kind"), ui.Option{Text: ui.T("Any kind")},
 			ui.Option{Value: string(charter.PersonalKey), Text: ui.T("Personal")}, ui.Option{Value: string(charter.OrganizationKey), Text: ui.T("Organization")}))
 	}
@@ -384,9 +384,9 @@ func (p keysPage) selects() (all []ui.SelectProps) {
 		state.Options = append(state.Options, ui.Option{Value: name, Text: keyState(credential.Key{State: name}).Text})
 	}
 	all = append(all, state)
-	if p.can("keys.inspect") {
-		owner := p.filter("owner", ui.T("Made by"), ui.Option{Text: ui.T("Anybody")}, ui.Option{Value: p.actor.User, Text: ui.T("You")})
-		if other := p.form.value("owner"); other != "" && other != p.actor.User {
+	if p.visit.can("keys.inspect") {
+		owner := p.filter("owner", ui.T("Made by"), ui.Option{Text: ui.T("Anybody")}, ui.Option{Value: p.visit.actor.User, Text: ui.T("You")})
+		if other := p.visit.form.value("owner"); other != "" && other != p.visit.actor.User {
 			owner.Options = append(owner.Options, ui.Option{Value: other, Text: other})
 		}
 		all = append(all, owner)

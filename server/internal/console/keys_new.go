@@ -21,7 +21,7 @@ func newKeyPages() []page {
 // newKeyPage asks what a new key is to be. Its first step is a form that the address can fill in, its second a summary;
 // only the form of the summary makes the key.
 type newKeyPage struct {
-	*visit
+	visit    *visit
 	kind     charter.KeyKind
 	accounts []credential.ServiceAccount // those that the key could act for
 	scopes   scopeForm
@@ -101,11 +101,11 @@ func (p newKeyPage) beyond() (func(charter.Info) string, error) {
 	if p.kind == charter.PersonalKey {
 		return func(charter.Info) string { return "" }, nil
 	}
-	roles, err := p.allRoles()
+	roles, err := p.visit.allRoles()
 	if err != nil {
 		return nil, err
 	}
-	most, account := p.Service.Charter().Rules.Keys.OrganizationKeys, p.account()
+	most, account := p.visit.Service.Charter().Rules.Keys.OrganizationKeys, p.account()
 	return func(info charter.Info) string {
 		switch {
 		case len(info.Includes) > 0:
@@ -122,7 +122,7 @@ func (p newKeyPage) beyond() (func(charter.Info) string, error) {
 // account is the service account that is chosen; nil: none.
 func (p newKeyPage) account() *credential.ServiceAccount {
 	for i, a := range p.accounts {
-		if a.ID == p.form.value("service_account") {
+		if a.ID == p.visit.form.value("service_account") {
 			return &p.accounts[i]
 		}
 	}
@@ -132,35 +132,35 @@ func (p newKeyPage) account() *credential.ServiceAccount {
 // ready reports whether there is something to sum up; otherwise the form says what is missing.
 func (p newKeyPage) ready() bool {
 	if p.name() == "" {
-		p.form.say("name", ui.T("say what the key is for"))
+		p.visit.form.say("name", ui.T("say what the key is for"))
 	}
 	if lost := p.scopes.notGiven(); len(lost) > 0 {
-		p.form.say(permissionsField, ui.T("not to be given here: %s", listed(lost)))
+		p.visit.form.say(permissionsField, ui.T("not to be given here: %s", listed(lost)))
 	} else if len(p.scopes.chosen()) == 0 {
-		p.form.say(permissionsField, ui.T("choose at least one permission"))
+		p.visit.form.say(permissionsField, ui.T("choose at least one permission"))
 	}
-	return len(p.form.wrong) == 0
+	return len(p.visit.form.wrong) == 0
 }
 
 func (p newKeyPage) show(content component) error {
-	return p.page(ui.PageProps{Title: ui.T("Create a key"), Lede: p.aboutKind(), Crumb: p.keysCrumb(), Ways: p.ways()}, content)
+	return p.visit.page(ui.PageProps{Title: ui.T("Create a key"), Lede: p.aboutKind(), Crumb: p.visit.keysCrumb(), Ways: p.ways()}, content)
 }
 
 func (p newKeyPage) ways() ui.Ways {
-	return p.same(credential.CreateKey, "name", p.form.or("name", "ci"), "kind", string(p.kind), "expires_at", p.expiry(), "service_account", p.form.value("service_account"))
+	return p.visit.same(credential.CreateKey, "name", p.visit.form.or("name", "ci"), "kind", string(p.kind), "expires_at", p.visit.expiry(), "service_account", p.visit.form.value("service_account"))
 }
 
 func (p newKeyPage) aboutKind() string {
 	if p.kind == charter.OrganizationKey {
 		return ui.T("An organization key acts as the organization or a service account, and stays whoever leaves.")
 	}
-	return aboutPersonal(p.Service.Charter().Rules.Keys.AfterCreatorLeaves)
+	return aboutPersonal(p.visit.Service.Charter().Rules.Keys.AfterCreatorLeaves)
 }
 
 // input is the key that is asked for.
 func (p newKeyPage) input() credential.CreateKeyInput {
-	return credential.CreateKeyInput{InOrganization: p.inOrg(), Name: p.name(), Kind: p.kind, ServiceAccount: p.form.value("service_account"),
-		Scoping: p.scoping(p.scopes.chosen())}
+	return credential.CreateKeyInput{InOrganization: p.visit.inOrg(), Name: p.name(), Kind: p.kind, ServiceAccount: p.visit.form.value("service_account"),
+		Scoping: p.visit.scoping(p.scopes.chosen())}
 }
 
 // scoping are the limits that a form says.
@@ -211,10 +211,10 @@ func (v *visit) tooLong(days int) bool {
 
 // lifeField chooses how long the key lives.
 func (p newKeyPage) lifeField() ui.SelectProps {
-	f := ui.SelectProps{FieldProps: ui.FieldProps{Name: "expires_at", Label: ui.T("Expires"), Error: p.form.error("expires_at")}, Value: p.expiry()}
+	f := ui.SelectProps{FieldProps: ui.FieldProps{Name: "expires_at", Label: ui.T("Expires"), Error: p.visit.form.error("expires_at")}, Value: p.visit.expiry()}
 	option := func(value, text string, days int) {
 		o := ui.Option{Value: value, Text: text}
-		if p.tooLong(days) {
+		if p.visit.tooLong(days) {
 			o.Refused = ui.T("longer than this product allows")
 		}
 		f.Options = append(f.Options, o)
@@ -233,10 +233,10 @@ func (p newKeyPage) lifeField() ui.SelectProps {
 
 // day is the end, if it is said as a day.
 func (p newKeyPage) day() string {
-	if _, err := time.Parse(time.DateOnly, p.expiry()); err != nil {
+	if _, err := time.Parse(time.DateOnly, p.visit.expiry()); err != nil {
 		return ""
 	}
-	return p.expiry()
+	return p.visit.expiry()
 }
 
 // dayField is the other way to say the end; it counts when it is filled in.
@@ -247,12 +247,12 @@ func (p newKeyPage) dayField() ui.InputProps {
 
 // template is the name that the charter suggests, with the person filled in; empty without one.
 func (p newKeyPage) template() string {
-	return strings.ReplaceAll(p.Service.Charter().Rules.Keys.NameTemplate, "{person}", p.personName())
+	return strings.ReplaceAll(p.visit.Service.Charter().Rules.Keys.NameTemplate, "{person}", p.visit.personName())
 }
 
 // name is the key's name. One that says no more than the template does not say what the key is for.
 func (p newKeyPage) name() string {
-	name := p.form.value("name")
+	name := p.visit.form.value("name")
 	if begin, _, ok := strings.Cut(p.template(), "{purpose}"); ok && name == strings.TrimSpace(begin) {
 		return ""
 	}
@@ -261,8 +261,8 @@ func (p newKeyPage) name() string {
 
 func (p newKeyPage) nameField() ui.InputProps {
 	begin, _, _ := strings.Cut(p.template(), "{purpose}")
-	f := ui.InputProps{FieldProps: ui.FieldProps{Name: "name", Label: ui.T("Name"), Error: p.form.error("name"), Hint: ui.T("What the key is for, so that others can tell.")},
-		Value: p.form.or("name", begin), MaxLength: "100", Placeholder: ui.T("nightly build")}
+	f := ui.InputProps{FieldProps: ui.FieldProps{Name: "name", Label: ui.T("Name"), Error: p.visit.form.error("name"), Hint: ui.T("What the key is for, so that others can tell.")},
+		Value: p.visit.form.or("name", begin), MaxLength: "100", Placeholder: ui.T("nightly build")}
 	if p.template() != "" {
 		f.Hint = ui.T("Names here read: %s", p.nameHint())
 	}
@@ -276,21 +276,21 @@ func (p newKeyPage) nameHint() string {
 
 // limited reports whether the form limits the key to something.
 func (p newKeyPage) limited() bool {
-	return p.form.value("resources") != "" || p.form.value("networks") != "" || p.form.error("resources") != "" || p.form.error("networks") != ""
+	return p.visit.form.value("resources") != "" || p.visit.form.value("networks") != "" || p.visit.form.error("resources") != "" || p.visit.form.error("networks") != ""
 }
 
 // namesNobody reports whether the charter wants the owner's name in a key's, and it is not there.
 func (p newKeyPage) namesNobody() bool {
-	return strings.Contains(p.Service.Charter().Rules.Keys.NameTemplate, "{person}") && !strings.Contains(strings.ToLower(p.name()), strings.ToLower(p.personName()))
+	return strings.Contains(p.visit.Service.Charter().Rules.Keys.NameTemplate, "{person}") && !strings.Contains(strings.ToLower(p.name()), strings.ToLower(p.visit.personName()))
 }
 
 // kindTabs lead from one kind to the other; none where there is one.
 func (p newKeyPage) kindTabs() ui.TabsProps {
 	tabs := ui.TabsProps{Label: ui.T("Kind of key")}
-	for _, kind := range p.Service.Charter().Rules.Keys.Kinds {
-		if p.can(p.makes(kind)) {
+	for _, kind := range p.visit.Service.Charter().Rules.Keys.Kinds {
+		if p.visit.can(p.visit.makes(kind)) {
 			tabs.Tabs = append(tabs.Tabs, ui.Tab{Text: kindWord(kind), Current: kind == p.kind,
-				Href: asking(p.keysHref("/new"), "kind", string(kind), "name", p.form.value("name"))})
+				Href: asking(p.visit.keysHref("/new"), "kind", string(kind), "name", p.visit.form.value("name"))})
 		}
 	}
 	return tabs
@@ -298,8 +298,8 @@ func (p newKeyPage) kindTabs() ui.TabsProps {
 
 // otherKinds say why the viewer cannot make keys of another kind that the charter has.
 func (p newKeyPage) otherKinds() (all []string) {
-	for _, kind := range p.Service.Charter().Rules.Keys.Kinds {
-		if d := p.may(p.makes(kind)); !d.Allow {
+	for _, kind := range p.visit.Service.Charter().Rules.Keys.Kinds {
+		if d := p.visit.may(p.visit.makes(kind)); !d.Allow {
 			all = append(all, ui.T("%s keys: %s", kindWord(kind), refusalText(p.visit, d)))
 		}
 	}
@@ -307,8 +307,8 @@ func (p newKeyPage) otherKinds() (all []string) {
 }
 
 func (p newKeyPage) accountField() ui.SelectProps {
-	f := ui.SelectProps{FieldProps: ui.FieldProps{Name: "service_account", Label: ui.T("Acts as"), Error: p.form.error("service_account"),
-		Hint: ui.T("The keys of a service account may at most what its role holds, and end with it.")}, Value: p.form.value("service_account"),
+	f := ui.SelectProps{FieldProps: ui.FieldProps{Name: "service_account", Label: ui.T("Acts as"), Error: p.visit.form.error("service_account"),
+		Hint: ui.T("The keys of a service account may at most what its role holds, and end with it.")}, Value: p.visit.form.value("service_account"),
 		Options: []ui.Option{{Text: ui.T("The organization itself")}}}
 	for _, a := range p.accounts {
 		f.Options = append(f.Options, ui.Option{Value: a.ID, Text: ui.T("%s (%s)", a.Name, a.RoleTitle)})
@@ -343,16 +343,16 @@ func (v *visit) networkField() ui.TextareaProps {
 func (p newKeyPage) actsAs() string {
 	switch a := p.account(); {
 	case p.kind == charter.PersonalKey:
-		return ui.T("This key acts as you in %s.", p.organization.Name)
+		return ui.T("This key acts as you in %s.", p.visit.organization.Name)
 	case a != nil:
-		return ui.T("This key acts as the service account %s in %s.", a.Name, p.organization.Name)
+		return ui.T("This key acts as the service account %s in %s.", a.Name, p.visit.organization.Name)
 	}
-	return ui.T("This key acts as %s itself.", p.organization.Name)
+	return ui.T("This key acts as %s itself.", p.visit.organization.Name)
 }
 
 // sentence says what the key would be that the form asks for.
 func (p newKeyPage) sentence() string {
-	return strings.Join(append([]string{p.actsAs()}, p.limitsInWords(p.scoping(p.scopes.chosen()))...), " ")
+	return strings.Join(append([]string{p.actsAs()}, p.visit.limitsInWords(p.visit.scoping(p.scopes.chosen()))...), " ")
 }
 
 // limitsInWords says what something may, where, from where and until when.
@@ -407,8 +407,8 @@ func listed(parts []string) string {
 // carried are the form's values for the form of the summary.
 func (p newKeyPage) carried(step string) []ui.Hidden {
 	in := p.input()
-	all := []ui.Hidden{{Name: keyField, Value: p.newKey()}, {Name: stepField, Value: step}, {Name: "name", Value: p.form.value("name")},
-		{Name: "kind", Value: string(p.kind)}, {Name: "service_account", Value: in.ServiceAccount}, {Name: "expires_at", Value: p.expiry()},
+	all := []ui.Hidden{{Name: keyField, Value: p.visit.newKey()}, {Name: stepField, Value: step}, {Name: "name", Value: p.visit.form.value("name")},
+		{Name: "kind", Value: string(p.kind)}, {Name: "service_account", Value: in.ServiceAccount}, {Name: "expires_at", Value: p.visit.expiry()},
 		{Name: "resources", Value: strings.Join(in.Resources, "\n")}, {Name: "networks", Value: strings.Join(in.Networks, "\n")}}
 	for _, id := range in.Permissions {
 		all = append(all, ui.Hidden{Name: permissionsField, Value: string(id)})
@@ -418,5 +418,5 @@ func (p newKeyPage) carried(step string) []ui.Hidden {
 
 // chosenPermissions are those that the key gets, as people read them.
 func (p newKeyPage) chosenPermissions() ui.DiffProps {
-	return ui.DiffProps{Added: p.permissions(p.scopes.chosen())}
+	return ui.DiffProps{Added: p.visit.permissions(p.scopes.chosen())}
 }

@@ -26,7 +26,7 @@ const (
 // scopeForm is the choice of what a key or token may: of each group nothing, what reads, everything, or single
 // permissions.
 type scopeForm struct {
-	*visit
+	visit   *visit
 	refused map[charter.Permission]string // why a permission cannot be given; those that can are not in it
 }
 
@@ -97,10 +97,10 @@ func (v *visit) holderNames(p charter.Permission) (names []string, err error) {
 // named are the permissions that the form or the address names, bundles as their parts, and the words that are none.
 func (s scopeForm) named() (charter.Set, []charter.Permission) {
 	var ids []charter.Permission
-	for _, word := range words(s.form.values[permissionsField]) {
+	for _, word := range words(s.visit.form.values[permissionsField]) {
 		ids = append(ids, charter.Permission(word))
 	}
-	return s.Service.Charter().SetOf(ids)
+	return s.visit.Service.Charter().SetOf(ids)
 }
 
 // words are the single words of the values of a field, whatever stands between them.
@@ -117,7 +117,7 @@ func (s scopeForm) notGiven() (all []string) {
 	for _, id := range unknown {
 		all = append(all, string(id))
 	}
-	for _, id := range s.Service.Charter().IDs(set) {
+	for _, id := range s.visit.Service.Charter().IDs(set) {
 		if s.refused[id] != "" {
 			all = append(all, string(id))
 		}
@@ -128,7 +128,7 @@ func (s scopeForm) notGiven() (all []string) {
 // chosen are the permissions that are chosen, in the order of the charter.
 func (s scopeForm) chosen() []charter.Permission {
 	all := []charter.Permission{}
-	for _, g := range permissionGroups(s.Service.Charter()) {
+	for _, g := range permissionGroups(s.visit.Service.Charter()) {
 		all = append(all, s.chosenOf(g)...)
 	}
 	return all
@@ -139,7 +139,7 @@ func levelField(g permissionGroup) string { return permissionsField + "/" + g.ti
 // chosenOf are those of a group.
 func (s scopeForm) chosenOf(g permissionGroup) (ids []charter.Permission) {
 	named, _ := s.named()
-	level := s.form.value(levelField(g))
+	level := s.visit.form.value(levelField(g))
 	for _, info := range s.open(g) {
 		if level == levelWrite || level == levelRead && info.Reads || (level == "" || level == ui.ScopesChosen) && named.Has(info.Bit) {
 			ids = append(ids, info.ID)
@@ -172,7 +172,7 @@ func reading(infos []charter.Info) (ids []charter.Permission) {
 func (s scopeForm) level(g permissionGroup) string {
 	chosen, open := s.chosenOf(g), s.open(g)
 	switch {
-	case s.form.value(levelField(g)) == ui.ScopesChosen:
+	case s.visit.form.value(levelField(g)) == ui.ScopesChosen:
 		return ui.ScopesChosen
 	case len(chosen) == 0:
 		return levelNone
@@ -205,8 +205,8 @@ func (s scopeForm) levels(g permissionGroup) []ui.Option {
 
 // props is the choice as it is shown.
 func (s scopeForm) props(label, hint string) ui.ScopesProps {
-	p := ui.ScopesProps{FieldProps: ui.FieldProps{Name: permissionsField, Label: label, Hint: hint, Error: s.form.error(permissionsField)}}
-	for _, g := range s.groups() {
+	p := ui.ScopesProps{FieldProps: ui.FieldProps{Name: permissionsField, Label: label, Hint: hint, Error: s.visit.form.error(permissionsField)}}
+	for _, g := range s.visit.groups() {
 		if levels := s.levels(g); len(levels) > 0 {
 			p.Groups = append(p.Groups, ui.ScopeGroup{Name: levelField(g), Title: g.title, Levels: levels, Level: s.level(g), Note: s.note(g), Scopes: s.scopes(g)})
 		}
@@ -242,7 +242,7 @@ func (s scopeForm) note(g permissionGroup) string {
 func (s scopeForm) closed() (lines []string) {
 	var reasons []string
 	titles := map[string][]string{}
-	for _, g := range s.groups() {
+	for _, g := range s.visit.groups() {
 		if len(s.open(g)) > 0 {
 			continue
 		}
@@ -259,7 +259,7 @@ func (s scopeForm) closed() (lines []string) {
 }
 
 func (s scopeForm) scopes(g permissionGroup) []ui.Scope {
-	chosen, explicit := s.chosenOf(g), s.Service.Charter().Explicit()
+	chosen, explicit := s.chosenOf(g), s.visit.Service.Charter().Explicit()
 	all := make([]ui.Scope, len(g.permissions))
 	for i, info := range g.permissions {
 		all[i] = ui.Scope{ID: string(info.ID), Text: info.Title, Checked: slices.Contains(chosen, info.ID), Refused: s.refused[info.ID]}
@@ -273,7 +273,7 @@ func (s scopeForm) scopes(g permissionGroup) []ui.Scope {
 // presets fill the choice in, by the address.
 func (s scopeForm) presets() []ui.LinkProps {
 	link := func(text string, in func(charter.Info) bool) ui.LinkProps {
-		query := cloned(s.form.values)
+		query := cloned(s.visit.form.values)
 		for name := range query {
 			if strings.HasPrefix(name, permissionsField) {
 				query.Del(name)
@@ -282,9 +282,9 @@ func (s scopeForm) presets() []ui.LinkProps {
 		if ids := s.all(in); ids != "" {
 			query.Set(permissionsField, ids)
 		}
-		return ui.LinkProps{Text: text, Href: withQuery(s.r.URL.Path, query)}
+		return ui.LinkProps{Text: text, Href: withQuery(s.visit.r.URL.Path, query)}
 	}
-	explicit := s.Service.Charter().Explicit()
+	explicit := s.visit.Service.Charter().Explicit()
 	return []ui.LinkProps{
 		link(ui.T("Nothing"), func(charter.Info) bool { return false }),
 		link(ui.T("Everything that only reads"), func(i charter.Info) bool { return i.Reads && !explicit.Has(i.Bit) }),
@@ -295,7 +295,7 @@ func (s scopeForm) presets() []ui.LinkProps {
 // all are the permissions of a kind that can be given, with commas between.
 func (s scopeForm) all(in func(charter.Info) bool) string {
 	var ids []string
-	for _, g := range permissionGroups(s.Service.Charter()) {
+	for _, g := range permissionGroups(s.visit.Service.Charter()) {
 		for _, info := range s.open(g) {
 			if in(info) {
 				ids = append(ids, string(info.ID))

@@ -19,10 +19,10 @@ func keySecretPages() []page {
 // secretPage shows a key's secret. It is the answer to the form that made the key, and is kept nowhere: asked for again,
 // the same form gets the key without its secret.
 type secretPage struct {
-	*visit
-	key  credential.NewKey
-	old  *credential.Key // the key that it takes the place of; nil: none
-	ways ui.Ways
+	visit *visit
+	key   credential.NewKey
+	old   *credential.Key // the key that it takes the place of; nil: none
+	ways  ui.Ways
 }
 
 func (v *visit) showSecret(p secretPage) error {
@@ -35,7 +35,7 @@ func (v *visit) showSecret(p secretPage) error {
 
 // samples are how to try the key, and how to hand it to programs.
 func (p secretPage) samples() []ui.Sample {
-	return secretSamples(p.BaseURL, p.key.Secret)
+	return secretSamples(p.visit.BaseURL, p.key.Secret)
 }
 
 // secretSamples try a secret, and hand it to programs.

@@ -42,7 +42,7 @@ func (v *visit) member() (directory.Member, error) {
 
 // memberPage is one member: who it is, what they may do and where from, what they did.
 type memberPage struct {
-	*visit
+	visit    *visit
 	member   directory.Member
 	offer    *offer
 	events   []audit.Event
@@ -86,7 +86,7 @@ func showMember(v *visit) error {
 	return v.page(ui.PageProps{Title: p.member.Label(), Crumb: v.teamCrumb(), Ways: v.same(directory.GetMember, "member", p.member.ID)}, p.show())
 }
 
-func (p memberPage) own() bool { return p.member.User == p.actor.User }
+func (p memberPage) own() bool { return p.member.User == p.visit.actor.User }
 
 func (p memberPage) identity() []ui.Fact {
 	m := p.member
@@ -94,9 +94,9 @@ func (p memberPage) identity() []ui.Fact {
 		{Name: ui.T("E-mail"), Value: ui.Text(m.Email)},
 		{Name: ui.T("Role"), Value: ui.Text(m.RoleTitle)},
 		{Name: ui.T("Status"), Value: ui.Badge(statusBadge(m))},
-		{Name: ui.T("Joined"), Value: p.at(m.JoinedAt)},
-		{Name: ui.T("Last active"), Value: p.maybe(m.LastActiveAt, ui.T("not yet"))},
-		{Name: ui.T("Ends"), Value: p.maybe(m.EndsAt, ui.T("no end date"))},
+		{Name: ui.T("Joined"), Value: p.visit.at(m.JoinedAt)},
+		{Name: ui.T("Last active"), Value: p.visit.maybe(m.LastActiveAt, ui.T("not yet"))},
+		{Name: ui.T("Ends"), Value: p.visit.maybe(m.EndsAt, ui.T("no end date"))},
 		{Name: ui.T("Member id"), Value: ui.Code(m.ID)},
 		{Name: ui.T("User id"), Value: ui.Code(m.User)},
 	}
@@ -109,7 +109,7 @@ func (p memberPage) identity() []ui.Fact {
 // verbs are the member's verbs as buttons; nil without any.
 func (p memberPage) verbs() component {
 	var buttons []component
-	for _, item := range p.memberItems(p.member) {
+	for _, item := range p.visit.memberItems(p.member) {
 		kind := ui.Default
 		if item.Danger {
 			kind = ui.Danger
@@ -141,9 +141,9 @@ type heldGroup struct {
 
 // permissions are what the member's role holds, and where it has each from.
 func (p memberPage) permissions() (groups []heldGroup) {
-	for _, role := range p.roles {
+	for _, role := range p.visit.roles {
 		if role.ID == p.member.Role {
-			return p.held(role)
+			return p.visit.held(role)
 		}
 	}
 	return nil
@@ -191,7 +191,7 @@ func (p memberPage) sessionFacts() []ui.Fact {
 		if s.Current {
 			name = ui.T("%s (this one)", s.Device)
 		}
-		facts[i] = ui.Fact{Name: name, Value: ui.Join(ui.Text(ui.T("last used")), p.at(s.LastUsedAt))}
+		facts[i] = ui.Fact{Name: name, Value: ui.Join(ui.Text(ui.T("last used")), p.visit.at(s.LastUsedAt))}
 	}
 	return facts
 }
@@ -205,7 +205,7 @@ type roleOption struct {
 
 // roleChange is the page on which a member's role is chosen.
 type roleChange struct {
-	*visit
+	visit   *visit
 	member  directory.Member
 	options []roleOption
 }
@@ -264,15 +264,15 @@ func optionOf(role directory.Role, impact op.Impact, err error) (roleOption, err
 
 // hidden are the form's hidden fields; after a conflict, with the version that is shown now.
 func (p roleChange) hidden(etag string) []ui.Hidden {
-	if p.form.status == op.Stale.Status() {
-		p.form.values.Set(versionField, etag)
+	if p.visit.form.status == op.Stale.Status() {
+		p.visit.form.values.Set(versionField, etag)
 	}
 	return p.visit.hidden(etag)
 }
 
 // choices is the picker of the new role: each with how much it changes, or with why it cannot be.
 func (p roleChange) choices() ui.ChoicesProps {
-	c := ui.ChoicesProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("New role"), Error: p.form.error("role")}, Value: p.form.value("role")}
+	c := ui.ChoicesProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("New role"), Error: p.visit.form.error("role")}, Value: p.visit.form.value("role")}
 	for _, o := range p.options {
 		option := ui.Option{Value: o.ID, Text: o.Title, Hint: o.inWords(), Refused: o.refused}
 		c.Options = append(c.Options, option)
@@ -282,7 +282,7 @@ func (p roleChange) choices() ui.ChoicesProps {
 
 // suggested is a role for the ways to the same: the chosen one, else one that is possible.
 func (p roleChange) suggested() string {
-	if chosen := p.form.value("role"); chosen != "" {
+	if chosen := p.visit.form.value("role"); chosen != "" {
 		return chosen
 	}
 	for _, o := range p.possible() {

@@ -17,7 +17,7 @@ func memberLeavePages() []page {
 
 // leavePlan is what becomes of all that hangs on a membership when it ends, with what there is to choose.
 type leavePlan struct {
-	*visit
+	visit    *visit
 	member   string // the name of whoever goes
 	own      bool   // the viewer goes
 	impact   op.Impact
@@ -68,7 +68,7 @@ func (p leavePlan) keysToChoose() (keys []op.Effect) {
 // keyChoice is the choice about one key: it stays unless it is ticked.
 func (p leavePlan) keyChoice(e op.Effect) ui.CheckboxProps {
 	return ui.CheckboxProps{FieldProps: ui.FieldProps{Name: "revoke_keys", ID: "f-revoke-keys-" + e.ID, Label: ui.T("Revoke %s", e.Name), Hint: ui.T("Otherwise it %s.", e.Text)},
-		Value: e.ID, Checked: slices.Contains(p.form.values["revoke_keys"], e.ID)}
+		Value: e.ID, Checked: slices.Contains(p.visit.form.values["revoke_keys"], e.ID)}
 }
 
 // manager chooses who looks after the service accounts; left alone, it is whoever removes.
@@ -77,8 +77,8 @@ func (p leavePlan) manager() ui.SelectProps {
 	if p.own {
 		first.Text = ui.T("Nobody")
 	}
-	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "service_accounts_to", Label: ui.T("Who looks after the service accounts"), Error: p.form.error("service_accounts_to")},
-		Value: p.form.value("service_accounts_to"), Options: append([]ui.Option{first}, p.managers...)}
+	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "service_accounts_to", Label: ui.T("Who looks after the service accounts"), Error: p.visit.form.error("service_accounts_to")},
+		Value: p.visit.form.value("service_accounts_to"), Options: append([]ui.Option{first}, p.managers...)}
 }
 
 // choices are what the form says about keys and service accounts.
@@ -191,7 +191,7 @@ type probe struct {
 
 // removedPage proves that a removal is in force: it asks, now, whether the person and the keys get in.
 type removedPage struct {
-	*visit
+	visit  *visit
 	probes []probe
 }
 
@@ -217,12 +217,12 @@ func showRemoved(v *visit) error {
 const seesAnything charter.Permission = "organization.view"
 
 func (p removedPage) ask(subject string) (access.Explanation, error) {
-	return access.Explain.Call(p.ctx, p.Service, access.ExplainInput{InOrganization: p.inOrg(), Subject: subject, Permission: seesAnything})
+	return access.Explain.Call(p.visit.ctx, p.visit.Service, access.ExplainInput{InOrganization: p.visit.inOrg(), Subject: subject, Permission: seesAnything})
 }
 
 // askKeys asks about the personal keys that somebody made, of as many as one page of keys has.
 func (p *removedPage) askKeys(user string) error {
-	keys, err := credential.ListKeys.Call(p.ctx, p.Service, credential.ListKeysInput{InOrganization: p.inOrg(), Page: op.Page{Limit: pageSize}, Owner: user, Kind: charter.PersonalKey})
+	keys, err := credential.ListKeys.Call(p.visit.ctx, p.visit.Service, credential.ListKeysInput{InOrganization: p.visit.inOrg(), Page: op.Page{Limit: pageSize}, Owner: user, Kind: charter.PersonalKey})
 	for _, key := range keys.Data {
 		answer, err := p.ask(key.ID)
 		if err != nil {
@@ -237,7 +237,7 @@ func (p removedPage) table() ui.TableProps {
 	t := ui.TableProps{ID: "probes", Caption: ui.T("Who and what gets in"),
 		Columns: []ui.Column{{Title: ui.T("Who or what")}, {Title: ui.T("Answer")}, {Title: ui.T("Why")}, {Title: ui.T("Since")}, {Title: ui.T("Asked")}}}
 	for _, probe := range p.probes {
-		t.Rows = append(t.Rows, ui.Row{Cells: []component{p.named(probe), ui.Badge(answerBadge(probe.answer.Allow)), ui.Text(because(probe.answer)), p.since(probe), p.at(p.now)}})
+		t.Rows = append(t.Rows, ui.Row{Cells: []component{p.named(probe), ui.Badge(answerBadge(probe.answer.Allow)), ui.Text(because(probe.answer)), p.since(probe), p.visit.at(p.visit.now)}})
 	}
 	return t
 }
@@ -246,7 +246,7 @@ func (p removedPage) named(of probe) component {
 	if of.key == nil {
 		return ui.Text(of.name)
 	}
-	return ui.Link(ui.LinkProps{Text: of.name, Href: p.keyHref(of.key.ID, "")})
+	return ui.Link(ui.LinkProps{Text: of.name, Href: p.visit.keyHref(of.key.ID, "")})
 }
 
 func answerBadge(allowed bool) ui.BadgeProps {
@@ -262,7 +262,7 @@ func (p removedPage) since(of probe) component {
 	case of.key == nil || of.key.RevokedAt.IsZero() && of.key.LeftAt.IsZero():
 		return ui.Muted(ui.T("the membership's end"))
 	case !of.key.RevokedAt.IsZero():
-		return p.at(of.key.RevokedAt)
+		return p.visit.at(of.key.RevokedAt)
 	}
-	return p.at(of.key.LeftAt)
+	return p.visit.at(of.key.LeftAt)
 }

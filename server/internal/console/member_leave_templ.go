@@ -67,7 +67,7 @@ func (p leavePlan) fields() templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = p.reasonField().Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.reasonField().Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -105,12 +105,12 @@ func (p removedPage) show() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Back to the team"), Href: p.org("/settings/team")}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Back to the team"), Href: p.visit.org("/settings/team")}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if p.can("audit.view") {
-			templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Its event in the audit log"), Href: asking(p.org("/settings/audit-log"), "action", "members.remove")}).Render(ctx, templ_7745c5c3_Buffer)
+		if p.visit.can("audit.view") {
+			templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Its event in the audit log"), Href: asking(p.visit.org("/settings/audit-log"), "action", "members.remove")}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -32,7 +32,7 @@ func (p memberPage) show() templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = p.offerBanner(p.offer).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.offerBanner(p.offer).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -89,9 +89,9 @@ func (p memberPage) show() templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var4 templ.SafeURL
-			templ_7745c5c3_Var4, templ_7745c5c3_Err = templ.JoinURLErrs(p.org("/settings/access"))
+			templ_7745c5c3_Var4, templ_7745c5c3_Err = templ.JoinURLErrs(p.visit.org("/settings/access"))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `member.templ`, Line: 16, Col: 71}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `member.templ`, Line: 16, Col: 77}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var4))
 			if templ_7745c5c3_Err != nil {
@@ -114,7 +114,7 @@ func (p memberPage) show() templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Select(permissionSelect(p.Service.Charter(), "")).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(permissionSelect(p.visit.Service.Charter(), "")).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -126,16 +126,16 @@ func (p memberPage) show() templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if p.canAny(simulating) {
+			if p.visit.canAny(simulating) {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<p class=\"row\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.Link(ui.LinkProps{Text: ui.T("What if they had another role?"), Href: asking(p.org("/settings/access"), "what", whatMember, "member", p.member.ID)}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Link(ui.LinkProps{Text: ui.T("What if they had another role?"), Href: asking(p.visit.org("/settings/access"), "what", whatMember, "member", p.member.ID)}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.Link(ui.LinkProps{Text: ui.T("What if they were removed?"), Href: asking(p.org("/settings/access"), "what", whatRemove, "member", p.member.ID)}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Link(ui.LinkProps{Text: ui.T("What if they were removed?"), Href: asking(p.visit.org("/settings/access"), "what", whatRemove, "member", p.member.ID)}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -169,7 +169,7 @@ func (p memberPage) show() templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Your sessions"), Lede: ui.T("Shown to you alone."), Action: ui.Link(ui.LinkProps{Text: ui.T("Manage your sessions"), Href: p.href("/account/sessions")})}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Your sessions"), Lede: ui.T("Shown to you alone."), Action: ui.Link(ui.LinkProps{Text: ui.T("Manage your sessions"), Href: p.visit.href("/account/sessions")})}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -187,18 +187,18 @@ func (p memberPage) show() templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = ui.Affected(p.keyFacts(p.keys)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Affected(p.visit.keyFacts(p.keys)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Keys that %s made", p.member.Label()), Action: ui.Link(ui.LinkProps{Text: ui.T("All of them"), Href: asking(p.keysHref(""), "owner", p.member.User)})}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Keys that %s made", p.member.Label()), Action: ui.Link(ui.LinkProps{Text: ui.T("All of them"), Href: asking(p.visit.keysHref(""), "owner", p.member.User)})}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 		}
-		if p.can("audit.view") {
+		if p.visit.can("audit.view") {
 			templ_7745c5c3_Var8 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 				templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 				templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -234,13 +234,13 @@ func (p memberPage) show() templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.Sentences(p.sentences(p.events)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Sentences(p.visit.sentences(p.events)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Latest events"), Action: ui.Link(ui.LinkProps{Text: ui.T("All of them in the audit log"), Href: asking(p.org("/settings/audit-log"), "actor", p.member.User)})}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var8), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Latest events"), Action: ui.Link(ui.LinkProps{Text: ui.T("All of them in the audit log"), Href: asking(p.visit.org("/settings/audit-log"), "actor", p.member.User)})}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var8), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -271,7 +271,7 @@ func (p roleChange) question() templ.Component {
 			templ_7745c5c3_Var10 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = formErrors(&p.form).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = formErrors(&p.visit.form).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -314,7 +314,7 @@ func (p roleChange) question() templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Diff(p.diff(o.impact)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Diff(p.visit.diff(o.impact)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -330,7 +330,7 @@ func (p roleChange) question() templ.Component {
 			}
 		}
 		if len(p.possible()) > 0 {
-			templ_7745c5c3_Err = p.reasonField().Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = p.visit.reasonField().Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -17,7 +17,7 @@ func overviewPages() []page {
 // overviewPage is where an organization's pages begin: what is left to set up, who is waited for, what happened last.
 // Each part needs its own permission and is left out without it.
 type overviewPage struct {
-	*visit
+	visit        *visit
 	organization directory.Organization
 	offer        *offer
 	members      int
@@ -36,13 +36,13 @@ func showOverview(v *visit) error {
 }
 
 func (p *overviewPage) read() (err error) {
-	if p.organization, err = directory.GetOrganization.Call(p.ctx, p.Service, directory.GetOrganizationInput{InOrganization: p.inOrg()}); err != nil {
+	if p.organization, err = directory.GetOrganization.Call(p.visit.ctx, p.visit.Service, directory.GetOrganizationInput{InOrganization: p.visit.inOrg()}); err != nil {
 		return err
 	}
-	if _, p.members, err = p.countedRoles(); err != nil {
+	if _, p.members, err = p.visit.countedRoles(); err != nil {
 		return err
 	}
-	if p.offer, err = p.pendingOffer(); err != nil {
+	if p.offer, err = p.visit.pendingOffer(); err != nil {
 		return err
 	}
 	if err := p.readPending(); err != nil {
@@ -55,10 +55,10 @@ func (p *overviewPage) read() (err error) {
 }
 
 func (p *overviewPage) readPending() error {
-	if !p.can("members.invite") {
+	if !p.visit.can("members.invite") {
 		return nil
 	}
-	list, err := directory.ListInvitations.Call(p.ctx, p.Service, directory.ListInvitationsInput{InOrganization: p.inOrg(),
+	list, err := directory.ListInvitations.Call(p.visit.ctx, p.visit.Service, directory.ListInvitationsInput{InOrganization: p.visit.inOrg(),
 		Page: op.Page{Limit: 5}, State: directory.Pending})
 	p.pending = list.Data
 	return err
@@ -66,23 +66,23 @@ func (p *overviewPage) readPending() error {
 
 // readKeys reads the keys that live, for those who may see more of them than names.
 func (p *overviewPage) readKeys() error {
-	if !p.can("keys.inspect") && !p.canAny(creating) {
+	if !p.visit.can("keys.inspect") && !p.visit.canAny(creating) {
 		return nil
 	}
-	list, err := credential.ListKeys.Call(p.ctx, p.Service, credential.ListKeysInput{InOrganization: p.inOrg(), Page: op.Page{Limit: 100}})
+	list, err := credential.ListKeys.Call(p.visit.ctx, p.visit.Service, credential.ListKeysInput{InOrganization: p.visit.inOrg(), Page: op.Page{Limit: 100}})
 	for _, k := range list.Data {
 		if !over(k) && k.ID != "" {
-			p.keys = append(p.keys, p.withUse(k))
+			p.keys = append(p.keys, p.visit.withUse(k))
 		}
 	}
 	return err
 }
 
 func (p *overviewPage) readEvents() error {
-	if !p.can("audit.view") {
+	if !p.visit.can("audit.view") {
 		return nil
 	}
-	list, err := audit.ListEvents.Call(p.ctx, p.Service, audit.ListEventsInput{InOrganization: p.inOrg(), Page: op.Page{Limit: 10},
+	list, err := audit.ListEvents.Call(p.visit.ctx, p.visit.Service, audit.ListEventsInput{InOrganization: p.visit.inOrg(), Page: op.Page{Limit: 10},
 		Filter: audit.Filter{Query: lookedAt}})
 	p.events = list.Data
 	return err
@@ -93,18 +93,18 @@ type step struct{ text, verb, href string }
 
 // steps are those that are left, and that the viewer may do.
 func (p overviewPage) steps() (left []step) {
-	if p.can("settings.update") && p.organization.Version == 1 {
-		left = append(left, step{ui.T("Look over the name, the time zone and where data stays."), ui.T("Open the settings"), p.org("/settings/general")})
+	if p.visit.can("settings.update") && p.organization.Version == 1 {
+		left = append(left, step{ui.T("Look over the name, the time zone and where data stays."), ui.T("Open the settings"), p.visit.org("/settings/general")})
 	}
-	if p.can("members.invite") && p.members == 1 && len(p.pending) == 0 {
-		left = append(left, step{ui.T("Invite the people that you work with."), ui.T("Invite people"), p.org("/settings/team/invite")})
+	if p.visit.can("members.invite") && p.members == 1 && len(p.pending) == 0 {
+		left = append(left, step{ui.T("Invite the people that you work with."), ui.T("Invite people"), p.visit.org("/settings/team/invite")})
 	}
 	switch {
-	case !p.canAny(creating) || slices.ContainsFunc(p.keys, func(k credential.Key) bool { return !k.LastUsedAt.IsZero() }):
+	case !p.visit.canAny(creating) || slices.ContainsFunc(p.keys, func(k credential.Key) bool { return !k.LastUsedAt.IsZero() }):
 	case len(p.keys) == 0:
-		left = append(left, step{ui.T("Make a key for the programs that call %s.", p.Service.Charter().Product), ui.T("Create a key"), p.keysHref("/new")})
+		left = append(left, step{ui.T("Make a key for the programs that call %s.", p.visit.Service.Charter().Product), ui.T("Create a key"), p.visit.keysHref("/new")})
 	default:
-		left = append(left, step{ui.T("Send a first request with the key %s.", p.keys[0].Name), ui.T("Open the key"), p.keyHref(p.keys[0].ID, "")})
+		left = append(left, step{ui.T("Send a first request with the key %s.", p.keys[0].Name), ui.T("Open the key"), p.visit.keyHref(p.keys[0].ID, "")})
 	}
 	return left
 }
@@ -112,8 +112,8 @@ func (p overviewPage) steps() (left []step) {
 // attention are the keys that ask for a look, with why.
 func (p overviewPage) attention() (facts []ui.Fact) {
 	for _, k := range p.keys {
-		if warnings := p.keyTroubles(k); len(warnings) > 0 {
-			facts = append(facts, ui.Fact{Name: k.Name, Value: ui.Join(ui.Link(ui.LinkProps{Text: k.Display, Href: p.keyHref(k.ID, "")}), ui.Text(warnings[0].text))})
+		if warnings := p.visit.keyTroubles(k); len(warnings) > 0 {
+			facts = append(facts, ui.Fact{Name: k.Name, Value: ui.Join(ui.Link(ui.LinkProps{Text: k.Display, Href: p.visit.keyHref(k.ID, "")}), ui.Text(warnings[0].text))})
 		}
 	}
 	return facts[:min(len(facts), 5)]
@@ -123,7 +123,7 @@ func (p overviewPage) attention() (facts []ui.Fact) {
 func (p overviewPage) waiting() []ui.Fact {
 	facts := make([]ui.Fact, len(p.pending))
 	for i, inv := range p.pending {
-		facts[i] = ui.Fact{Name: inv.Email, Value: ui.Join(ui.Text(inv.RoleTitle), ui.Muted(ui.T("expires")), p.at(inv.ExpiresAt))}
+		facts[i] = ui.Fact{Name: inv.Email, Value: ui.Join(ui.Text(inv.RoleTitle), ui.Muted(ui.T("expires")), p.visit.at(inv.ExpiresAt))}
 	}
 	return facts
 }
@@ -134,5 +134,5 @@ func (p overviewPage) numbers() []ui.Fact {
 	if p.organization.Region != "" {
 		facts = append(facts, ui.Fact{Name: ui.T("Default region"), Value: ui.Code(p.organization.Region)})
 	}
-	return append(facts, ui.Fact{Name: ui.T("Your role"), Value: ui.Link(ui.LinkProps{Text: p.roleTitle(), Href: p.org("/settings/roles")})})
+	return append(facts, ui.Fact{Name: ui.T("Your role"), Value: ui.Link(ui.LinkProps{Text: p.visit.roleTitle(), Href: p.visit.org("/settings/roles")})})
 }

@@ -21,8 +21,8 @@ func requestPages() []page {
 
 // requestsPage is a page of the request log.
 type requestsPage struct {
-	*visit
-	list op.List[requestlog.Request]
+	visit *visit
+	list  op.List[requestlog.Request]
 }
 
 // showRequests lists the lines that the address asks for. A filter that cannot be understood comes back with what is
@@ -61,19 +61,19 @@ func exportRequests(v *visit) error {
 // questions are those that people bring to a request log, each one press away.
 func (p requestsPage) questions() []ui.LinkProps {
 	ask := func(text string, pairs ...string) ui.LinkProps {
-		return ui.LinkProps{Text: text, Href: asking(p.org("/settings/logs"), pairs...)}
+		return ui.LinkProps{Text: text, Href: asking(p.visit.org("/settings/logs"), pairs...)}
 	}
 	return []ui.LinkProps{ask(ui.T("What was refused?"), "outcome", "denied"), ask(ui.T("What failed in the product?"), "status", "5xx"),
 		ask(ui.T("What was limited?"), "q", "code:limited"), ask(ui.T("All"))}
 }
 
 func (p requestsPage) filters() ui.FilterBarProps {
-	path := p.org("/settings/logs")
+	path := p.visit.org("/settings/logs")
 	bar := ui.FilterBarProps{Action: path, ClearHref: path, Search: ui.InputProps{
-		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search the request log"), HideLabel: true, Error: p.form.error("q")}, Type: "search",
-		Value: p.form.value("q"), Placeholder: "outcome:denied permission:workflows.run", Hotkey: "/"}}
+		FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search the request log"), HideLabel: true, Error: p.visit.form.error("q")}, Type: "search",
+		Value: p.visit.form.value("q"), Placeholder: "outcome:denied permission:workflows.run", Hotkey: "/"}}
 	for _, name := range requestFields {
-		bar.Chips = append(bar.Chips, p.chip(path, name, ui.T("%s: %s", name, p.form.value(name)))...)
+		bar.Chips = append(bar.Chips, p.visit.chip(path, name, ui.T("%s: %s", name, p.visit.form.value(name)))...)
 	}
 	return bar
 }
@@ -81,7 +81,7 @@ func (p requestsPage) filters() ui.FilterBarProps {
 func (p requestsPage) table() ui.TableProps {
 	t := requestsTable(p.visit, p.list.Data)
 	t.Empty = ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No line matches. Checks through a gate leave one, and so do calls with a key.")})
-	t.Pager = pagerOf(p.org("/settings/logs"), p.form.values, p.list.NextCursor)
+	t.Pager = pagerOf(p.visit.org("/settings/logs"), p.visit.form.values, p.list.NextCursor)
 	return t
 }
 
@@ -145,8 +145,8 @@ func orDash(text string) string {
 
 // requestPage is one line with all that is known of it.
 type requestPage struct {
-	*visit
-	line requestlog.Request
+	visit *visit
+	line  requestlog.Request
 }
 
 func showRequest(v *visit) error {
@@ -161,7 +161,7 @@ func showRequest(v *visit) error {
 // facts are what is known of the line; what is not is left out.
 func (p requestPage) facts() []ui.Fact {
 	l := p.line
-	facts := []ui.Fact{{Name: ui.T("When"), Value: ui.Join(ui.Text(l.At.Format("2 Jan 2006, 15:04:05.000 MST")), ui.Muted("·"), p.at(l.At))},
+	facts := []ui.Fact{{Name: ui.T("When"), Value: ui.Join(ui.Text(l.At.Format("2 Jan 2006, 15:04:05.000 MST")), ui.Muted("·"), p.visit.at(l.At))},
 		{Name: ui.T("Outcome"), Value: ui.Badge(requestBadge(l))}, {Name: ui.T("By"), Value: ui.Join(carriedBy(l), ui.Code(orDash(l.Credential.ID)))}}
 	for _, f := range []struct{ name, value string }{{ui.T("Asked for"), string(l.Permission)}, {ui.T("On"), l.Resource}, {ui.T("Asked through"), l.Face},
 		{ui.T("Key begins with"), l.Credential.Prefix}, {ui.T("Member"), l.Member}, {ui.T("Request id"), l.RequestID}} {
@@ -181,11 +181,11 @@ func (p requestPage) facts() []ui.Fact {
 func (p requestPage) related() []ui.LinkProps {
 	l := p.line
 	list := func(text string, pairs ...string) ui.LinkProps {
-		return ui.LinkProps{Text: text, Href: asking(p.org("/settings/logs"), pairs...)}
+		return ui.LinkProps{Text: text, Href: asking(p.visit.org("/settings/logs"), pairs...)}
 	}
 	var all []ui.LinkProps
-	if l.Permission != "" && l.Member != "" && (l.Member == p.organization.Member || p.can("members.view")) {
-		all = append(all, ui.LinkProps{Text: ui.T("Why?"), Href: asking(p.org("/settings/access"), "who", l.Member, "can", string(l.Permission))})
+	if l.Permission != "" && l.Member != "" && (l.Member == p.visit.organization.Member || p.visit.can("members.view")) {
+		all = append(all, ui.LinkProps{Text: ui.T("Why?"), Href: asking(p.visit.org("/settings/access"), "who", l.Member, "can", string(l.Permission))})
 	}
 	if l.Credential.ID != "" {
 		all = append(all, list(ui.T("All with this credential"), "key", l.Credential.ID))
@@ -193,8 +193,8 @@ func (p requestPage) related() []ui.LinkProps {
 	if l.Member != "" {
 		all = append(all, list(ui.T("All of this member"), "member", l.Member))
 	}
-	if p.can("audit.view") {
-		all = append(all, ui.LinkProps{Text: ui.T("What it changed, in the audit log"), Href: asking(p.org("/settings/audit-log"), "actor", l.Credential.ID)})
+	if p.visit.can("audit.view") {
+		all = append(all, ui.LinkProps{Text: ui.T("What it changed, in the audit log"), Href: asking(p.visit.org("/settings/audit-log"), "actor", l.Credential.ID)})
 	}
 	return append(all, list(ui.T("All that ended so"), "q", "code:"+l.Code))
 }

@@ -42,33 +42,33 @@ func (v *visit) allRoles() ([]directory.Role, error) {
 
 // actions are the page's verbs.
 func (p rolesPage) actions() component {
-	return ui.Join(ui.Button(ui.ButtonProps{Text: ui.T("Download CSV"), Icon: "download", Href: asking(p.org("/settings/roles"), "format", "csv", "only", p.form.value("only"))}),
-		ui.Button(p.verb(managesRoles, ui.ButtonProps{Text: ui.T("Make a role"), Icon: "plus", Kind: ui.Primary, Href: p.org("/settings/roles/new"), Hotkey: "n"})))
+	return ui.Join(ui.Button(ui.ButtonProps{Text: ui.T("Download CSV"), Icon: "download", Href: asking(p.visit.org("/settings/roles"), "format", "csv", "only", p.visit.form.value("only"))}),
+		ui.Button(p.visit.verb(managesRoles, ui.ButtonProps{Text: ui.T("Make a role"), Icon: "plus", Kind: ui.Primary, Href: p.visit.org("/settings/roles/new"), Hotkey: "n"})))
 }
 
 // rolesPage is the matrix of roles and permissions.
 type rolesPage struct {
-	*visit
+	visit  *visit
 	roles  []directory.Role
 	matrix ui.MatrixProps
 }
 
 // switchTo is the other view of the matrix: everything, or only what differs.
 func (p rolesPage) switchTo() ui.LinkProps {
-	if p.form.value("only") == "differences" {
-		return ui.LinkProps{Text: ui.T("Show every permission"), Href: p.org("/settings/roles")}
+	if p.visit.form.value("only") == "differences" {
+		return ui.LinkProps{Text: ui.T("Show every permission"), Href: p.visit.org("/settings/roles")}
 	}
-	return ui.LinkProps{Text: ui.T("Show only what differs"), Href: asking(p.org("/settings/roles"), "only", "differences")}
+	return ui.LinkProps{Text: ui.T("Show only what differs"), Href: asking(p.visit.org("/settings/roles"), "only", "differences")}
 }
 
 // csv writes the matrix as a file.
 func (p rolesPage) csv() error {
-	h := p.w.Header()
+	h := p.visit.w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="roles.csv"`)
 	h.Set("Cache-Control", "no-store")
-	p.w.WriteHeader(http.StatusOK)
-	out := csv.NewWriter(p.w)
+	p.visit.w.WriteHeader(http.StatusOK)
+	out := csv.NewWriter(p.visit.w)
 	head := []string{"group", "permission", "title"}
 	for _, role := range p.matrix.Roles {
 		head = append(head, role.Title)
@@ -154,7 +154,7 @@ func (p rolesPage) table() ui.TableProps {
 	t := ui.TableProps{ID: "the-roles", Caption: ui.T("The roles"),
 		Columns: []ui.Column{{Title: ui.T("Role")}, {Title: ui.T("What for")}, {Title: ui.T("Made by")}, {Title: ui.T("Members"), Number: true}, {Title: ui.T("Service accounts"), Number: true}}}
 	for _, role := range p.roles {
-		t.Rows = append(t.Rows, ui.Row{ID: role.ID, Cells: []component{ui.Link(ui.LinkProps{Text: role.Title, Href: p.roleHref(role.ID, "")}), ui.Text(role.Description),
+		t.Rows = append(t.Rows, ui.Row{ID: role.ID, Cells: []component{ui.Link(ui.LinkProps{Text: role.Title, Href: p.visit.roleHref(role.ID, "")}), ui.Text(role.Description),
 			ui.Text(madeBy(role)), ui.Text(ui.T("%d", role.Members)), ui.Text(ui.T("%d", role.ServiceAccounts))}})
 	}
 	return t

@@ -51,8 +51,8 @@ func (v *visit) role() (directory.Role, error) {
 
 // rolePage is one role: what it holds, who has it, and what can be done about it.
 type rolePage struct {
-	*visit
-	role directory.Role
+	visit *visit
+	role  directory.Role
 }
 
 func showRole(v *visit) error {
@@ -80,19 +80,19 @@ func madeBy(r directory.Role) string {
 // members is how many have the role, with the way to them for those who may see the team.
 func (p rolePage) members() component {
 	text := ui.N(p.role.Members, "1 member", "%d members")
-	if !p.can("members.view") {
+	if !p.visit.can("members.view") {
 		return ui.Text(text)
 	}
-	return ui.Link(ui.LinkProps{Text: text, Href: asking(p.org("/settings/team"), "role", p.role.ID)})
+	return ui.Link(ui.LinkProps{Text: text, Href: asking(p.visit.org("/settings/team"), "role", p.role.ID)})
 }
 
 // verbs are what can be done about the role: one that the organization made is changed and deleted, and every one can be
 // the beginning of another.
 func (p rolePage) verbs() component {
-	buttons := []component{ui.Button(p.verb(managesRoles, ui.ButtonProps{Text: ui.T("Make a role from it"), Icon: "plus", Href: asking(p.org("/settings/roles/new"), "from", p.role.ID)}))}
-	if p.role.Custom && p.can(managesRoles) {
-		change := ui.ButtonProps{Text: ui.T("Change it"), Icon: "pencil", Href: p.roleHref(p.role.ID, "edit")}
-		end := ui.ButtonProps{Text: ui.T("Delete it"), Icon: "trash-2", Href: p.roleHref(p.role.ID, "delete"), Kind: ui.Danger}
+	buttons := []component{ui.Button(p.visit.verb(managesRoles, ui.ButtonProps{Text: ui.T("Make a role from it"), Icon: "plus", Href: asking(p.visit.org("/settings/roles/new"), "from", p.role.ID)}))}
+	if p.role.Custom && p.visit.can(managesRoles) {
+		change := ui.ButtonProps{Text: ui.T("Change it"), Icon: "pencil", Href: p.visit.roleHref(p.role.ID, "edit")}
+		end := ui.ButtonProps{Text: ui.T("Delete it"), Icon: "trash-2", Href: p.visit.roleHref(p.role.ID, "delete"), Kind: ui.Danger}
 		if why := p.beyond(); why != "" {
 			change.Refused, end.Refused = why, why
 		}
@@ -103,8 +103,8 @@ func (p rolePage) verbs() component {
 
 // beyond says why the viewer, who manages roles, cannot change this one; empty: they can.
 func (p rolePage) beyond() string {
-	set, _ := p.Service.Charter().SetOf(p.role.Permissions)
-	if decide.ActOn(&p.principal, &decide.Principal{Holds: set}).Allow {
+	set, _ := p.visit.Service.Charter().SetOf(p.role.Permissions)
+	if decide.ActOn(&p.visit.principal, &decide.Principal{Holds: set}).Allow {
 		return ""
 	}
 	return ui.T("It holds more than you do.")
@@ -112,7 +112,7 @@ func (p rolePage) beyond() string {
 
 // roleForm is a role as somebody would like it: a new one, or one that there is.
 type roleForm struct {
-	*visit
+	visit  *visit
 	was    directory.Role // as it is now; empty: a new one
 	roles  []directory.Role
 	scopes scopeForm
@@ -150,7 +150,7 @@ func (f roleForm) given(id charter.Permission) string {
 
 // says reports whether the form or the address says what the role holds.
 func (f roleForm) says() bool {
-	for name := range f.form.values {
+	for name := range f.visit.form.values {
 		if strings.HasPrefix(name, permissionsField) {
 			return true
 		}
@@ -164,7 +164,7 @@ func (f roleForm) begins() []charter.Permission {
 		return f.was.Permissions
 	}
 	for _, role := range f.roles {
-		if role.ID == f.form.value("from") {
+		if role.ID == f.visit.form.value("from") {
 			return role.Permissions
 		}
 	}
@@ -185,18 +185,18 @@ func (f roleForm) leftOut() []string {
 }
 
 func (f roleForm) titleField() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "title", Label: ui.T("Name"), Error: f.form.error("title")}, Value: f.form.or("title", f.was.Title),
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "title", Label: ui.T("Name"), Error: f.visit.form.error("title")}, Value: f.visit.form.or("title", f.was.Title),
 		MaxLength: "60", Placeholder: ui.T("Billing clerk")}
 }
 
 func (f roleForm) descriptionField() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "description", Label: ui.T("What it is for"), Optional: true, Error: f.form.error("description")},
-		Value: f.form.or("description", f.was.Description), MaxLength: "300"}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "description", Label: ui.T("What it is for"), Optional: true, Error: f.visit.form.error("description")},
+		Value: f.visit.form.or("description", f.was.Description), MaxLength: "300"}
 }
 
 // fromField chooses the role to begin with.
 func (f roleForm) fromField() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "from", Label: ui.T("Begin with what a role holds")}, Value: f.form.value("from"),
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "from", Label: ui.T("Begin with what a role holds")}, Value: f.visit.form.value("from"),
 		Options: []ui.Option{{Text: ui.T("Nothing")}}}
 	for _, role := range f.roles {
 		s.Options = append(s.Options, ui.Option{Value: role.ID, Text: role.Title})
@@ -211,7 +211,7 @@ func (f roleForm) permissionsChoice() ui.ScopesProps {
 		for i, s := range g.Scopes {
 			if id := charter.Permission(s.ID); f.given(id) != "" {
 				g.Scopes[i].Checked = true
-			} else if f.may(id).Reason == decide.PlanRequired {
+			} else if f.visit.may(id).Reason == decide.PlanRequired {
 				g.Scopes[i].Note = ui.T("counts once the plan has it")
 			}
 		}
@@ -221,14 +221,14 @@ func (f roleForm) permissionsChoice() ui.ScopesProps {
 
 // bundlesToAdd lead to the same form with all of a bundle in it, as far as the viewer can put it in.
 func (f roleForm) bundlesToAdd() (links []ui.LinkProps) {
-	c := f.Service.Charter()
+	c := f.visit.Service.Charter()
 	chosen, _ := c.SetOf(f.scopes.chosen())
 	for _, info := range c.Permissions() {
 		parts, _ := c.Need(info.ID)
 		if len(info.Includes) == 0 || parts.SubsetOf(chosen) || slices.ContainsFunc(c.IDs(parts), func(id charter.Permission) bool { return f.scopes.refused[id] != "" }) {
 			continue
 		}
-		links = append(links, ui.LinkProps{Text: info.Title, Href: asking(f.path(), "title", f.form.or("title", f.was.Title), "description", f.form.or("description", f.was.Description),
+		links = append(links, ui.LinkProps{Text: info.Title, Href: asking(f.path(), "title", f.visit.form.or("title", f.was.Title), "description", f.visit.form.or("description", f.was.Description),
 			permissionsField, joinedIDs(c.IDs(chosen.Union(parts)), ","))})
 	}
 	return links
@@ -236,7 +236,7 @@ func (f roleForm) bundlesToAdd() (links []ui.LinkProps) {
 
 // implied are the bundles that the choice holds whole or in part.
 func (f roleForm) implied() (facts []ui.Fact) {
-	c := f.Service.Charter()
+	c := f.visit.Service.Charter()
 	chosen, _ := c.SetOf(f.scopes.chosen())
 	for _, info := range c.Permissions() {
 		parts, _ := c.Need(info.ID)
@@ -252,47 +252,47 @@ func (f roleForm) implied() (facts []ui.Fact) {
 }
 
 // path is the path of this form.
-func (f roleForm) path() string { return f.r.URL.Path }
+func (f roleForm) path() string { return f.visit.r.URL.Path }
 
 // preview asks what saving would do.
 func (f roleForm) preview() (op.Impact, error) {
-	return directory.PreviewRole.Call(f.ctx, f.Service, directory.PreviewRoleInput{InOrganization: f.inOrg(), Role: f.was.ID, Permissions: f.scopes.chosen()})
+	return directory.PreviewRole.Call(f.visit.ctx, f.visit.Service, directory.PreviewRoleInput{InOrganization: f.visit.inOrg(), Role: f.was.ID, Permissions: f.scopes.chosen()})
 }
 
 // show is the form; while it is filled in, only what saving would do.
 func (f roleForm) show() error {
 	impact, err := f.preview()
-	if err != nil && !f.form.refuse(err) {
+	if err != nil && !f.visit.form.refuse(err) {
 		return err
 	}
-	if ui.Fragment(f.r) {
-		return f.render(f.form.statusCode(), f.effect(impact))
+	if ui.Fragment(f.visit.r) {
+		return f.visit.render(f.visit.form.statusCode(), f.effect(impact))
 	}
 	if f.was.ID == "" {
-		return f.page(ui.PageProps{Title: ui.T("Make a role"), Lede: ui.T("A role of the organization's own, out of permissions that you hold."), Crumb: f.rolesCrumb(),
-			Ways: f.same(directory.CreateRole, "title", cmp.Or(f.form.value("title"), "Billing clerk"), "from", f.form.value("from"))}, f.fields(impact))
+		return f.visit.page(ui.PageProps{Title: ui.T("Make a role"), Lede: ui.T("A role of the organization's own, out of permissions that you hold."), Crumb: f.visit.rolesCrumb(),
+			Ways: f.visit.same(directory.CreateRole, "title", cmp.Or(f.visit.form.value("title"), "Billing clerk"), "from", f.visit.form.value("from"))}, f.fields(impact))
 	}
-	return f.page(ui.PageProps{Title: ui.T("Change %s", f.was.Title), Lede: ui.T("Whoever has the role gains and loses at once what it gains and loses."),
-		Crumb: ui.LinkProps{Text: f.was.Title, Href: f.roleHref(f.was.ID, "")}, Ways: f.same(directory.UpdateRole, "role", f.was.ID, "title", f.form.or("title", f.was.Title))}, f.fields(impact))
+	return f.visit.page(ui.PageProps{Title: ui.T("Change %s", f.was.Title), Lede: ui.T("Whoever has the role gains and loses at once what it gains and loses."),
+		Crumb: ui.LinkProps{Text: f.was.Title, Href: f.visit.roleHref(f.was.ID, "")}, Ways: f.visit.same(directory.UpdateRole, "role", f.was.ID, "title", f.visit.form.or("title", f.was.Title))}, f.fields(impact))
 }
 
 // summary is the last look before saving: who gains and who loses what.
 func (f roleForm) summary(impact op.Impact) error {
-	props := ui.PageProps{Title: ui.T("Save %s?", f.form.value("title")), Crumb: f.rolesCrumb(),
-		Ways: f.same(directory.CreateRole, "title", f.form.value("title"), "description", f.form.value("description"))}
+	props := ui.PageProps{Title: ui.T("Save %s?", f.visit.form.value("title")), Crumb: f.visit.rolesCrumb(),
+		Ways: f.visit.same(directory.CreateRole, "title", f.visit.form.value("title"), "description", f.visit.form.value("description"))}
 	if f.was.ID != "" {
-		props.Crumb = ui.LinkProps{Text: f.was.Title, Href: f.roleHref(f.was.ID, "")}
-		props.Ways = f.same(directory.UpdateRole, "role", f.was.ID, "title", f.form.value("title"))
+		props.Crumb = ui.LinkProps{Text: f.was.Title, Href: f.visit.roleHref(f.was.ID, "")}
+		props.Ways = f.visit.same(directory.UpdateRole, "role", f.was.ID, "title", f.visit.form.value("title"))
 	}
-	return f.page(props, f.confirm(impact))
+	return f.visit.page(props, f.confirm(impact))
 }
 
 // carried are the values of the form as hidden fields; step says where it goes on.
 func (f roleForm) carried(step string) []ui.Hidden {
-	all := append(f.hidden(f.was.ETag()), ui.Hidden{Name: stepField, Value: step}, ui.Hidden{Name: permissionsField, Value: joinedIDs(f.scopes.chosen(), ",")})
+	all := append(f.visit.hidden(f.was.ETag()), ui.Hidden{Name: stepField, Value: step}, ui.Hidden{Name: permissionsField, Value: joinedIDs(f.scopes.chosen(), ",")})
 	for _, name := range []string{"title", "description", "reason"} {
-		if f.form.values.Has(name) {
-			all = append(all, ui.Hidden{Name: name, Value: f.form.value(name)})
+		if f.visit.form.values.Has(name) {
+			all = append(all, ui.Hidden{Name: name, Value: f.visit.form.value(name)})
 		}
 	}
 	return all
@@ -301,17 +301,17 @@ func (f roleForm) carried(step string) []ui.Hidden {
 // action is where the form posts.
 func (f roleForm) action() string {
 	if f.was.ID == "" {
-		return f.org("/settings/roles/new")
+		return f.visit.org("/settings/roles/new")
 	}
-	return f.roleHref(f.was.ID, "edit")
+	return f.visit.roleHref(f.was.ID, "edit")
 }
 
 // cancel is where giving up leads.
 func (f roleForm) cancel() string {
 	if f.was.ID == "" {
-		return f.rolesCrumb().Href
+		return f.visit.rolesCrumb().Href
 	}
-	return f.roleHref(f.was.ID, "")
+	return f.visit.roleHref(f.was.ID, "")
 }
 
 func askNewRole(v *visit) error {
@@ -362,7 +362,7 @@ func (f roleForm) toSummary(impact op.Impact, err error) error {
 	switch {
 	case err == nil:
 		return f.summary(impact)
-	case f.again(err):
+	case f.visit.again(err):
 		return f.show()
 	}
 	return err
@@ -415,22 +415,22 @@ func saveRole(v *visit) error {
 // refused shows the form again; after a lost update, made from what is there now.
 func (f roleForm) refused(err error) error {
 	if f.stale = op.AsError(err).Kind == op.Stale; f.stale {
-		f.form.values.Set(versionField, f.was.ETag())
+		f.visit.form.values.Set(versionField, f.was.ETag())
 	}
 	return f.show()
 }
 
 // yours compares what is there now with what is typed.
 func (f roleForm) yours() ui.DiffProps {
-	c := f.Service.Charter()
+	c := f.visit.Service.Charter()
 	theirs, _ := c.SetOf(f.was.Permissions)
 	yours, _ := c.SetOf(append(f.scopes.chosen(), "organization.view"))
-	return ui.DiffProps{Added: f.permissions(c.IDs(yours.Minus(theirs))), Removed: f.permissions(c.IDs(theirs.Minus(yours)))}
+	return ui.DiffProps{Added: f.visit.permissions(c.IDs(yours.Minus(theirs))), Removed: f.visit.permissions(c.IDs(theirs.Minus(yours)))}
 }
 
 // roleEnd is the question before a role is deleted.
 type roleEnd struct {
-	*visit
+	visit   *visit
 	role    directory.Role
 	options []roleOption
 }
@@ -503,7 +503,7 @@ func (q roleEnd) used() string {
 
 // chosen is the role that they move to: the one that is chosen, else the first that is possible.
 func (q roleEnd) chosen() string {
-	if to := q.form.value("move_to"); to != "" {
+	if to := q.visit.form.value("move_to"); to != "" {
 		return to
 	}
 	for _, o := range q.options {
@@ -515,7 +515,7 @@ func (q roleEnd) chosen() string {
 }
 
 func (q roleEnd) choices() ui.ChoicesProps {
-	c := ui.ChoicesProps{FieldProps: ui.FieldProps{Name: "move_to", Label: ui.T("Move %s to", q.moved()), Error: q.form.error("move_to")}, Value: q.form.value("move_to")}
+	c := ui.ChoicesProps{FieldProps: ui.FieldProps{Name: "move_to", Label: ui.T("Move %s to", q.moved()), Error: q.visit.form.error("move_to")}, Value: q.visit.form.value("move_to")}
 	for _, o := range q.options {
 		c.Options = append(c.Options, ui.Option{Value: o.ID, Text: o.Title, Hint: o.inWords(), Refused: o.refused})
 	}

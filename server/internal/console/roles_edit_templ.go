@@ -92,7 +92,7 @@ func (p rolePage) show() templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = heldGroups(p.held(p.role)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = heldGroups(p.visit.held(p.role)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -194,7 +194,7 @@ func (f roleForm) fields(impact op.Impact) templ.Component {
 			templ_7745c5c3_Var8 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = formErrors(&f.form).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = formErrors(&f.visit.form).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -261,7 +261,7 @@ func (f roleForm) fields(impact op.Impact) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if lost := f.leftOut(); len(lost) > 0 && len(f.form.wrong) == 0 {
+		if lost := f.leftOut(); len(lost) > 0 && len(f.visit.form.wrong) == 0 {
 			templ_7745c5c3_Err = ui.Banner(ui.BannerProps{Tone: ui.Warn, Text: ui.T("You do not hold everything that this role does, so it is left out: %s.", listed(lost))}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -292,7 +292,7 @@ func (f roleForm) fields(impact op.Impact) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.HiddenFields(f.hidden(f.was.ETag())).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.HiddenFields(f.visit.hidden(f.was.ETag())).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -367,7 +367,7 @@ func (f roleForm) fields(impact op.Impact) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if f.was.ID != "" {
-			templ_7745c5c3_Err = f.reasonField().Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = f.visit.reasonField().Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -537,7 +537,7 @@ func (f roleForm) confirm(impact op.Impact) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if f.administers(impact.Gains) {
+			if f.visit.administers(impact.Gains) {
 				templ_7745c5c3_Err = ui.Banner(ui.BannerProps{Tone: ui.Warn, Text: ui.T("It gains what administers: whoever has the role can change who has access, or other settings of the organization.")}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -547,7 +547,7 @@ func (f roleForm) confirm(impact op.Impact) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Diff(f.diff(impact)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Diff(f.visit.diff(impact)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -580,7 +580,7 @@ func (f roleForm) confirm(impact op.Impact) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: f.form.value("title"), Lede: f.form.value("description")}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var20), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: f.visit.form.value("title"), Lede: f.visit.form.value("description")}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var20), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -605,7 +605,7 @@ func (f roleForm) confirm(impact op.Impact) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Save %s", f.form.value("title")), Kind: ui.Primary}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Save %s", f.visit.form.value("title")), Kind: ui.Primary}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -687,7 +687,7 @@ func (q roleEnd) fields() templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.Diff(q.diff(o.impact)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Diff(q.visit.diff(o.impact)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -703,7 +703,7 @@ func (q roleEnd) fields() templ.Component {
 				}
 			}
 		}
-		templ_7745c5c3_Err = q.reasonField().Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = q.visit.reasonField().Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

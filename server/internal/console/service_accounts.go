@@ -38,7 +38,7 @@ func (v *visit) accountsCrumb() ui.LinkProps {
 
 // accountsPage is the list of service accounts.
 type accountsPage struct {
-	*visit
+	visit    *visit
 	list     op.List[credential.ServiceAccount]
 	managers map[string]string
 }
@@ -70,13 +70,13 @@ func (v *visit) newAccountVerb() ui.ButtonProps {
 }
 
 func (p accountsPage) table() ui.TableProps {
-	t := ui.TableProps{ID: "service-accounts", Caption: ui.T("Service accounts"), Empty: p.none(), Pager: pagerOf(p.accountsCrumb().Href, p.form.values, p.list.NextCursor),
+	t := ui.TableProps{ID: "service-accounts", Caption: ui.T("Service accounts"), Empty: p.none(), Pager: pagerOf(p.visit.accountsCrumb().Href, p.visit.form.values, p.list.NextCursor),
 		Columns: []ui.Column{{Title: ui.T("Name")}, {Title: ui.T("Role")}, {Title: ui.T("Looked after by")}, {Title: ui.T("Keys"), Number: true}, {Title: ui.T("Created")}, {Title: ui.T("Actions"), Acts: true}}}
 	for _, a := range p.list.Data {
 		t.Rows = append(t.Rows, ui.Row{ID: a.ID, Cells: []templ.Component{
-			ui.Person(ui.PersonProps{Name: a.Name, Detail: a.Description, Href: p.accountHref(a.ID, ""), Square: true}), ui.Text(a.RoleTitle), managerOf(a, p.managers),
-			ui.Text(ui.T("%d", a.Keys)), p.at(a.CreatedAt),
-			ui.Menu(ui.MenuProps{ID: "menu-" + a.ID, Label: ui.T("Actions for %s", a.Name), Items: p.accountItems(a)})}})
+			ui.Person(ui.PersonProps{Name: a.Name, Detail: a.Description, Href: p.visit.accountHref(a.ID, ""), Square: true}), ui.Text(a.RoleTitle), managerOf(a, p.managers),
+			ui.Text(ui.T("%d", a.Keys)), p.visit.at(a.CreatedAt),
+			ui.Menu(ui.MenuProps{ID: "menu-" + a.ID, Label: ui.T("Actions for %s", a.Name), Items: p.visit.accountItems(a)})}})
 	}
 	return t
 }
@@ -91,12 +91,12 @@ func (v *visit) accountItems(a credential.ServiceAccount) (items []ui.MenuItem) 
 }
 
 func (p accountsPage) none() component {
-	if !p.hasOrganizationKeys() {
+	if !p.visit.hasOrganizationKeys() {
 		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("This product has personal keys only, and a service account needs keys of the organization.")})
 	}
-	verb := repeated(p.newAccountVerb())
+	verb := repeated(p.visit.newAccountVerb())
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("A service account has a role of its own. Its keys go on when people leave, and end together."), Verb: &verb,
-		Docs: ui.LinkProps{Text: ui.T("How keys work"), Href: p.href("/docs/keys")}, Command: p.same(credential.CreateServiceAccount, "name", "nightly build", "role", p.lowestRole()).Command})
+		Docs: ui.LinkProps{Text: ui.T("How keys work"), Href: p.visit.href("/docs/keys")}, Command: p.visit.same(credential.CreateServiceAccount, "name", "nightly build", "role", p.visit.lowestRole()).Command})
 }
 
 // lowestRole is the role that an example names.
@@ -185,7 +185,7 @@ func (v *visit) keysOf(a credential.ServiceAccount) ([]credential.Key, error) {
 
 // accountPage is one service account with its keys.
 type accountPage struct {
-	*visit
+	visit   *visit
 	account credential.ServiceAccount
 	keys    []credential.Key
 	manager component
@@ -210,8 +210,8 @@ func showServiceAccount(v *visit) error {
 
 func (p accountPage) identity() []ui.Fact {
 	a := p.account
-	return []ui.Fact{{Name: ui.T("Role"), Value: ui.Link(ui.LinkProps{Text: a.RoleTitle, Href: p.org("/settings/roles")})}, {Name: ui.T("Looked after by"), Value: p.manager},
-		{Name: ui.T("Created"), Value: p.at(a.CreatedAt)}, {Name: ui.T("Service account id"), Value: ui.Code(a.ID)}}
+	return []ui.Fact{{Name: ui.T("Role"), Value: ui.Link(ui.LinkProps{Text: a.RoleTitle, Href: p.visit.org("/settings/roles")})}, {Name: ui.T("Looked after by"), Value: p.manager},
+		{Name: ui.T("Created"), Value: p.visit.at(a.CreatedAt)}, {Name: ui.T("Service account id"), Value: ui.Code(a.ID)}}
 }
 
 func (p accountPage) table() ui.TableProps {
@@ -219,7 +219,7 @@ func (p accountPage) table() ui.TableProps {
 		Columns: []ui.Column{{Title: ui.T("Name")}, {Title: ui.T("May")}, {Title: ui.T("Expires")}, {Title: ui.T("Last used")}, {Title: ui.T("State")}},
 		Empty:   ui.EmptyState(ui.EmptyStateProps{Sentence: p.noKeys()})}
 	for _, k := range p.keys {
-		t.Rows = append(t.Rows, ui.Row{ID: k.ID, Cells: []templ.Component{p.keyName(k), ui.Text(p.shortScopes(k)), p.expiryOf(k), p.lastUse(k), p.keyBadges(k)}})
+		t.Rows = append(t.Rows, ui.Row{ID: k.ID, Cells: []templ.Component{p.visit.keyName(k), ui.Text(p.visit.shortScopes(k)), p.visit.expiryOf(k), p.visit.lastUse(k), p.visit.keyBadges(k)}})
 	}
 	return t
 }
@@ -234,7 +234,7 @@ func (p accountPage) noKeys() string {
 
 // accountForm is the form of a service account, new or not.
 type accountForm struct {
-	*visit
+	visit *visit
 	was   credential.ServiceAccount // as it is now; empty: a new one
 	roles []directory.Role
 	names map[string]string
@@ -251,13 +251,13 @@ func (v *visit) accountForm(was credential.ServiceAccount) (accountForm, error) 
 }
 
 func (f accountForm) name() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "name", Label: ui.T("Name"), Hint: ui.T("What it does, so that others can tell."), Error: f.form.error("name")},
-		Value: f.form.or("name", f.was.Name), MaxLength: "100", Placeholder: ui.T("nightly build")}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "name", Label: ui.T("Name"), Hint: ui.T("What it does, so that others can tell."), Error: f.visit.form.error("name")},
+		Value: f.visit.form.or("name", f.was.Name), MaxLength: "100", Placeholder: ui.T("nightly build")}
 }
 
 func (f accountForm) description() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "description", Label: ui.T("Description"), Optional: true, Error: f.form.error("description")},
-		Value: f.form.or("description", f.was.Description), MaxLength: "500"}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "description", Label: ui.T("Description"), Optional: true, Error: f.visit.form.error("description")},
+		Value: f.visit.form.or("description", f.was.Description), MaxLength: "500"}
 }
 
 // role chooses a role: never the owner's, which a program cannot have.
@@ -268,20 +268,20 @@ func (f accountForm) role() ui.ChoicesProps {
 			fit = append(fit, role)
 		}
 	}
-	chosen := f.form.or("role", string(f.was.Role))
+	chosen := f.visit.form.or("role", string(f.was.Role))
 	if chosen == "" && len(fit) > 0 {
 		chosen = fit[0].ID
 	}
-	p := f.roleChoices(fit, chosen)
+	p := f.visit.roleChoices(fit, chosen)
 	p.Hint = ui.T("Its keys may at most what the role holds, of what organization keys may.")
 	return p
 }
 
 // manager chooses who looks after it.
 func (f accountForm) manager() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "manager", Label: ui.T("Looked after by"), Error: f.form.error("manager")}, Value: f.form.or("manager", f.was.Manager)}
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "manager", Label: ui.T("Looked after by"), Error: f.visit.form.error("manager")}, Value: f.visit.form.or("manager", f.was.Manager)}
 	if s.Value == "" {
-		s.Value = f.principal.Member
+		s.Value = f.visit.principal.Member
 	}
 	for _, id := range sortedByValue(f.names) {
 		s.Options = append(s.Options, ui.Option{Value: id, Text: f.names[id]})

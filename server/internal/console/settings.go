@@ -129,7 +129,7 @@ func (v *visit) asks(s setting) string {
 
 // generalPage are the organization's general settings.
 type generalPage struct {
-	*visit
+	visit        *visit
 	organization directory.Organization
 	theirs       *directory.Organization // what somebody else saved in the meantime
 }
@@ -143,12 +143,12 @@ func showGeneral(v *visit) error {
 }
 
 func (p generalPage) show() error {
-	return p.page(ui.PageProps{Title: ui.T("General"), Lede: ui.T("What is true of the whole organization."), Crumb: p.settingsCrumb(),
-		Ways: p.same(directory.UpdateOrganization, "name", p.organization.Name)}, p.general())
+	return p.visit.page(ui.PageProps{Title: ui.T("General"), Lede: ui.T("What is true of the whole organization."), Crumb: p.visit.settingsCrumb(),
+		Ways: p.visit.same(directory.UpdateOrganization, "name", p.organization.Name)}, p.general())
 }
 
 // editable reports whether the viewer may change the settings.
-func (p generalPage) editable() bool { return p.can("settings.update") }
+func (p generalPage) editable() bool { return p.visit.can("settings.update") }
 
 // saveGeneral saves what was sent, unless somebody else saved something since: then both are shown.
 func saveGeneral(v *visit) error {
@@ -200,7 +200,7 @@ func (v *visit) generalInput() (directory.UpdateOrganizationInput, bool) {
 }
 
 func (p generalPage) field(name, label, hint, value string) ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: name, Label: label, Hint: hint, Error: p.form.error(name)}, Value: p.form.or(name, value)}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: name, Label: label, Hint: hint, Error: p.visit.form.error(name)}, Value: p.visit.form.or(name, value)}
 }
 
 func (p generalPage) name() ui.InputProps {
@@ -216,9 +216,9 @@ func (p generalPage) timeZone() ui.InputProps {
 }
 
 func (p generalPage) region() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "region", Label: ui.T("Default region"), Error: p.form.error("region"),
-		Hint: ui.T("Where work runs unless told otherwise, and where data must stay.")}, Value: p.form.or("region", p.organization.Region)}
-	for _, region := range p.Service.Charter().Regions {
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "region", Label: ui.T("Default region"), Error: p.visit.form.error("region"),
+		Hint: ui.T("Where work runs unless told otherwise, and where data must stay.")}, Value: p.visit.form.or("region", p.organization.Region)}
+	for _, region := range p.visit.Service.Charter().Regions {
 		s.Options = append(s.Options, ui.Option{Value: region, Text: region})
 	}
 	return s
@@ -251,7 +251,7 @@ func (p generalPage) conflict() ui.TableProps {
 		{"name", ui.T("Name"), p.theirs.Name}, {"slug", ui.T("Slug"), p.theirs.Slug}, {"time_zone", ui.T("Time zone"), p.theirs.TimeZone},
 		{"region", ui.T("Default region"), p.theirs.Region}, {"retention_days", ui.T("Artifact retention, in days"), strconv.FormatInt(p.theirs.RetentionDays, 10)},
 	} {
-		if yours := p.form.or(f.name, f.theirs); yours != f.theirs {
+		if yours := p.visit.form.or(f.name, f.theirs); yours != f.theirs {
 			t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{ui.Text(f.label), ui.Text(f.theirs), ui.Text(yours)}})
 		}
 	}

@@ -204,7 +204,7 @@ func (v *visit) dryRun(o op.Any, in any) (op.Impact, error) {
 
 // confirmation is a question before a change: a page of its own, or a dialog over the page that it was asked from.
 type confirmation struct {
-	*visit
+	visit     *visit
 	id, title string
 	text      []string  // what will happen, a paragraph each
 	affected  []ui.Fact // what is touched, by name

@@ -30,7 +30,7 @@ func showTeam(v *visit) error {
 	}
 	return v.page(ui.PageProps{
 		Title: ui.T("Team"), Lede: ui.T("Who belongs to %s, and with which role.", v.organization.Name),
-		Crumb: v.settingsCrumb(), Actions: ui.Button(p.inviteVerb()),
+		Crumb: v.settingsCrumb(), Actions: ui.Button(p.visit.inviteVerb()),
 		Ways: v.same(directory.ListMembers, v.form.filters("q", "role", "status", "sort")...),
 	}, p.members())
 }
@@ -46,7 +46,7 @@ func (v *visit) refusedTeam(err error) error {
 
 // teamPage is the list of members, with what the viewer may do about each.
 type teamPage struct {
-	*visit
+	visit *visit
 	tabs  ui.TabsProps
 	offer *offer
 	roles []directory.Role
@@ -68,16 +68,16 @@ func (f *form) filters(names ...string) (pairs []string) {
 }
 
 func (p *teamPage) read() (err error) {
-	if p.list, err = directory.ListMembers.Call(p.ctx, p.Service, p.listInput()); err != nil {
+	if p.list, err = directory.ListMembers.Call(p.visit.ctx, p.visit.Service, p.visit.listInput()); err != nil {
 		return err
 	}
-	if p.roles, p.total, err = p.countedRoles(); err != nil {
+	if p.roles, p.total, err = p.visit.countedRoles(); err != nil {
 		return err
 	}
-	if p.offer, err = p.pendingOffer(); err != nil {
+	if p.offer, err = p.visit.pendingOffer(); err != nil {
 		return err
 	}
-	p.tabs, err = p.teamTabs("members", p.total)
+	p.tabs, err = p.visit.teamTabs("members", p.total)
 	return err
 }
 
@@ -238,17 +238,17 @@ func (v *visit) endBadge(m directory.Member) component {
 	return v.at(*m.EndsAt)
 }
 
-func (p teamPage) path() string { return p.org("/settings/team") }
+func (p teamPage) path() string { return p.visit.org("/settings/team") }
 
 // column is the head of a column that can be sorted by.
 func (p teamPage) column(title, sort string) ui.Column {
 	sorted := func(by string) string {
-		query := cloned(p.form.values, "cursor", "trail")
+		query := cloned(p.visit.form.values, "cursor", "trail")
 		query.Set("sort", by)
 		return withQuery(p.path(), query)
 	}
 	c := ui.Column{Title: title, SortHref: sorted(sort)}
-	switch p.form.or("sort", "name") {
+	switch p.visit.form.or("sort", "name") {
 	case sort:
 		c.Sort, c.SortHref = ui.Ascending, sorted("-"+sort)
 	case "-" + sort:
@@ -263,7 +263,7 @@ func (p teamPage) table() ui.TableProps {
 		p.column(ui.T("Last active"), "last_active"), {Title: ui.T("Ends")}, {Title: ui.T("Actions"), Acts: true}},
 		Empty: ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Nobody matches these filters."),
 			Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.path()}}),
-		Pager: pagerOf(p.path(), p.form.values, p.list.NextCursor)}
+		Pager: pagerOf(p.path(), p.visit.form.values, p.list.NextCursor)}
 	for _, m := range p.list.Data {
 		t.Rows = append(t.Rows, p.row(m))
 	}
@@ -272,16 +272,16 @@ func (p teamPage) table() ui.TableProps {
 
 func (p teamPage) row(m directory.Member) ui.Row {
 	var menu component = templ.NopComponent
-	if items := p.memberItems(m); len(items) > 0 {
+	if items := p.visit.memberItems(m); len(items) > 0 {
 		menu = ui.Menu(ui.MenuProps{ID: "menu-" + m.ID, Label: ui.T("Actions for %s", m.Label()), Items: items})
 	}
 	detail := m.Email
-	if m.User == p.actor.User {
+	if m.User == p.visit.actor.User {
 		detail = ui.T("%s · you", detail)
 	}
 	return ui.Row{ID: m.ID, Over: m.Status != "active", Cells: []templ.Component{
-		ui.Person(ui.PersonProps{Name: m.Label(), Detail: detail, Href: p.memberHref(m.ID, "")}),
-		ui.Text(m.RoleTitle), ui.Badge(statusBadge(m)), p.at(m.JoinedAt), p.maybe(m.LastActiveAt, ui.T("not yet")), p.endBadge(m), menu,
+		ui.Person(ui.PersonProps{Name: m.Label(), Detail: detail, Href: p.visit.memberHref(m.ID, "")}),
+		ui.Text(m.RoleTitle), ui.Badge(statusBadge(m)), p.visit.at(m.JoinedAt), p.visit.maybe(m.LastActiveAt, ui.T("not yet")), p.visit.endBadge(m), menu,
 	}}
 }
 
@@ -291,13 +291,13 @@ func (p teamPage) alone() bool { return p.total == 1 }
 func (p teamPage) filters() ui.FilterBarProps {
 	bar := ui.FilterBarProps{Action: p.path(), ClearHref: p.path(), Total: ui.N(p.total, "1 member", "%d members"),
 		Search: ui.InputProps{FieldProps: ui.FieldProps{Name: "q", Label: ui.T("Search members"), HideLabel: true}, Type: "search",
-			Value: p.form.value("q"), Placeholder: ui.T("Name or e-mail"), Hotkey: "/"}}
+			Value: p.visit.form.value("q"), Placeholder: ui.T("Name or e-mail"), Hotkey: "/"}}
 	for _, filter := range []struct{ name, text string }{
-		{"q", ui.T("Text: %s", p.form.value("q"))},
-		{"role", ui.T("Role: %s", titleOfRole(p.roles, p.form.value("role")))},
-		{"status", ui.T("Status: %s", p.form.value("status"))},
+		{"q", ui.T("Text: %s", p.visit.form.value("q"))},
+		{"role", ui.T("Role: %s", titleOfRole(p.roles, p.visit.form.value("role")))},
+		{"status", ui.T("Status: %s", p.visit.form.value("status"))},
 	} {
-		bar.Chips = append(bar.Chips, p.chip(p.path(), filter.name, filter.text)...)
+		bar.Chips = append(bar.Chips, p.visit.chip(p.path(), filter.name, filter.text)...)
 	}
 	return bar
 }
@@ -311,7 +311,7 @@ func (v *visit) chip(path, name, text string) []ui.Chip {
 }
 
 func (p teamPage) roleFilter() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("Role"), HideLabel: true}, Value: p.form.value("role"),
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("Role"), HideLabel: true}, Value: p.visit.form.value("role"),
 		Options: []ui.Option{{Text: ui.T("Any role")}}}
 	for _, role := range p.roles {
 		s.Options = append(s.Options, ui.Option{Value: role.ID, Text: role.Title})
@@ -320,7 +320,7 @@ func (p teamPage) roleFilter() ui.SelectProps {
 }
 
 func (p teamPage) statusFilter() ui.SelectProps {
-	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "status", Label: ui.T("Status"), HideLabel: true}, Value: p.form.value("status"),
+	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "status", Label: ui.T("Status"), HideLabel: true}, Value: p.visit.form.value("status"),
 		Options: []ui.Option{{Text: ui.T("Any status")}, {Value: "active", Text: ui.T("Active")},
 			{Value: "suspended", Text: ui.T("Suspended")}, {Value: "ended", Text: ui.T("Ended")}}}
 }

@@ -27,8 +27,8 @@ var readingTokens = []charter.Permission{"tokens.create", "keys.inspect"}
 
 // tokensPage is the list of scoped tokens.
 type tokensPage struct {
-	*visit
-	list op.List[credential.Token]
+	visit *visit
+	list  op.List[credential.Token]
 }
 
 func showTokens(v *visit) error {
@@ -58,7 +58,7 @@ func tokenName(t credential.Token) string {
 }
 
 func (p tokensPage) table() ui.TableProps {
-	t := ui.TableProps{ID: "tokens", Caption: ui.T("Scoped tokens"), Empty: p.none(), Pager: pagerOf(p.tokensHref(""), p.form.values, p.list.NextCursor),
+	t := ui.TableProps{ID: "tokens", Caption: ui.T("Scoped tokens"), Empty: p.none(), Pager: pagerOf(p.visit.tokensHref(""), p.visit.form.values, p.list.NextCursor),
 		Columns: []ui.Column{{Title: ui.T("Name")}, {Title: ui.T("May")}, {Title: ui.T("Derived from")}, {Title: ui.T("Made by")}, {Title: ui.T("Expires")}, {Title: ui.T("Last used")}, {Title: ui.T("State")}, {Title: ui.T("Actions"), Acts: true}}}
 	for _, token := range p.list.Data {
 		t.Rows = append(t.Rows, p.row(token))
@@ -68,15 +68,15 @@ func (p tokensPage) table() ui.TableProps {
 
 func (p tokensPage) row(t credential.Token) ui.Row {
 	var act component = templ.NopComponent
-	if t.State == "active" && (p.ownsToken(t) || p.can("keys.revoke")) {
-		act = ui.Button(ui.ButtonProps{Text: ui.T("Revoke"), Small: true, Dialog: true, Href: p.tokensHref("/" + t.ID + "/revoke")})
+	if t.State == "active" && (p.visit.ownsToken(t) || p.visit.can("keys.revoke")) {
+		act = ui.Button(ui.ButtonProps{Text: ui.T("Revoke"), Small: true, Dialog: true, Href: p.visit.tokensHref("/" + t.ID + "/revoke")})
 	}
-	used := p.maybe(nil, ui.T("not yet"))
+	used := p.visit.maybe(nil, ui.T("not yet"))
 	if !t.LastUsedAt.IsZero() {
-		used = p.at(t.LastUsedAt)
+		used = p.visit.at(t.LastUsedAt)
 	}
 	return ui.Row{ID: t.ID, Over: t.State != "active", Cells: []templ.Component{
-		ui.Text(tokenName(t)), ui.Text(p.tokenScopes(t)), p.tokenRoot(t), ui.Text(p.tokenMaker(t)), p.at(t.ExpiresAt), used,
+		ui.Text(tokenName(t)), ui.Text(p.visit.tokenScopes(t)), p.visit.tokenRoot(t), ui.Text(p.visit.tokenMaker(t)), p.visit.at(t.ExpiresAt), used,
 		ui.Badge(keyState(credential.Key{State: t.State})), act}}
 }
 
@@ -124,23 +124,23 @@ func (v *visit) tokenFacts(tokens []credential.Token) []ui.Fact {
 }
 
 func (p tokensPage) none() component {
-	if p.form.value("state") != "" || p.form.value("key") != "" {
-		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No token matches these filters."), Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.tokensHref("")}})
+	if p.visit.form.value("state") != "" || p.visit.form.value("key") != "" {
+		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No token matches these filters."), Verb: &ui.ButtonProps{Text: ui.T("Clear filters"), Href: p.visit.tokensHref("")}})
 	}
-	verb := repeated(p.newTokenVerb())
+	verb := repeated(p.visit.newTokenVerb())
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("A token is for one job: a few permissions, single resources, an end within 30 days, a number of requests."), Verb: &verb,
-		Command: p.same(credential.CreateToken, "name", "preview", "expires_at", "1h").Command})
+		Command: p.visit.same(credential.CreateToken, "name", "preview", "expires_at", "1h").Command})
 }
 
 func (p tokensPage) filters() ui.FilterBarProps {
-	bar := ui.FilterBarProps{Action: p.tokensHref(""), ClearHref: p.tokensHref("")}
-	bar.Chips = append(p.chip(p.tokensHref(""), "state", ui.T("State: %s", keyState(credential.Key{State: p.form.value("state")}).Text)),
-		p.chip(p.tokensHref(""), "key", ui.T("Derived from %s", p.form.value("key")))...)
+	bar := ui.FilterBarProps{Action: p.visit.tokensHref(""), ClearHref: p.visit.tokensHref("")}
+	bar.Chips = append(p.visit.chip(p.visit.tokensHref(""), "state", ui.T("State: %s", keyState(credential.Key{State: p.visit.form.value("state")}).Text)),
+		p.visit.chip(p.visit.tokensHref(""), "key", ui.T("Derived from %s", p.visit.form.value("key")))...)
 	return bar
 }
 
 func (p tokensPage) stateFilter() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "state", Label: ui.T("State"), HideLabel: true, Error: p.form.error("state")}, Value: p.form.value("state"), Options: []ui.Option{{Text: ui.T("Any state")}}}
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "state", Label: ui.T("State"), HideLabel: true, Error: p.visit.form.error("state")}, Value: p.visit.form.value("state"), Options: []ui.Option{{Text: ui.T("Any state")}}}
 	for _, name := range []string{"active", "expired", "revoked"} {
 		s.Options = append(s.Options, ui.Option{Value: name, Text: keyState(credential.Key{State: name}).Text})
 	}
@@ -149,7 +149,7 @@ func (p tokensPage) stateFilter() ui.SelectProps {
 
 // newTokenPage asks what a token of the session is to be.
 type newTokenPage struct {
-	*visit
+	visit  *visit
 	scopes scopeForm
 }
 
@@ -172,26 +172,26 @@ func askToken(v *visit) error {
 }
 
 func (p newTokenPage) show() error {
-	return p.page(ui.PageProps{Title: ui.T("Derive a token"), Lede: ui.T("It acts as you, ends with this session at the latest, and never lives longer than 30 days."),
-		Crumb: ui.LinkProps{Text: ui.T("Scoped tokens"), Href: p.tokensHref("")}, Ways: p.ways()}, p.first())
+	return p.visit.page(ui.PageProps{Title: ui.T("Derive a token"), Lede: ui.T("It acts as you, ends with this session at the latest, and never lives longer than 30 days."),
+		Crumb: ui.LinkProps{Text: ui.T("Scoped tokens"), Href: p.visit.tokensHref("")}, Ways: p.ways()}, p.first())
 }
 
 func (p newTokenPage) ways() ui.Ways {
-	return p.same(credential.CreateToken, "name", p.form.or("name", "preview"), "expires_at", p.life())
+	return p.visit.same(credential.CreateToken, "name", p.visit.form.or("name", "preview"), "expires_at", p.life())
 }
 
 // life is how long the token lives.
-func (p newTokenPage) life() string { return p.form.or("expires_at", "1h") }
+func (p newTokenPage) life() string { return p.visit.form.or("expires_at", "1h") }
 
 func (p newTokenPage) lifeField() ui.SelectProps {
-	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "expires_at", Label: ui.T("Expires"), Error: p.form.error("expires_at")}, Value: p.life(),
+	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "expires_at", Label: ui.T("Expires"), Error: p.visit.form.error("expires_at")}, Value: p.life(),
 		Options: []ui.Option{{Value: "15m", Text: ui.T("after 15 minutes")}, {Value: "1h", Text: ui.T("after 1 hour")}, {Value: "24h", Text: ui.T("after 24 hours")},
 			{Value: "7d", Text: ui.T("after 7 days")}, {Value: "30d", Text: ui.T("after 30 days")}}}
 }
 
 func (p newTokenPage) budgetField() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "budget", Label: ui.T("Number of requests"), Optional: true, Hint: ui.T("It ends when they are made. Empty: any number."), Error: p.form.error("budget")},
-		Value: p.form.value("budget"), InputMode: "numeric"}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "budget", Label: ui.T("Number of requests"), Optional: true, Hint: ui.T("It ends when they are made. Empty: any number."), Error: p.visit.form.error("budget")},
+		Value: p.visit.form.value("budget"), InputMode: "numeric"}
 }
 
 func newToken(v *visit) error {
@@ -216,18 +216,18 @@ func newToken(v *visit) error {
 
 // input reads the form; false: a field is not what it should be.
 func (p newTokenPage) input() (credential.CreateTokenInput, bool) {
-	in := credential.CreateTokenInput{InOrganization: p.inOrg(), Name: p.form.value("name"), Scoping: p.scoping(p.scopes.chosen()), ReadOnly: p.form.checked("read_only")}
+	in := credential.CreateTokenInput{InOrganization: p.visit.inOrg(), Name: p.visit.form.value("name"), Scoping: p.visit.scoping(p.scopes.chosen()), ReadOnly: p.visit.form.checked("read_only")}
 	in.ExpiresAt = p.life()
 	if len(in.Permissions) == 0 {
-		p.form.say(permissionsField, ui.T("choose at least one permission"))
+		p.visit.form.say(permissionsField, ui.T("choose at least one permission"))
 	}
-	if text := p.form.value("budget"); text != "" {
+	if text := p.visit.form.value("budget"); text != "" {
 		var err error
 		if in.Budget, err = strconv.ParseInt(text, 10, 64); err != nil || in.Budget < 1 {
-			p.form.say("budget", ui.T("%q is not a number of requests", text))
+			p.visit.form.say("budget", ui.T("%q is not a number of requests", text))
 		}
 	}
-	return in, len(p.form.wrong) == 0
+	return in, len(p.visit.form.wrong) == 0
 }
 
 // token is the token of the address, among those that the viewer sees.
