@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	"signin":                         {"charter", "decide", "op", "directory", "credential"},
 	"feedback":                       {"op", "docs"},
 	"governance":                     {"charter", "decide", "op", "directory", "credential"},
-	"requestlog":                     {"charter", "decide", "op"},
+	"requestlog":                     {"charter", "decide", "op", "check"},
 	"":                               slices.Concat(rooms, []string{"charter", "decide", "op", "check", "access"}),
 	"client":                         {"charter", "decide", "op", "check"},
 	"server":                         {"", "requestlog", "charter", "decide", "op", "access", "server/internal/web", "server/internal/api", "server/internal/gate", "server/internal/console"},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/sqldb"
@@ -39,8 +40,8 @@ func newHall(t testing.TB, db *sqldb.DB) *hall {
 func (h *hall) asks(who testroom.Person, permission charter.Permission, allowed bool, requestID string) {
 	h.After(time.Second)
 	code := map[bool]string{true: "role", false: "no_permission"}[allowed]
-	h.log.Add(requestlog.Entry{Organization: h.acme, At: h.Now(), Face: "forward-auth", Kind: "user", Credential: "ses_" + requestID,
-		User: who.User, Member: who.Member, Permission: permission, Method: "POST", Route: "/api/workflows/{id}/run", Resource: "workflow:wf_1",
+	h.log.Add(requestlog.Entry{Organization: check.MakeID(h.acme), At: h.Now(), Face: "forward-auth", Kind: "user", Credential: check.MakeID("ses_" + requestID),
+		User: check.MakeID(who.User), Member: check.MakeID(who.Member), Permission: permission, Method: "POST", Route: "/api/workflows/{id}/run", Resource: "workflow:wf_1",
 		Allowed: allowed, Code: code, Took: 250 * time.Microsecond, Address: "203.0.113.9", Agent: "curl", RequestID: requestID})
 }
 

@@ -74,15 +74,15 @@ func (f Filter) terms() ([]query.Term, error) {
 		}
 	}
 	for i := range terms {
-		if err := check(&terms[i]); err != nil {
+		if err := understood(&terms[i]); err != nil {
 			return nil, err
 		}
 	}
 	return terms, nil
 }
 
-// check fills in the time of a term about time, and says what of the others there is not.
-func check(t *query.Term) error {
+// understood fills in the time of a term about time, and says what of the others there is not.
+func understood(t *query.Term) error {
 	switch t.Field {
 	case query.After, query.Before:
 		at, _, err := query.Time(t.Value)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/internal/id"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
@@ -22,14 +23,14 @@ import (
 // Operations are the room's operations, in the order of the reference.
 func Operations() []op.Any { return []op.Any{ListRequests, GetRequest, ReportRequests, ExportRequests} }
 
-// Entry is a line of the log.
+// Entry is a line of the log. It is copied and not looked into until it is written: ids are texts only then.
 type Entry struct {
-	Organization string // whose it is; without one there is no line
+	Organization check.ID // whose it is; without one there is no line
 	At           time.Time
-	Face         string // how it was asked: "forward-auth", "authzen" or "api"
-	Kind         string // "user", "key" or "token"
-	Credential   string // the id of a session, key or token; empty where a person was asked about
-	User, Member string
+	Face         string   // how it was asked: "forward-auth", "authzen" or "api"
+	Kind         string   // "user", "key" or "token"
+	Credential   check.ID // of a session, key or token; empty where a person was asked about
+	User, Member check.ID
 	Permission   charter.Permission
 	Resource     string // "workflow:wf_1"; empty: the organization as a whole
 	Method       string
@@ -65,7 +66,7 @@ func New(db *sqldb.DB, log *slog.Logger) *Log { return &Log{db: db, log: log} }
 
 // Add notes a line. It never blocks on the database and never fails.
 func (l *Log) Add(e Entry) {
-	if e.Organization == "" {
+	if e.Organization.Empty() {
 		return
 	}
 	l.mu.Lock()
@@ -129,9 +130,9 @@ func (l *Log) write(ctx context.Context, group []Entry) error {
 	var rows []string
 	var args []any
 	for _, e := range group {
-		values := []any{e.At.UnixMicro(), id.New("log", e.At), e.Face, e.Kind, e.Credential, e.User, e.Member,
+		values := []any{e.At.UnixMicro(), id.New("log", e.At), e.Face, e.Kind, e.Credential.String(), e.User.String(), e.Member.String(),
 			string(e.Permission), clip(e.Resource), e.Method, clip(e.Route), e.Allowed, e.Code, int64(e.Status), e.Took.Microseconds(),
-			clip(e.Address), clip(e.Agent), e.RequestID, e.Organization}
+			clip(e.Address), clip(e.Agent), e.RequestID, e.Organization.String()}
 		rows = append(rows, places(len(args), len(values)))
 		args = append(args, values...)
 	}

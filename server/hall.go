@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/requestlog"
 	"github.com/guildhall/guildhall/server/internal/console"
 	"github.com/guildhall/guildhall/server/internal/gate"
 )
@@ -27,8 +28,16 @@ func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
 	pages := console.New(console.Config{Service: h.Service(), Access: h.Access(), BaseURL: c.BaseURL, Secure: secure(c.BaseURL),
 		Demo: c.Demo, DocsEditURL: c.DocsEditURL, LastUse: h.LastUse, Log: c.Log})
 	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
-		Gate:  gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways, Log: c.Log}),
+		Gate: gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways,
+			Record: func(r *gate.Record) { h.Requests().Add(lineOf(r)) }, Log: c.Log}),
 		Extra: c.Extra, Ready: h.Ready, Log: c.Log})
+}
+
+// lineOf is the request log's line of a check.
+func lineOf(r *gate.Record) requestlog.Entry {
+	return requestlog.Entry{Organization: r.Who.Organization, At: r.At, Face: r.Face, Kind: r.Who.Kind, Credential: r.Who.Credential,
+		User: r.Who.User, Member: r.Who.Member, Permission: r.Permission, Resource: r.Resource, Method: r.Method, Route: r.Route,
+		Allowed: r.Allow, Code: r.Code, Took: r.Took, Address: r.Address, RequestID: r.RequestID}
 }
 
 // secure reports whether browsers come over https.

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/guildhall/guildhall"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -41,6 +42,12 @@ func (m *Metrics) Observe(o op.Observation) {
 	}
 	m.calls.WithLabelValues(o.Operation, o.Kind.String(), code).Inc()
 	m.seconds.WithLabelValues(o.Operation).Observe(o.Took.Seconds())
+}
+
+// Watch adds the counters that a hall keeps itself.
+func (m *Metrics) Watch(h *guildhall.Hall) {
+	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "guildhall_request_log_dropped_total",
+		Help: "Lines of the request log that were lost."}, func() float64 { return float64(h.Requests().Dropped()) }))
 }
 
 // Register adds further collectors, such as those of the check cache.

@@ -41,6 +41,7 @@ func serve(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
+	metrics.Watch(hall)
 	page, err := firstOwner(c, hall, post, log)
 	if err == nil {
 		err = errors.Join(keepCharter(c.DataDir, c.Charter), greet(ctx, p, c, hall, page))
