@@ -194,9 +194,13 @@ var wholeInstance = map[string]string{
 	"SET last_active_at":  "last-seen times are gathered and written in groups",
 	"i.email_folded = $1": "a person's own invitations",
 	"SELECT organization FROM members WHERE user_id = $1": "a person's own organizations",
-	"SET budget_used =": "a token's own count of requests, taken by its id",
-	"WHERE k.hash = $1": "a key's secret is the proof, and names its organization",
-	"WHERE t.hash = $1": "a token's secret is the proof, and names its organization",
+	"SET budget_used =":                        "a token's own count of requests, taken by its id",
+	"FROM usage_log ORDER BY id":               "scheduled work on all organizations, and the doctor",
+	"DELETE FROM usage_log WHERE id IN":        "scheduled work on what it has just read",
+	"DELETE FROM usage_buckets WHERE grain IN": "scheduled work on all organizations",
+	"SELECT organization, meter, ":             "the doctor reads everything",
+	"WHERE k.hash = $1":                        "a key's secret is the proof, and names its organization",
+	"WHERE t.hash = $1":                        "a token's secret is the proof, and names its organization",
 }
 
 // TestEveryQueryNamesItsOrganization refuses SQL on an organization's table without the organization in its text. T-004.

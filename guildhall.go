@@ -30,6 +30,7 @@ import (
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/requestlog"
 	"github.com/guildhall/guildhall/signin"
+	"github.com/guildhall/guildhall/usage"
 )
 
 // Config says what a Hall is made of.
@@ -170,6 +171,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 		Schedules: []jobs.Schedule{
 			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},
 			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
+			{Name: "usage", Every: 5 * time.Second, Do: func(ctx context.Context) error { return usage.Fold(ctx, h.db, h.config.Now()) }},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
@@ -243,8 +245,14 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := h.brokenRules(ctx, audit.Broken)
-	return append(broken, chain...), err
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){audit.Broken, usage.Broken} {
+		more, err := h.brokenRules(ctx, find)
+		if err != nil {
+			return nil, err
+		}
+		broken = append(broken, more...)
+	}
+	return broken, nil
 }
 
 // Close writes what is gathered and closes the database. Run must have returned.

@@ -233,6 +233,7 @@ type declared struct {
 	info   Info
 	schema *huma.Schema // of the input
 	names  []string     // of the input's fields
+	own    bool         // the input reads its body itself
 }
 
 // validate checks the tree against the schema and gives every mistake.

@@ -203,6 +203,9 @@ func (c *call) respond(response Response, out any) Response {
 // decode reads the input. Only what is no JSON object at all is an error here; whatever else is wrong with it is told
 // after authorizing.
 func (s *Service) decode(c *call) (wrong []FieldError, err error) {
+	if c.d.own {
+		return s.decodeOwn(c)
+	}
 	if c.tree, wrong, err = c.d.assemble(&c.request); err != nil {
 		return nil, err
 	}

@@ -110,7 +110,8 @@ type Info struct {
 	DryRun                      bool // answers dry_run
 	In, Out                     reflect.Type
 	Example                     any
-	MediaType, FileName         string // of a Stream: its answer is not JSON
+	MediaType, FileName         string   // of a Stream: its answer is not JSON
+	BodyTypes                   []string // content types of a body beside application/json
 	targeted, fenced, prepared  bool
 }
 
@@ -140,7 +141,7 @@ func (o *Op[In, Out]) Info() Info {
 	return Info{
 		Name: o.Name, Method: method, Path: path, Summary: o.Summary, Kind: o.Kind, Scope: o.Scope, Allow: o.Allow,
 		Feature: o.Feature, Confirm: o.Confirm, Fresh: o.Fresh, Recorded: o.Recorded, Limit: o.Limit, DryRun: o.Preview != nil,
-		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](), Example: o.Example,
+		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](), Example: o.Example, BodyTypes: bodyTypes(reflect.TypeFor[In]()),
 		targeted: o.Target != nil, fenced: o.Fences != nil, prepared: o.Prepare != nil,
 	}
 }
@@ -186,6 +187,8 @@ type bound struct {
 	preview      func(ctx context.Context, r *Reader) (Impact, error)
 	do           func(ctx context.Context, tx *Tx) (any, error)
 	stream       func(ctx context.Context, r *Reader, w io.Writer) error
+	read         func(body []byte) ([]FieldError, error) // of an input that reads its body itself, and
+	give         func(input any) bool                    // takes it as a value of its own type
 }
 
 // InOrganization is embedded by the input of every operation on one organization.
@@ -208,6 +211,10 @@ func (o *Op[In, Out]) bind(fields []byte) (*bound, error) {
 	if p, ok := any(in).(interface{ page() *Page }); ok {
 		b.page = p.page()
 	}
+	if own, ok := any(in).(BodyReader); ok {
+		b.read = own.ReadBody
+		b.give = func(input any) bool { return giveTo(in, input, b.organization) }
+	}
 	if o.Target != nil {
 		b.target = func(ctx context.Context, r *Reader) (Target, error) { return o.Target(ctx, r, *in) }
 	}
@@ -222,6 +229,22 @@ func (o *Op[In, Out]) bind(fields []byte) (*bound, error) {
 	}
 	b.do = func(ctx context.Context, tx *Tx) (any, error) { return o.Do(ctx, tx, *in) }
 	return b, err
+}
+
+// giveTo sets an input to one that the caller has as a value. What the request's path said of the organization stays.
+func giveTo[In any](in *In, input any, organization *string) bool {
+	given, ok := input.(In)
+	if !ok {
+		return false
+	}
+	named := ""
+	if organization != nil {
+		named = *organization
+	}
+	if *in = given; named != "" {
+		*organization = named
+	}
+	return true
 }
 
 func validateInput(in any) []FieldError {

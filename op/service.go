@@ -111,7 +111,7 @@ func (s *Service) declare(o Any) (*declared, error) {
 	}
 	schema := huma.SchemaFromType(s.registry, info.In)
 	schema.PrecomputeMessages()
-	d := &declared{op: o, info: info, schema: schema}
+	d := &declared{op: o, info: info, schema: schema, own: reflect.PointerTo(info.In).Implements(bodyReader)}
 	for name := range schema.Properties {
 		d.names = append(d.names, name)
 	}

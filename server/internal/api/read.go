@@ -27,7 +27,7 @@ func read(w http.ResponseWriter, r *http.Request, info op.Info) (op.Request, *op
 	if info.Method == http.MethodGet {
 		return request, noBody(r)
 	}
-	request.Body, err = web.ReadBody(w, r)
+	request.Body, err = web.ReadBody(w, r, info.BodyTypes...)
 	return request, err
 }
 

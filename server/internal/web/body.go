@@ -6,18 +6,20 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/guildhall/guildhall/op"
 )
 
-// ReadBody reads a whole body of JSON: at most op.MaxBody bytes, with the content type application/json. No body is no error.
-func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, *op.Error) {
+// ReadBody reads a whole body of JSON: at most op.MaxBody bytes, with the content type application/json or one of those
+// that are given beside it. No body is no error.
+func ReadBody(w http.ResponseWriter, r *http.Request, beside ...string) ([]byte, *op.Error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil, nil
 	}
-	if !isJSON(r.Header.Values("Content-Type")) {
-		return nil, &op.Error{Kind: op.WrongMediaType, Text: "a body has to be Content-Type: application/json"}
+	if !isJSON(r.Header.Values("Content-Type"), beside) {
+		return nil, &op.Error{Kind: op.WrongMediaType, Text: "a body has to be Content-Type: " + strings.Join(append([]string{"application/json"}, beside...), " or ")}
 	}
 	return readAll(http.MaxBytesReader(w, r.Body, op.MaxBody))
 }
@@ -34,12 +36,12 @@ func readAll(body io.Reader) ([]byte, *op.Error) {
 	return raw, nil
 }
 
-// isJSON accepts application/json in UTF-8, said once.
-func isJSON(contentTypes []string) bool {
+// isJSON accepts application/json in UTF-8, and what is given beside it, said once.
+func isJSON(contentTypes, beside []string) bool {
 	if len(contentTypes) != 1 {
 		return false
 	}
 	kind, parameters, err := mime.ParseMediaType(contentTypes[0])
 	charset, said := parameters["charset"]
-	return err == nil && kind == "application/json" && (!said || strings.EqualFold(charset, "utf-8"))
+	return err == nil && (kind == "application/json" || slices.Contains(beside, kind)) && (!said || strings.EqualFold(charset, "utf-8"))
 }

@@ -88,7 +88,11 @@ func fieldNames(t reflect.Type) []string {
 func argNames(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
-		if f := t.Field(i); f.Tag.Get("cli") == "arg" {
+		f := t.Field(i)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			names = append(names, argNames(f.Type)...)
+		}
+		if f.Tag.Get("cli") == "arg" {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			names = append(names, name)
 		}

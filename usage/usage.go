@@ -1,0 +1,95 @@
+// Package usage counts what organizations use: events of the charter's meters, recorded once each whatever happens, and
+// what follows from them: summaries, quotas that are exact, limits and budgets.
+//
+// An event is a row that never changes. In the transaction that records it, counters of its period are brought up to
+// date, so quotas are exact at once. What is shown over time comes from buckets, into which Fold adds recordings some
+// seconds later; every answer adds what is not folded yet, so it is exact at once too.
+package usage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/internal/period"
+	"github.com/guildhall/guildhall/op"
+)
+
+// Operations are the room's operations, in the order of the reference.
+func Operations() []op.Any {
+	return []op.Any{Record, GetSummary, GetQuotas}
+}
+
+// account is what usage has to know of an organization.
+type account struct {
+	organization string
+	plan         string
+	anchor       int64 // of its periods, in Unix microseconds
+}
+
+// accountOf reads an organization's account.
+func accountOf(ctx context.Context, r *op.Reader, organization string) (account, error) {
+	a := account{organization: organization}
+	err := r.QueryRow(ctx, "SELECT plan, CASE WHEN period_anchor = 0 THEN created_at ELSE period_anchor END FROM organizations WHERE id = $1",
+		organization).Scan(&a.plan, &a.anchor)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, op.ErrNotFound
+	}
+	return a, err
+}
+
+// month is the period in which a moment is.
+func (a account) month(at int64) period.Period { return period.Month(a.anchor, at) }
+
+// limit is how much of a meter the organization's plan gives. A plan that the charter does not have limits nothing.
+func (a account) limit(c *charter.Charter, meter string) charter.Limit {
+	plan, _ := c.Plan(a.plan)
+	return plan.LimitOf(meter)
+}
+
+// adds reports whether a meter's events add up.
+func adds(m charter.Meter) bool { return m.Kind == charter.Counter || m.Kind == charter.Sum }
+
+// series is what an event was for: one value for each of the dimensions, and what the tables keep of it.
+type series struct{ Member, Key, Resource, Region, Model string }
+
+// String is the series as events keep it: five fields with a tab between; those at the end that are empty are left out.
+func (s series) String() string {
+	return strings.TrimRight(s.Member+"\t"+s.Key+"\t"+s.Resource+"\t"+s.Region+"\t"+s.Model, "\t")
+}
+
+// seriesOf reads what String wrote.
+func seriesOf(text string) series {
+	fields := append(strings.Split(text, "\t"), "", "", "", "")
+	return series{fields[0], fields[1], fields[2], fields[3], fields[4]}
+}
+
+// of is the series' value of a dimension.
+func (s series) of(d charter.Dimension) string {
+	switch d {
+	case charter.ByMember:
+		return s.Member
+	case charter.ByKey:
+		return s.Key
+	case charter.ByResource:
+		return s.Resource
+	case charter.ByRegion:
+		return s.Region
+	case charter.ByModel:
+		return s.Model
+	}
+	return ""
+}
+
+// dimensions are all that there are.
+var dimensions = []charter.Dimension{charter.ByMember, charter.ByKey, charter.ByResource, charter.ByRegion, charter.ByModel}
+
+func meterIDs(c *charter.Charter) []string {
+	ids := make([]string, len(c.Meters))
+	for i, m := range c.Meters {
+		ids[i] = m.ID
+	}
+	return ids
+}
