@@ -29,6 +29,7 @@ var rooms = []string{
 	"governance",
 	"feedback",
 	"requestlog",
+	"usage",
 }
 
 // arrows say which of the project's packages a room may import, beside the ground (internal/...). Rooms that may
@@ -48,8 +49,9 @@ var arrows = map[string][]string{
 	"feedback":                       {"op", "docs"},
 	"governance":                     {"charter", "decide", "op", "directory", "credential"},
 	"requestlog":                     {"charter", "decide", "op", "check"},
+	"usage":                          {"charter", "decide", "op"},
 	"":                               slices.Concat(rooms, []string{"charter", "decide", "op", "check", "access"}),
-	"client":                         {"charter", "decide", "op", "check"},
+	"client":                         {"charter", "decide", "op", "check", "usage"},
 	"server":                         {"", "requestlog", "charter", "decide", "op", "access", "server/internal/web", "server/internal/api", "server/internal/gate", "server/internal/console"},
 	"server/internal/web":            {"charter", "decide", "op"},
 	"server/internal/api":            {"charter", "decide", "op", "server/internal/web"},
@@ -173,6 +175,7 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"review_reviewers",
 	"review_items",
 	"requests",
+	"usage_[a-z]+",
 }, "|") + `)\b`)
 
 // namesOrganization is what a query on them has to say.

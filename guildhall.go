@@ -74,6 +74,7 @@ func Operations() []op.Any {
 		governance.Operations(),
 		requestlog.Operations(),
 		feedback.Operations(),
+		usage.Operations(),
 	)
 }
 
@@ -171,7 +172,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 		Schedules: []jobs.Schedule{
 			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},
 			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
-			{Name: "usage", Every: 5 * time.Second, Do: func(ctx context.Context) error { return usage.Fold(ctx, h.db, h.config.Now()) }},
+			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {

@@ -20,7 +20,7 @@ type Page struct {
 const Index = "index"
 
 // order is that of the list of pages.
-var order = []string{Index, "quick-start", "charter", "permissions", "members", "roles", "invitations", "keys", "users", "reviews", "sign-in", "checks", "gates", "go", "typescript", "api", "errors",
+var order = []string{Index, "quick-start", "charter", "permissions", "members", "roles", "invitations", "keys", "users", "reviews", "sign-in", "checks", "usage", "gates", "go", "typescript", "api", "errors",
 	"limits", "cli", "configuration", "running", "audit-log", "architecture"}
 
 // Pages are all pages, in the order in which they are read. The caller does not change them.

@@ -151,6 +151,10 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 // NewID makes an id with a prefix: "mem_01k...".
 func (tx *Tx) NewID(prefix string) string { return id.New(prefix, tx.Now) }
 
+// IdempotencyKey is what the caller calls this call, to repeat it safely; empty: it said nothing. Operations of kind Count
+// keep their repeats apart themselves.
+func (tx *Tx) IdempotencyKey() string { return tx.call.request.IdempotencyKey }
+
 // Target is what was loaded and authorized, as it is inside the transaction.
 func (tx *Tx) Target() *Target { return &tx.call.target }
 

@@ -21,7 +21,7 @@ type Line struct {
 // the organization is on now. Of a period that is not over it says what there is until now. It reads the reader's
 // snapshot, and what it says of a period only changes by events that are recorded late.
 func Bill(ctx context.Context, r *op.Reader, organization string, p period.Period) ([]Line, error) {
-	a, err := accountOf(ctx, r, organization)
+	a, err := accountOf(ctx, r, organization, unlocked)
 	if err != nil {
 		return nil, err
 	}

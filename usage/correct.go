@@ -70,12 +70,9 @@ func (r *row) place(known map[eventKey]*corrected) *refusal {
 	return nil
 }
 
-// known reads the events with some ids, whatever their source, and what their corrections have left of them. The rows of
-// the corrections are locked by nobody: two that run at once are told apart by the counter, which both change; see lock.
+// known reads the events with some ids, whatever their source, and what their corrections have left of them. Nobody
+// records meanwhile: see alone.
 func (b *batch) known(ctx context.Context, tx *op.Tx, ids []any) (map[eventKey]*corrected, error) {
-	if err := b.lock(ctx, tx); err != nil {
-		return nil, err
-	}
 	in := make([]string, len(ids))
 	for i := range ids {
 		in[i] = "$" + strconv.Itoa(i+2)

@@ -32,7 +32,7 @@ const (
 type Event struct {
 	Meter    string    `json:"meter,omitzero" cli:"arg" doc:"What is counted: a meter of the charter" maxLength:"64" example:"executions" required:"false"`
 	Value    int64     `json:"value,omitzero" cli:"arg" doc:"How much: a whole number. A counter's event without one counts 1" example:"1" required:"false"`
-	ID       string    `json:"id,omitzero" doc:"The event's own id: a second event of the same source and id counts nothing. Without it a new one is made, and a repeat counts again" maxLength:"200" example:"run_8126" required:"false"`
+	ID       string    `json:"id,omitzero" doc:"The event's own id: a second event of the same source and id counts nothing. Without it, it follows from the call's Idempotency-Key; without that too a new one is made, and a repeat counts again" maxLength:"200" example:"run_8126" required:"false"`
 	Source   string    `json:"source,omitzero" doc:"What made the event; without it, the key that records it" maxLength:"200" example:"scheduler" required:"false"`
 	At       time.Time `json:"at,omitzero" doc:"When it was used; without it, now. It counts in the period of that moment" example:"2026-11-02T09:00:00Z" required:"false"`
 	Member   string    `json:"member,omitzero" doc:"For whom, if the meter has members" maxLength:"128" required:"false"`

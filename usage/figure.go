@@ -91,7 +91,11 @@ func (a account) days(ctx context.Context, r *op.Reader, meter string, p period.
 	if last < first {
 		first, last = floor(p.End-1, day), floor(p.End-1, day)
 	}
-	return a.levels(ctx, r, gauge{meter: meter}, "day", day, first, last+day)
+	levels, err := a.levels(ctx, r, meter, func(series) (string, bool) { return "", true }, "day", day, first, last+day)
+	if n := int((last-first)/day) + 1; err == nil && levels[""] == nil {
+		return make([]int64, n), nil
+	}
+	return levels[""], err
 }
 
 // mean is the mean of readings, rounded up; of none, 0.
@@ -111,19 +115,14 @@ func mean(readings []int64) int64 {
 	return int64(quotient) //nolint:gosec // the mean of int64s is one
 }
 
-// gauge is what a level is asked of: a meter, and which of its series.
-type gauge struct {
-	meter string
-	keep  func(series) bool // nil: all
-}
-
-// levels are the readings of a gauge at the end of each bucket from a moment until before another.
-func (a account) levels(ctx context.Context, r *op.Reader, g gauge, grain string, size, from, to int64) ([]int64, error) {
-	state, err := a.levelsBefore(ctx, r, g.meter, from)
+// levels are the readings of a gauge at the end of each bucket from a moment until before another, by what group says of
+// each series; false: it is not meant.
+func (a account) levels(ctx context.Context, r *op.Reader, meter string, group func(series) (string, bool), grain string, size, from, to int64) (map[string][]int64, error) {
+	state, err := a.levelsBefore(ctx, r, meter, from)
 	if err != nil {
 		return nil, err
 	}
-	within, err := a.readings(ctx, r, g.meter, grain, size, floor(from, day), to)
+	within, err := a.readings(ctx, r, meter, grain, size, floor(from, day), to)
 	if err != nil {
 		return nil, err
 	}
@@ -131,25 +130,30 @@ func (a account) levels(ctx context.Context, r *op.Reader, g gauge, grain string
 	for k := range within {
 		byStart[k.start] = append(byStart[k.start], k)
 	}
-	var all []int64
+	all := map[string][]int64{}
 	for start := floor(from, day); start < to; start += size {
 		for _, k := range byStart[start] {
 			state[k.series] = within[k].Last
 		}
 		if start >= from {
-			all = append(all, sumOf(state, g.keep))
+			appendLevels(all, state, group, int((start-from)/size))
 		}
 	}
 	return all, nil
 }
 
-func sumOf(state map[string]int64, keep func(series) bool) (sum int64) {
-	for s, n := range state {
-		if keep == nil || keep(seriesOf(s)) {
-			sum = plus(sum, n)
+// appendLevels adds the level of each group as its n-th; one that comes later was at 0 before.
+func appendLevels(all map[string][]int64, state map[string]int64, group func(series) (string, bool), n int) {
+	for text, level := range state {
+		value, meant := group(seriesOf(text))
+		if !meant {
+			continue
 		}
+		for len(all[value]) <= n {
+			all[value] = append(all[value], 0)
+		}
+		all[value][n] = plus(all[value][n], level)
 	}
-	return sum
 }
 
 // levelsBefore are the last readings of a gauge's series before the day of a moment.

@@ -50,7 +50,7 @@ func getQuotas(ctx context.Context, tx *op.Tx, in GetQuotasInput) (Quotas, error
 	if _, ok := tx.Charter.Meter(in.Meter); in.Meter != "" && !ok {
 		return Quotas{}, unknownMeter(tx.Charter, in.Meter)
 	}
-	a, err := accountOf(ctx, tx.Reader, in.Organization)
+	a, err := accountOf(ctx, tx.Reader, in.Organization, unlocked)
 	if err != nil {
 		return Quotas{}, err
 	}
@@ -97,6 +97,14 @@ func (a account) held(ctx context.Context, r *op.Reader, subject string) (map[st
 		by[meter] = h
 	}
 	if err := rows.Err(); err != nil || subject != "" {
+		return by, err
+	}
+	over, err := figuresOf(r.Query(ctx, `SELECT meter, CAST(SUM(amount) AS bigint) FROM usage_reservations
+		WHERE organization = $1 AND start = $2 AND expires_at <= $3 GROUP BY meter`, a.organization, a.month(r.Micros()).Start, r.Micros()))
+	for meter, n := range over {
+		by[meter] = held{by[meter].used, by[meter].reserved - n}
+	}
+	if err != nil {
 		return by, err
 	}
 	levels, err := a.levelsNow(ctx, r)

@@ -3,8 +3,11 @@ package usage
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
@@ -78,7 +81,11 @@ var Record = &op.Op[RecordInput, Recorded]{
 }
 
 func record(ctx context.Context, tx *op.Tx, in RecordInput) (Recorded, error) {
-	b, err := newBatch(ctx, tx, in.Organization)
+	lock := shared
+	if slices.ContainsFunc(in.all(), func(e Event) bool { return e.Corrects != "" }) {
+		lock = alone
+	}
+	b, err := newBatch(ctx, tx, in.Organization, lock)
 	if err != nil {
 		return Recorded{}, err
 	}
@@ -106,7 +113,6 @@ type batch struct {
 	account
 	charter  *charter.Charter
 	source   string // of events that say none
-	named    string // the organization, as the caller may call it too
 	tx       *op.Tx
 	limited  map[string]bool // members and keys with limits of their own
 	verdicts []Verdict
@@ -114,8 +120,8 @@ type batch struct {
 	over     []string
 }
 
-func newBatch(ctx context.Context, tx *op.Tx, organization string) (*batch, error) {
-	a, err := accountOf(ctx, tx.Reader, organization)
+func newBatch(ctx context.Context, tx *op.Tx, organization string, lock holding) (*batch, error) {
+	a, err := accountOf(ctx, tx.Reader, organization, lock)
 	return &batch{account: a, charter: tx.Charter, source: tx.Actor.ID, tx: tx}, err
 }
 
@@ -144,7 +150,7 @@ func (b *batch) keep(index int, e Event, m charter.Meter) {
 	}
 	r.event.Source = cmp.Or(e.Source, b.source)
 	if e.ID == "" {
-		r.event.ID = id.New("evt", b.tx.Now)
+		r.event.ID = b.newID(index)
 	}
 	switch {
 	case m.Kind == charter.Counter && e.Value == 0 && !e.said, m.Kind == charter.Unique:
@@ -154,6 +160,16 @@ func (b *batch) keep(index int, e Event, m charter.Meter) {
 		r.item = itemHash(b.organization, m.ID, e.Item)
 	}
 	b.rows = append(b.rows, r)
+}
+
+// newID is the id of an event that has none: of the call's Idempotency-Key, so that a repeat counts once, else a new one.
+func (b *batch) newID(index int) string {
+	key := b.tx.IdempotencyKey()
+	if key == "" {
+		return id.New("evt", b.tx.Now)
+	}
+	sum := sha256.Sum256([]byte(key + "\x00" + strconv.Itoa(index)))
+	return "evt_" + hex.EncodeToString(sum[:16])
 }
 
 // refuse takes a row back and says why.

@@ -338,12 +338,3 @@ func (b *batch) read(ctx context.Context, tx *op.Tx) error {
 	}
 	return rows.Close()
 }
-
-// lock holds the organization's row until the transaction ends: two recordings that read before they write take turns.
-func (b *batch) lock(ctx context.Context, tx *op.Tx) error {
-	if tx.Dialect() == sqldb.SQLite {
-		return nil
-	}
-	_, err := tx.Exec(ctx, "SELECT id FROM organizations WHERE id = $1 FOR NO KEY UPDATE", b.organization)
-	return err
-}

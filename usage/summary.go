@@ -68,7 +68,7 @@ var GetSummary = &op.Op[GetSummaryInput, Summary]{
 }
 
 func getSummary(ctx context.Context, tx *op.Tx, in GetSummaryInput) (Summary, error) {
-	a, err := accountOf(ctx, tx.Reader, in.Organization)
+	a, err := accountOf(ctx, tx.Reader, in.Organization, unlocked)
 	if err != nil {
 		return Summary{}, err
 	}

@@ -14,12 +14,14 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/internal/period"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
 // Operations are the room's operations, in the order of the reference.
 func Operations() []op.Any {
-	return []op.Any{Record, GetSummary, GetQuotas}
+	return []op.Any{Record, GetSummary, Query, GetLive, ListEvents, ExportEvents, GetQuotas, Reserve, Commit, Release,
+		ListLimits, SetLimit, DeleteLimit, ListBudgets, CreateBudget, UpdateBudget, DeleteBudget, ListWarnings, Fire}
 }
 
 // account is what usage has to know of an organization.
@@ -29,15 +31,38 @@ type account struct {
 	anchor       int64 // of its periods, in Unix microseconds
 }
 
+// holding is how the organization's row is held until the transaction ends. On SQLite, where one writes at a time, it is
+// not.
+type holding string
+
+// The holdings. Whoever counts shares the row, and whoever needs that nobody counts meanwhile has it alone: to give
+// somebody a limit of their own, or to correct.
+const (
+	unlocked holding = ""
+	shared   holding = " FOR SHARE"
+	alone    holding = " FOR NO KEY UPDATE"
+)
+
 // accountOf reads an organization's account.
-func accountOf(ctx context.Context, r *op.Reader, organization string) (account, error) {
+func accountOf(ctx context.Context, r *op.Reader, organization string, lock holding) (account, error) {
 	a := account{organization: organization}
-	err := r.QueryRow(ctx, "SELECT plan, CASE WHEN period_anchor = 0 THEN created_at ELSE period_anchor END FROM organizations WHERE id = $1",
+	if r.Dialect() == sqldb.SQLite {
+		lock = unlocked
+	}
+	err := r.QueryRow(ctx, "SELECT plan, CASE WHEN period_anchor = 0 THEN created_at ELSE period_anchor END FROM organizations WHERE id = $1"+string(lock),
 		organization).Scan(&a.plan, &a.anchor)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, op.ErrNotFound
 	}
 	return a, err
+}
+
+// aloneOn holds a table's rows of a query as alone does.
+func aloneOn(r *op.Reader, table string) string {
+	if r.Dialect() == sqldb.SQLite {
+		return ""
+	}
+	return string(alone) + " OF " + table
 }
 
 // month is the period in which a moment is.
