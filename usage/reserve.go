@@ -156,7 +156,8 @@ func (a account) stopsAt(ctx context.Context, r *op.Reader, m charter.Meter) (in
 				return 0, err
 			}
 			if spent >= b.Amount {
-				return 0, a.exceeded(r, "budget_reached", fmt.Sprintf("the budget %q of %d is used up until %%s: nothing more is reserved", b.Name, b.Amount), map[string]string{"budget": b.ID})
+				refused := op.Errorf(op.Limited, "budget_reached", "the budget %q of %d is used up until %s: nothing more is reserved", b.Name, b.Amount, a.resets(r))
+				return 0, a.untilReset(r, refused, map[string]string{"budget": b.ID})
 			}
 		}
 	}
@@ -183,7 +184,8 @@ func (a account) take(ctx context.Context, tx *op.Tx, m charter.Meter, e end, am
 	if e.subject != "" {
 		who, refers["subject"] = e.subject, e.subject
 	}
-	return nil, a.exceeded(tx.Reader, "quota_exceeded", fmt.Sprintf("of %s, %s has %d until %%s: there are not so many left", m.ID, who, e.hard), refers)
+	refused := op.Errorf(op.Limited, "quota_exceeded", "of %s, %s has %d until %s: there are not so many left", m.ID, who, e.hard, a.resets(tx.Reader))
+	return nil, a.untilReset(tx.Reader, refused, refers)
 }
 
 // tryTake is one guarded statement: the counter's row is locked by it, and what it finds there is what holds.
@@ -210,12 +212,16 @@ func (a account) tryTake(ctx context.Context, tx *op.Tx, m charter.Meter, e end,
 	return &left, true, nil
 }
 
-// exceeded is the refusal of what is not left. It passes when the period ends, which the text says in the place of %s.
-func (a account) exceeded(r *op.Reader, code, text string, refers map[string]string) error {
-	ends := a.month(r.Micros()).End
-	err := op.Errorf(op.Limited, code, text, moment(ends).Format(time.RFC3339))
-	err.RetryAfter, err.Refers, err.FixURL = time.Duration(ends-r.Micros())*time.Microsecond, refers, "/docs/usage#quotas"
+// untilReset says of a refusal that it passes when the period ends.
+func (a account) untilReset(r *op.Reader, err *op.Error, refers map[string]string) error {
+	err.RetryAfter = time.Duration(a.month(r.Micros()).End-r.Micros()) * time.Microsecond
+	err.Refers, err.FixURL = refers, "/docs/usage#quotas"
 	return err
+}
+
+// resets is when the period ends, as texts say it.
+func (a account) resets(r *op.Reader) string {
+	return moment(a.month(r.Micros()).End).Format(time.RFC3339)
 }
 
 // expired is what a reservation past its time held.
