@@ -67,6 +67,7 @@ type Hall struct {
 func Operations() []op.Any {
 	return slices.Concat(
 		directory.Operations(),
+		[]op.Any{directory.PurgeOrganization(purgeSteps())},
 		access.Operations(),
 		credential.Operations(),
 		signin.Operations(),
@@ -174,6 +175,8 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
 			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
+			{Name: "deletions", Every: time.Minute, Do: h.purgeOrganizations},
+			{Name: "owner recoveries", Every: time.Minute, Do: h.recoverOwners},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
 				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())

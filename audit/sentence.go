@@ -75,6 +75,12 @@ var sentences = map[string]string{
 	"audit.list":              "{actor} looked at the audit log",
 	"audit.get":               "{actor} looked at an event of the audit log",
 	"audit.export":            "{actor} exported the audit log",
+
+	// The life cycle of organizations.
+	"organizations.recover_owner":     "{actor} began to make {recovery} the owner of {organization}",
+	"organizations.cancel_recovery":   "{actor} kept {recovery} from becoming the owner",
+	"organizations.complete_recovery": "{actor} ended the wait in which {recovery} was to become the owner",
+	"organizations.purge":             "{actor} ended a piece of the organization[: {fields}]",
 }
 
 // erasedName stands for somebody whose name was erased.

@@ -146,11 +146,14 @@ func (p *Principal) holds(q Question) (Reason, bool) {
 	return ByRole, true
 }
 
-// Access says whether the principal's membership gives access at all at this moment, and why not.
+// Access says whether the principal's membership gives access at all at this moment, and why not. In an organization
+// whose deletion is scheduled none does.
 func (p *Principal) Access(now int64) (Reason, bool) { return p.access(now) }
 
 func (p *Principal) access(now int64) (Reason, bool) {
 	switch {
+	case p.Closed:
+		return OrganizationGone, false
 	case p.Standing == Suspended:
 		return IsSuspended, false
 	case p.Standing != Active:

@@ -94,6 +94,7 @@ func loadKey(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (Be
 	}
 	b.Kind, b.ID, b.Name, b.Root = op.KeyActor, k.id, k.name, op.Fence{Kind: op.FenceKey, ID: k.id}
 	k.stand(r.Charter, &b, r.Micros())
+	b.Dead = b.Dead || over(k.member.state)
 	return b, nil
 }
 
@@ -165,6 +166,7 @@ func loadToken(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (
 		return b, err
 	}
 	t.stand(r.Charter, &b, &k, r.Micros())
+	b.Dead = b.Dead || over(k.member.state)
 	return b, nil
 }
 
@@ -273,6 +275,7 @@ func loadBearer(ctx context.Context, r *op.Reader, w op.Who, organization string
 	}
 	a := op.Actor{Kind: b.Kind, ID: b.ID, Name: b.Name, User: b.User,
 		Credential: op.Credential{ID: b.ID, ExpiresAt: b.ExpiresAt, Budgets: b.Budgets}, Principal: decide.Principal{User: b.User}}
+	a.Principal.Closed = b.Principal.Closed // a key is nothing outside of its organization either
 	if organization == b.Organization {
 		a.Principal = b.Principal
 	}

@@ -16,7 +16,7 @@ func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	var broken []string
 	for _, check := range []func(context.Context, *op.Reader) ([]string, error){
 		brokenOwners, UnknownRoles, unknownAccountRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations, deletedUsers,
-		orphanKeys, wronglyLeftKeys, rootlessTokens, widerTokens,
+		orphanKeys, wronglyLeftKeys, rootlessTokens, widerTokens, brokenDeletions, unfinishedDeletions,
 	} {
 		found, err := check(ctx, r)
 		if err != nil {

@@ -89,7 +89,7 @@ type memberState struct {
 // principal is what a member holds. Somebody who is no member has no principal in the organization.
 func (m memberState) principal(c *charter.Charter, organization, user string) decide.Principal {
 	p := decide.Principal{User: user}
-	if m.id == "" {
+	if m.id == "" || over(m.state) {
 		return p
 	}
 	p.Member, p.Organization, p.Role, p.EndsAt = m.id, organization, charter.RoleID(m.role), m.endsAt
@@ -99,6 +99,9 @@ func (m memberState) principal(c *charter.Charter, organization, user string) de
 	p.Standing = standing(m.status)
 	return p
 }
+
+// over reports whether an organization in this state is none for anybody but the operator: it cannot be restored.
+func over(state string) bool { return state == "deleting" || state == "gone" }
 
 // holdsOf is what a role holds, the charter's own or one that the organization made of these permissions; and whether it
 // is the owner role.
@@ -123,29 +126,32 @@ func standing(status string) decide.Standing {
 func loadServiceKey(ctx context.Context, r *op.Reader, w op.Who, organization string) (op.Actor, error) {
 	a := op.Actor{Kind: op.ServiceActor, Principal: decide.Principal{Power: decide.Service}}
 	var revoked, expires int64
-	err := r.QueryRow(ctx, `SELECT k.id, k.name, k.revoked_at, k.expires_at, k.scopes, COALESCE(o.id, ''), COALESCE(o.plan, '')
+	var state string
+	err := r.QueryRow(ctx, `SELECT k.id, k.name, k.revoked_at, k.expires_at, k.scopes, COALESCE(o.id, ''), COALESCE(o.plan, ''), COALESCE(o.state, 'active')
 		FROM service_keys k
 		JOIN instance i ON i.recovery_epoch = k.recovery_epoch
-		LEFT JOIN organizations o ON o.id = $2
+		LEFT JOIN organizations o ON o.id = $2 AND o.state IN ('active', 'deletion_scheduled')
 		WHERE k.hash = $1`+r.ForShare(w.Lock, "k"), w.Hash[:], organization).Scan(
-		&a.ID, &a.Name, &revoked, &expires, &a.Credential.Operations, &a.Principal.Organization, &a.Principal.Plan)
+		&a.ID, &a.Name, &revoked, &expires, &a.Credential.Operations, &a.Principal.Organization, &a.Principal.Plan, &state)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (revoked != 0 || expires != 0 && w.Now >= expires) {
 		return op.Actor{}, op.ErrUnauthenticated
 	}
-	a.Credential.ID, a.Credential.ExpiresAt = a.ID, expires
+	a.Credential.ID, a.Credential.ExpiresAt, a.Principal.Closed = a.ID, expires, state != "active"
 	return a, err
 }
 
-// loadMachine is the operator or scheduled work: it holds everything, in every organization that exists.
+// loadMachine is the operator or scheduled work: it holds everything, in every organization that exists or ever did.
 func loadMachine(ctx context.Context, r *op.Reader, organization string, a op.Actor) (op.Actor, error) {
 	a.Principal.Holds, a.Principal.Owner, a.Principal.Standing = r.Charter.All(), true, decide.Active
 	if organization == "" {
 		return a, nil
 	}
-	err := r.QueryRow(ctx, "SELECT id FROM organizations WHERE id = $1", organization).Scan(&a.Principal.Organization)
+	var state string
+	err := r.QueryRow(ctx, "SELECT id, state FROM organizations WHERE id = $1", organization).Scan(&a.Principal.Organization, &state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, nil
 	}
+	a.Principal.Closed = state != "active"
 	return a, err
 }
 

@@ -205,9 +205,11 @@ func mention(ctx context.Context, tx *op.Tx, organization, kind string, all []Na
 	return nil
 }
 
-// Ended lists up to 1,000 members whose end date has come and who are not removed yet.
+// Ended lists up to 1,000 members whose end date has come and who are not removed yet; not in an organization that is to
+// be deleted, which nothing changes.
 func Ended(ctx context.Context, r *op.Reader) ([]MemberInput, error) {
-	rows, err := r.Query(ctx, "SELECT organization, id FROM members WHERE ends_at <> 0 AND ends_at <= $1 AND status <> 'removed' ORDER BY ends_at LIMIT 1000", r.Micros())
+	rows, err := r.Query(ctx, `SELECT organization, id FROM members WHERE ends_at <> 0 AND ends_at <= $1 AND status <> 'removed'
+		AND EXISTS (SELECT 1 FROM organizations o WHERE o.id = members.organization AND o.state = 'active') ORDER BY ends_at LIMIT 1000`, r.Micros())
 	if err != nil {
 		return nil, err
 	}

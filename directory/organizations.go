@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/id"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
@@ -31,20 +32,23 @@ type Organization struct {
 	State         string    `json:"state" cli:"-" enum:"active,deletion_scheduled,deleting,gone"`
 	Version       int64     `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
 	CreatedAt     time.Time `json:"created_at"`
+
+	DeletionAt *time.Time `json:"deletion_at,omitzero" cli:"-" doc:"When its deletion was scheduled; absent: it is not"`
+	DeleteBy   *time.Time `json:"delete_by,omitzero" doc:"Until when it can be restored"`
 }
 
 // ETag is the organization's version.
 func (o Organization) ETag() string { return op.VersionTag(o.Version) }
 
 const organizationColumns = `o.id, COALESCE(o.external_id, ''), o.slug, o.name, o.time_zone, o.region, o.retention_days,
-	o.plan, o.seats, o.state, o.version, o.created_at`
+	o.plan, o.seats, o.state, o.version, o.created_at, o.deletion_at, o.delete_by`
 
 func scanOrganization(row interface{ Scan(...any) error }) (Organization, error) {
 	var o Organization
-	var created int64
+	var created, deletion, by int64
 	err := row.Scan(&o.ID, &o.ExternalID, &o.Slug, &o.Name, &o.TimeZone, &o.Region, &o.RetentionDays, &o.Plan, &o.Seats,
-		&o.State, &o.Version, &created)
-	o.CreatedAt = time.UnixMicro(created).UTC()
+		&o.State, &o.Version, &created, &deletion, &by)
+	o.CreatedAt, o.DeletionAt, o.DeleteBy = time.UnixMicro(created).UTC(), when(deletion), when(by)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = op.ErrNotFound
 	}
@@ -288,6 +292,9 @@ var ListOrganizations = &op.Op[ListOrganizationsInput, op.List[Organization]]{
 func listOrganizations(ctx context.Context, tx *op.Tx, in ListOrganizationsInput) (op.List[Organization], error) {
 	var c conditions
 	c.add("o.id > ?", strings.Join(in.After(), ""))
+	if tx.Actor.Principal.Power < decide.Operator { // what is gone is there for the operator alone
+		c.parts = append(c.parts, "o.state IN ('active', 'deletion_scheduled')")
+	}
 	if tx.Actor.User != "" {
 		c.add(`EXISTS (SELECT 1 FROM members m WHERE m.organization = o.id AND m.user_id = ? AND m.status <> 'removed'
 			AND (m.ends_at = 0 OR m.ends_at > `+c.param(tx.Micros())+`))`, tx.Actor.User)

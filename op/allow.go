@@ -20,6 +20,7 @@ const (
 	ruleService
 	ruleOperator
 	ruleCredential
+	ruleClosed
 )
 
 // Rule says who may run an operation. The zero value allows nobody, and a table that has one does not start.
@@ -55,6 +56,10 @@ var ByOperator = Rule{kind: ruleOperator}
 
 // ByCredential allows every living key and scoped token, whatever its scopes, for what is about the credential itself.
 var ByCredential = Rule{kind: ruleCredential}
+
+// AlsoClosed allows what a rule allows, and in an organization whose deletion is scheduled too, where every other rule
+// allows nobody: those whose role holds a permission hold it still.
+func AlsoClosed(r Rule) Rule { return Rule{kind: ruleClosed, any: []Rule{r}} }
 
 // Permissions are those that the rule asks about, in order, without those of Own.
 func (r Rule) Permissions() []charter.Permission {
@@ -113,6 +118,8 @@ func (r Rule) String() string {
 		return "operator"
 	case ruleCredential:
 		return "any key or token"
+	case ruleClosed:
+		return r.any[0].String() + "; also while the deletion is scheduled"
 	}
 	return "nobody"
 }
@@ -135,7 +142,7 @@ func (r Rule) decide(c *charter.Charter, a *Actor, t *Target, now int64) decide.
 	case ruleAnyOf:
 		return r.decideAny(c, a, t, now)
 	case ruleMember:
-		if a.Principal.Power == decide.Operator {
+		if a.Principal.Power == decide.Operator && !a.Principal.Closed {
 			return decide.Decision{Allow: true, Reason: decide.ByPower}
 		}
 		reason, ok := a.Principal.Access(now)
@@ -145,11 +152,15 @@ func (r Rule) decide(c *charter.Charter, a *Actor, t *Target, now int64) decide.
 	case ruleAnyone:
 		return decide.Decision{Allow: true, Reason: decide.ByPower}
 	case ruleService:
-		return decideKind(a.Kind == ServiceActor, decide.ServiceOnly)
+		return decideOpen(a, a.Kind == ServiceActor, decide.ServiceOnly)
 	case ruleOperator:
-		return decideKind(a.Kind == OperatorActor || a.Kind == SystemActor, decide.OperatorOnly)
+		return decideOpen(a, a.Kind == OperatorActor || a.Kind == SystemActor, decide.OperatorOnly)
 	case ruleCredential:
-		return decideKind(a.derived(), decide.NoPermission)
+		return decideOpen(a, a.derived(), decide.NoPermission)
+	case ruleClosed:
+		open := *a
+		open.Principal.Closed = false
+		return r.any[0].decide(c, &open, t, now)
 	}
 	return decide.Decision{Reason: decide.NoPermission}
 }
@@ -160,6 +171,14 @@ func decideKind(is bool, otherwise decide.Reason) decide.Decision {
 		return decide.Decision{Allow: true, Reason: decide.ByPower}
 	}
 	return decide.Decision{Reason: otherwise}
+}
+
+// decideOpen is decideKind within an organization that is not about to be deleted, or outside of any.
+func decideOpen(a *Actor, is bool, otherwise decide.Reason) decide.Decision {
+	if is && a.Principal.Closed {
+		return decide.Decision{Reason: decide.OrganizationGone}
+	}
+	return decideKind(is, otherwise)
 }
 
 func (r Rule) decideOwn(c *charter.Charter, a *Actor, t *Target, now int64) decide.Decision {
@@ -186,7 +205,8 @@ func (r Rule) decideOwn(c *charter.Charter, a *Actor, t *Target, now int64) deci
 	return no
 }
 
-// decideAny gives the first allow, else the first denial that names a permission, else the first denial.
+// decideAny gives the first allow, else that the organization is to be deleted, else the first denial that names a
+// permission, else the first denial.
 func (r Rule) decideAny(c *charter.Charter, a *Actor, t *Target, now int64) decide.Decision {
 	var denial decide.Decision
 	for _, part := range r.any {
@@ -194,7 +214,7 @@ func (r Rule) decideAny(c *charter.Charter, a *Actor, t *Target, now int64) deci
 		if d.Allow {
 			return d
 		}
-		if denial.Reason == "" || denial.Needs == "" && d.Needs != "" {
+		if denial.Reason == "" || denial.Needs == "" && d.Needs != "" || d.Reason == decide.OrganizationGone {
 			denial = d
 		}
 	}

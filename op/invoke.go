@@ -286,6 +286,9 @@ func (s *Service) enter(ctx context.Context, r *Reader, c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.d.info.Kind == Read && actor.Principal.Power != decide.Person {
+		actor.Principal.Closed = false // the back end and the operator look at what is about to be deleted
+	}
 	c.actor = actor
 	r.Actor = &c.actor
 	if actor.Principal.Organization == "" || named == "" {
@@ -302,7 +305,7 @@ func (s *Service) denied(ctx context.Context, r *Reader, c *call, d decide.Decis
 		return ErrUnauthenticated
 	case c.d.info.Scope == Self && c.d.info.targeted && c.actor.Kind == UserActor:
 		return ErrNotFound
-	case c.d.info.Scope == Self && c.actor.Kind != UserActor:
+	case c.d.info.Scope == Self && c.actor.Kind != UserActor && d.Reason != decide.OrganizationGone:
 		d.Reason = decide.PeopleOnly
 	}
 	return s.refuse(ctx, r, d)

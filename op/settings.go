@@ -17,6 +17,7 @@ type Settings struct {
 	ResendsPerDay int           // mails for one invitation within a day; 0: 5
 	InviterHour   int           // invitation mails by one inviter within an hour; 0: 100
 	TenantDay     int           // invitation mails of one organization within a day; 0: 500
+	RecoveryWait  time.Duration // how long members can object before the operator's recovery of an owner is carried out; 0: 72 hours
 	ReturnTo      []string      // absolute URLs that a sign-in may lead back to, letter by letter; empty: none but paths of this server
 }
 
@@ -30,6 +31,7 @@ func (s Settings) WithDefaults() Settings {
 	s.ResendsPerDay = or(s.ResendsPerDay, 5)
 	s.InviterHour = or(s.InviterHour, 100)
 	s.TenantDay = or(s.TenantDay, 500)
+	s.RecoveryWait = or(s.RecoveryWait, 72*time.Hour)
 	return s
 }
 

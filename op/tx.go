@@ -228,6 +228,13 @@ func (tx *Tx) Erase(ctx context.Context, subjects ...string) error {
 	return err
 }
 
+// EraseStream takes what the log of a whole stream keeps about its subjects out of up to so many rows, the oldest first,
+// and says of how many subjects. The stream still verifies. It is for an organization that is gone.
+func (tx *Tx) EraseStream(ctx context.Context, stream string, rows int) (int64, error) {
+	return tx.Exec(ctx, `UPDATE audit_subjects SET body = '', salt = '' WHERE stream = $1 AND body <> '' AND seq IN
+		(SELECT seq FROM audit_subjects WHERE stream = $1 AND body <> '' GROUP BY seq ORDER BY seq LIMIT $2)`, stream, rows)
+}
+
 // Because notes the reason that the actor gave.
 func (tx *Tx) Because(reason string) { tx.call.reason = reason }
 

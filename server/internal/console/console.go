@@ -54,9 +54,10 @@ type page struct {
 type audience uint8
 
 const (
-	anybody  audience = iota // signed in or not
-	signedIn                 // others are sent to sign in
-	member                   // of the organization that the route names; for others it does not exist
+	anybody     audience = iota // signed in or not
+	signedIn                    // others are sent to sign in
+	member                      // of the organization that the route names; for others it does not exist
+	memberStill                 // as member, and while the organization is scheduled for deletion
 )
 
 // pages are all pages, in the order of their files.
@@ -67,7 +68,7 @@ func pages() []page {
 // organizationPages are the pages under /o/{slug}.
 func organizationPages() []page {
 	return slices.Concat(overviewPages(), settingsPages(), teamPages(), invitePages(), invitationsPages(), memberPages(), memberLeavePages(), transferPages(),
-		keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(), rolesPages(), rolePages(), accessPages(), auditPages(), requestPages(), adminsPages())
+		deletionPages(), recoveryPages(), keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(), rolesPages(), rolePages(), accessPages(), auditPages(), requestPages(), adminsPages())
 }
 
 // New makes the handler of all pages and their assets. It expects the layers of web.Handler around it.

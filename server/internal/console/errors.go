@@ -22,6 +22,8 @@ func (v *visit) fail(err error) {
 	switch {
 	case e.Kind == op.Unauthenticated:
 		err = v.away(v.signInAddress("/login"))
+	case v.closed(e):
+		err = v.away(v.href("/o/" + v.r.PathValue("slug") + "/deleted"))
 	case e.FullCode() == "verification_required":
 		err = v.away(v.signInAddress("/verify"))
 	default:

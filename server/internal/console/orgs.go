@@ -22,7 +22,11 @@ func chooseOrganization(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.hosted(ui.HostedProps{Title: ui.T("Choose an organization"), Wide: true}, organizationList(v, v.foundOrganizations(), invitations.Data))
+	closed, err := v.closedOrganizations()
+	if err != nil {
+		return err
+	}
+	return v.hosted(ui.HostedProps{Title: ui.T("Choose an organization"), Wide: true}, organizationList(v, v.foundOrganizations(), closed, invitations.Data))
 }
 
 // foundOrganizations are those whose name has the text that is looked for.

@@ -54,16 +54,17 @@ type shell struct {
 // enter reads who asks, and turns away whom the page is not for.
 func (v *visit) enter(who audience) error {
 	slug := ""
-	if who == member {
+	if who >= member {
 		slug = v.r.PathValue("slug")
 	}
-	if err := v.Service.View(v.ctx, v.caller, slug, func(r *op.Reader) error { return v.read(r, slug) }); err != nil {
+	err := v.Service.View(v.ctx, v.caller, slug, func(r *op.Reader) error { return v.read(r, slug) })
+	if err != nil && (who != memberStill || op.AsError(err).FullCode() != string(decide.OrganizationGone)) {
 		return err
 	}
 	switch {
 	case who != anybody && v.actor.Kind != op.UserActor:
 		return op.ErrUnauthenticated
-	case who == member && v.principal.Organization == "":
+	case who >= member && v.principal.Organization == "":
 		return op.ErrNotFound
 	}
 	return nil

@@ -1,0 +1,82 @@
+package guildhall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/op"
+)
+
+// purgeSteps are the steps in which an organization ends for good, in their order. A room that keeps something of
+// organizations stands here with a step of its own; what names members, keys or invitations before those of directory.
+func purgeSteps() []directory.PurgeStep {
+	return slices.Concat([]directory.PurgeStep{
+		directory.PurgeRows("items of reviews", "review_items", "review"),
+		directory.PurgeRows("reviewers", "review_reviewers", "review"),
+		directory.PurgeRows("reviews", "reviews", "id"),
+		directory.PurgeRows("dismissals", "dismissals", "finding"),
+		directory.PurgeRows("request log", "requests", "at"),
+	}, directory.PurgeSteps())
+}
+
+// batchesAtOnce bounds how much of one organization is ended before it is another one's turn.
+const batchesAtOnce = 100
+
+// purgeOrganizations goes on with every organization whose grace is over. What fails waits, and is noted in its ledger.
+func (h *Hall) purgeOrganizations(ctx context.Context) error {
+	var due []string
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		due, err = directory.DuePurges(ctx, r)
+		return err
+	})
+	ctx = op.As(ctx, op.Caller{System: "deletions"})
+	for _, organization := range due {
+		if failed := h.purge(ctx, organization); failed != nil {
+			err = errors.Join(err, fmt.Errorf("organization %s: %w", organization, failed))
+		}
+	}
+	return err
+}
+
+// purge does pieces of one organization's end until it is gone, or one of them fails.
+func (h *Hall) purge(ctx context.Context, organization string) error {
+	purge, in := directory.PurgeOrganization(nil), directory.PurgeInput{InOrganization: op.InOrganization{Organization: organization}}
+	for range batchesAtOnce {
+		done, err := purge.Call(ctx, h.service, in)
+		if err != nil && ctx.Err() == nil {
+			in.Failed = failureOf(err)
+			_, noted := purge.Call(ctx, h.service, in)
+			return errors.Join(err, noted)
+		}
+		if err != nil || done.State == "gone" {
+			return err
+		}
+	}
+	return nil
+}
+
+// recoverOwners carries out every recovery of an owner whose wait is over.
+func (h *Hall) recoverOwners(ctx context.Context) error {
+	var due []string
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		due, err = directory.DueRecoveries(ctx, r)
+		return err
+	})
+	ctx = op.As(ctx, op.Caller{System: "owner recoveries"})
+	for _, organization := range due {
+		in := directory.RecoveryInput{InOrganization: op.InOrganization{Organization: organization}}
+		if _, failed := directory.CompleteRecovery.Call(ctx, h.service, in); failed != nil {
+			err = errors.Join(err, fmt.Errorf("organization %s: %w", organization, failed))
+		}
+	}
+	return err
+}
+
+// failureOf is an error as the ledger keeps it. What the caller of an operation is not told stands in the log.
+func failureOf(err error) string {
+	text := err.Error()
+	return text[:min(len(text), 500)]
+}
