@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
@@ -43,6 +44,8 @@ type company struct {
 	keys     []string // ids
 	tokens   []string
 	subjects []check.Subject
+
+	asked, late atomic.Int64 // questions of races, and those of them that were sent after the end
 }
 
 func newCompany(t *testing.T, db *sqldb.DB, seed uint64) *company {
@@ -249,7 +252,7 @@ func ways() []way {
 	ended := func(c *company, p person, end func(context.Context, directory.EndMemberInput) error) func() error {
 		return func() error { return end(c.As(c.owner.Token), directory.EndMemberInput{MemberInput: c.member(p)}) }
 	}
-	// all are a member's session, key, and tokens of each.
+	// all are a member's session, key, and tokens of each: of a soaking one, a crowd of them.
 	all := func(c *company, n int) (person, keyRow, tokenRow, []check.Subject) {
 		p := c.Join(c.id, fmt.Sprintf("w%d@acme.test", n), "editor")
 		key := c.Key(c.id, p, nil)
@@ -257,38 +260,48 @@ func ways() []way {
 		below := c.Token(c.id, p, func(k *tokenRow) { k.Session, k.Member, k.Key = "", "", key.ID })
 		return p, key, below, []check.Subject{user(p.User), user(fmt.Sprintf("ext-w%d", n)), sent(p.Token), sent(token.Secret), sent(key.Secret), sent(below.Secret)}
 	}
+	// crowd are further tokens that end together.
+	crowd := func(c *company, p person, change func(*tokenRow)) (more []check.Subject) {
+		for range soaking(0, 50) {
+			more = append(more, sent(c.Token(c.id, p, change).Secret))
+		}
+		return more
+	}
+	of := func(key keyRow) func(*tokenRow) {
+		return func(k *tokenRow) { k.Session, k.Member, k.Key = "", "", key.ID }
+	}
 	return []way{
 		{"removal", func(c *company, n int) ([]check.Subject, func() error) {
-			p, _, _, asked := all(c, n)
-			return asked, ended(c, p, func(ctx context.Context, in directory.EndMemberInput) error {
+			p, key, _, asked := all(c, n)
+			return append(asked, crowd(c, p, of(key))...), ended(c, p, func(ctx context.Context, in directory.EndMemberInput) error {
 				_, err := directory.RemoveMember.Call(ctx, c.Service, in)
 				return err
 			})
 		}},
 		{"suspension", func(c *company, n int) ([]check.Subject, func() error) {
-			p, _, _, asked := all(c, n)
-			return asked, ended(c, p, func(ctx context.Context, in directory.EndMemberInput) error {
+			p, key, _, asked := all(c, n)
+			return append(asked, crowd(c, p, of(key))...), ended(c, p, func(ctx context.Context, in directory.EndMemberInput) error {
 				_, err := directory.SuspendMember.Call(ctx, c.Service, in)
 				return err
 			})
 		}},
 		{"demotion", func(c *company, n int) ([]check.Subject, func() error) {
-			p, _, _, asked := all(c, n)
-			return asked, func() error {
+			p, key, _, asked := all(c, n)
+			return append(asked, crowd(c, p, of(key))...), func() error {
 				_, err := directory.UpdateMember.Call(c.As(c.owner.Token), c.Service, directory.UpdateMemberInput{MemberInput: c.member(p), Role: new("viewer")})
 				return err
 			}
 		}},
 		{"the session's end", func(c *company, n int) ([]check.Subject, func() error) {
 			p, _, _, asked := all(c, n)
-			return asked[2:4], func() error {
+			return append(asked[2:4:4], crowd(c, p, nil)...), func() error {
 				_, err := credential.RevokeSession.Call(c.As(p.Token), c.Service, credential.RevokeSessionInput{Session: p.Session})
 				return err
 			}
 		}},
 		{"the key's revocation", func(c *company, n int) ([]check.Subject, func() error) {
-			_, key, _, asked := all(c, n)
-			return asked[4:], func() error {
+			p, key, _, asked := all(c, n)
+			return append(asked[4:], crowd(c, p, of(key))...), func() error {
 				_, err := credential.RevokeKey.Call(c.As(c.owner.Token), c.Service, credential.RevokeKeyInput{
 					KeyInput: credential.KeyInput{InOrganization: in("acme"), Key: key.ID}})
 				return err
@@ -296,8 +309,8 @@ func ways() []way {
 		}},
 		{"the token's revocation", func(c *company, n int) ([]check.Subject, func() error) {
 			p, _, below, asked := all(c, n)
-			child := c.Token(c.id, p, func(k *tokenRow) { k.Session, k.Member, k.Key, k.Parent = "", "", below.Key, below.ID })
-			return []check.Subject{asked[5], sent(child.Secret)}, func() error {
+			child := func(k *tokenRow) { k.Session, k.Member, k.Key, k.Parent = "", "", below.Key, below.ID }
+			return append(crowd(c, p, child), asked[5], sent(c.Token(c.id, p, child).Secret)), func() error {
 				_, err := credential.RevokeToken.Call(c.As(c.owner.Token), c.Service, credential.RevokeTokenInput{InOrganization: in("acme"), Token: below.ID})
 				return err
 			}
@@ -308,7 +321,7 @@ func ways() []way {
 				Title: fmt.Sprintf("Role %d", n), From: "editor"})
 			c.Must(err)
 			c.Fenced(op.Fence{Kind: op.FenceUser, ID: p.User}, func() { c.Exec("UPDATE members SET role = $1 WHERE id = $2", role.ID, p.Member) })
-			return asked, func() error {
+			return append(asked, crowd(c, p, nil)...), func() error {
 				_, err := directory.UpdateRole.Call(c.As(c.owner.Token), c.Service, directory.UpdateRoleInput{
 					GetRoleInput: directory.GetRoleInput{InOrganization: in("acme"), Role: role.ID}, Permissions: []charter.Permission{"workflows.view"}})
 				if err == nil { // there is a bound on how many roles there are
@@ -322,16 +335,24 @@ func ways() []way {
 }
 
 // TestNothingIsAcceptedAfterItsEndReturned ends access in every way while others ask all the time. No question that is
-// sent after the end returned is answered yes, and none by somebody who has seen a no. T-038
+// sent after the end returned is answered yes, and none by somebody who has seen a no. Soaking, it goes on until access has
+// ended for 100,000 subjects, each of which has somebody asking about it. T-038
 func TestNothingIsAcceptedAfterItsEndReturned(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
 		c := newCompany(t, db, 1)
-		all := ways()
-		for n := range soaking(len(all)*4, 100_000) {
-			w := all[n%len(all)]
-			asked, end := w.begin(c, n)
+		all, began := ways(), time.Now()
+		changes, ended := 0, 0
+		for ; changes < len(all)*4 || ended < soaking(0, 100_000); changes++ {
+			w := all[changes%len(all)]
+			asked, end := w.begin(c, changes)
 			c.race(t, w.name, asked, end)
+			ended += len(asked)
+			if t.Failed() {
+				break
+			}
 		}
+		t.Logf("%d changes ended the access of %d subjects in %v: %d questions, %d of them sent after the end had returned, and none of these answered yes",
+			changes, ended, time.Since(began).Round(time.Second), c.asked.Load(), c.late.Load())
 	})
 }
 
@@ -349,6 +370,9 @@ func (c *company) race(t *testing.T, name string, asked []check.Subject, end fun
 					after++
 				}
 				sentAfter := after > 0
+				if c.asked.Add(1); sentAfter {
+					c.late.Add(1)
+				}
 				runtime.Gosched() // the others have work to do, too
 				d, err := c.Access.Check(context.Background(), check.Request{Subject: s, Permission: "workflows.run", Resource: check.Whole("acme")})
 				switch {
