@@ -1,6 +1,7 @@
 package op
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"time"
@@ -24,11 +25,19 @@ type Rate struct {
 }
 
 // buckets are token buckets by key: each holds at most Times tokens, and gets one back every Per/Times. Memory is
-// bounded: a full bucket is the same as none, and those are dropped.
+// bounded: a full bucket is the same as none, and those are dropped. Keys are hashed with a seed that nobody knows: two
+// share a bucket once in 2^64, and neither looking one up nor collecting garbage reads the texts.
 type buckets struct {
 	mu     sync.Mutex
-	filled map[bucketKey]bucket
+	once   sync.Once
+	seed   maphash.Seed
+	filled map[uint64]bucket
 	swept  time.Time
+}
+
+func (b *buckets) hash(k bucketKey) uint64 {
+	b.once.Do(func() { b.seed = maphash.MakeSeed() })
+	return maphash.Comparable(b.seed, k)
 }
 
 type bucketKey struct{ limit, who string }
@@ -50,14 +59,15 @@ func (b *buckets) take(key bucketKey, limit RateLimit, now time.Time) (Rate, tim
 	if limit.Times <= 0 {
 		return Rate{}, 0
 	}
+	hash := b.hash(key)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.filled == nil {
-		b.filled = map[bucketKey]bucket{}
+		b.filled = map[uint64]bucket{}
 	}
 	b.sweep(limit, now)
 	each := limit.Per / time.Duration(limit.Times)
-	current := b.filled[key]
+	current := b.filled[hash]
 	current.used, current.at = current.usedAt(now, each), now
 	wait := time.Duration(0)
 	if current.used+1 > float64(limit.Times) {
@@ -65,7 +75,7 @@ func (b *buckets) take(key bucketKey, limit RateLimit, now time.Time) (Rate, tim
 	} else {
 		current.used++
 	}
-	b.filled[key] = current
+	b.filled[hash] = current
 	left := Rate{Limit: limit.Times, Remaining: int(float64(limit.Times) - current.used), Window: limit.Per,
 		Reset: time.Duration(current.used * float64(each))}
 	return left, wait
@@ -79,7 +89,7 @@ func (b *buckets) wait(key bucketKey, limit RateLimit, now time.Time) time.Durat
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	each := limit.Per / time.Duration(limit.Times)
-	return time.Duration(max(0, b.filled[key].usedAt(now, each)+1-float64(limit.Times)) * float64(each))
+	return time.Duration(max(0, b.filled[b.hash(key)].usedAt(now, each)+1-float64(limit.Times)) * float64(each))
 }
 
 // sweep drops old buckets now and then, and all of them should there be too many.
