@@ -54,7 +54,17 @@ func newTable[K keyWords, V any](size int, gone func(record uint32)) *table[K, V
 // A place of the index holds the upper half of a key's hash, and the number of its record from 1 on. Where a key belongs
 // follows from that half, so places move without a look at the records. 0 is empty.
 
-func (t *table[K, V]) tag(k K) uint64 { return maphash.Comparable(t.seed, k) &^ (1<<32 - 1) }
+// tag is the half of a key's hash. A SHA-256 is one already: its words only are spread once more. Names are chosen by
+// whoever asks, and are hashed with a seed that nobody knows.
+func (t *table[K, V]) tag(k K) uint64 {
+	if len(k) == len(hashKey{}) {
+		return k[0] * spread &^ (1<<32 - 1)
+	}
+	return maphash.Comparable(t.seed, k) &^ (1<<32 - 1)
+}
+
+// spread is 2^64 divided by the golden ratio, and odd.
+const spread = 0x9e3779b97f4a7c15
 
 func home(place uint64, mask int) int { return int(place>>32) & mask }
 
