@@ -94,7 +94,7 @@ func New(c Config) *Access {
 	a.slugs = newTable[name, slug](c.Size, func(uint32) {})
 	a.dead = newTable[hashKey, dead](c.Size, func(uint32) {})
 	a.fences.remember[ofSessions], a.fences.remember[ofBearers], a.fences.remember[ofSeats] = a.sessions, a.bearers, a.seats
-	a.plans = newShared(func(id string) plan { return plan{id, c.Charter.Locked(id)} })
+	a.plans = newShared(func(id string) plan { return planOf(c.Charter, id) })
 	a.regions = newShared(strings.Clone)
 	a.plans.number("") // number 0 is of whoever is in no organization
 	a.regions.number("")
@@ -273,7 +273,8 @@ func (a *Access) principal(p *party, address string, to *decide.Principal) {
 
 // name says who the subject of an answer is.
 func (a *Access) name(p *party, w *check.Who) {
-	w.Kind, w.Region, w.Plan = string(p.kind), *a.regions.at(p.region), a.plans.at(p.plan).id
+	plan := a.plans.at(p.plan)
+	w.Kind, w.Region, w.Plan, w.Features = string(p.kind), *a.regions.at(p.region), plan.id, plan.features
 	w.User, w.Member, w.Organization, w.Role, w.Credential = p.user, p.member, p.organization, p.role, p.credential
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -140,11 +141,11 @@ func TestAYesSaysForWhom(t *testing.T) {
 		for range 2 {
 			got := ask(t, h, c.subject, "workflows.run", check.Whole(acme)).Who
 			want := check.Who{Kind: c.kind, User: check.MakeID(bob.User), Member: check.MakeID(bob.Member), Organization: check.MakeID(acme),
-				Role: check.MakeID("editor"), Credential: check.MakeID(c.credential), Region: "eu-west-1", Plan: "pro"}
-			if got != want {
+				Role: check.MakeID("editor"), Credential: check.MakeID(c.credential), Region: "eu-west-1", Plan: "pro", Features: []string{"mcp", "mcp_full", "priority_support"}}
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: got %+v, want %+v", c.kind, got, want)
 			}
-			if no := ask(t, h, c.subject, "billing.manage", check.Whole(acme)); no.Who != (check.Who{}) {
+			if no := ask(t, h, c.subject, "billing.manage", check.Whole(acme)); !reflect.DeepEqual(no.Who, check.Who{}) {
 				t.Errorf("%s: a no names %+v", c.kind, no.Who)
 			}
 		}

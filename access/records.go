@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -164,8 +165,14 @@ func (s *shared[T]) number(text string) (uint16, error) {
 // at gives the value with a number.
 func (s *shared[T]) at(n uint16) *T { return &(*s.all.Load())[n] }
 
-// plan is an organization's plan, and what it leaves out.
+// plan is an organization's plan, with what it leaves out and what it unlocks.
 type plan struct {
-	id     string
-	locked charter.Set
+	id       string
+	locked   charter.Set
+	features []string
+}
+
+func planOf(c *charter.Charter, id string) plan {
+	found, _ := c.Plan(id)
+	return plan{id: id, locked: c.Locked(id), features: slices.Clip(found.Features)}
 }

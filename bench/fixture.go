@@ -157,6 +157,10 @@ func (f *fixture) fillMember(exec func(string, ...any) error, o, m int) error {
 		fixedID("key", n), f.organizationID(o), hash[:], user, fixedID("mem", n), strings.Join(scopes, " "), at)
 }
 
+// generous are limits that count every request, and that nobody comes near.
+var generous = op.Limits{PerAddress: op.RateLimit{Times: 1e9, Per: time.Second}, PerCredential: op.RateLimit{Times: 1e9, Per: time.Second},
+	Failures: op.RateLimit{Times: 1e9, Per: time.Second}}
+
 // open fills a database in a folder, if it is empty, and opens the hall on it.
 func (f *fixture) open(ctx context.Context, dir string) (*guildhall.Hall, error) {
 	dsn := "sqlite:" + filepath.Join(dir, "bench.db")
@@ -164,5 +168,5 @@ func (f *fixture) open(ctx context.Context, dir string) (*guildhall.Hall, error)
 		return nil, fmt.Errorf("fixture: %w", err)
 	}
 	return guildhall.Open(ctx, guildhall.Config{Database: dsn, SecretFile: filepath.Join(dir, "instance.secret"), Charter: f.charter,
-		Settings: op.Settings{BaseURL: "http://127.0.0.1"}, Mail: &mail.Catcher{}, Log: slog.New(slog.DiscardHandler)})
+		Settings: op.Settings{BaseURL: "http://127.0.0.1"}, Mail: &mail.Catcher{}, Limits: generous, Log: slog.New(slog.DiscardHandler)})
 }

@@ -77,7 +77,7 @@ func served(ctx context.Context, o options, what string) (http.Handler, func(), 
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	handler := server.ForHall(h, server.HallConfig{BaseURL: "http://127.0.0.1", Log: slog.New(slog.DiscardHandler),
+	handler := server.ForHall(h, server.HallConfig{BaseURL: "http://127.0.0.1", Metrics: server.NewMetrics(), Log: slog.New(slog.DiscardHandler),
 		Gateways: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	return handler, func() { h.Close(); os.RemoveAll(dir) }, nil
 }

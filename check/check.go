@@ -80,6 +80,8 @@ type Who struct {
 	Credential   ID     // of the session, key or token; empty where the subject is a user
 	Region       string // the organization's: where work runs unless told otherwise
 	Plan         string // the organization's
+	// Features are what the plan unlocks, in the order of the charter. They are shared: nobody writes to them.
+	Features []string
 }
 
 // Holder is somebody who holds what the subject lacks.

@@ -23,6 +23,9 @@ func MakeID(text string) (id ID) {
 // String is the id's text.
 func (id ID) String() string { return string(id.text[:id.length]) }
 
+// AppendText appends the id's text. It never fails.
+func (id ID) AppendText(b []byte) ([]byte, error) { return append(b, id.text[:id.length]...), nil }
+
 // Empty reports whether there is no id.
 func (id ID) Empty() bool { return id.length == 0 }
 

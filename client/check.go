@@ -151,6 +151,7 @@ type answer struct {
 		Credential   string             `json:"credential"`
 		Region       string             `json:"region"`
 		Plan         string             `json:"plan"`
+		Features     []string           `json:"features"`
 	} `json:"context"`
 }
 
@@ -166,5 +167,5 @@ func (c *Client) decisionOf(a answer) (check.Decision, error) {
 	return check.Decision{Allow: *a.Decision, Reason: told.Reason, Needs: told.Needs, FixURL: told.FixURL, Holders: told.Holders,
 		Who: check.Who{Kind: told.Kind, User: check.MakeID(told.User), Member: check.MakeID(told.Member),
 			Organization: check.MakeID(told.Organization), Role: check.MakeID(told.Role), Credential: check.MakeID(told.Credential),
-			Region: told.Region, Plan: told.Plan}}, nil
+			Region: told.Region, Plan: told.Plan, Features: told.Features}}, nil
 }

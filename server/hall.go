@@ -18,6 +18,7 @@ type HallConfig struct {
 	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
 	Gateways       []netip.Prefix          // who may ask forward-auth about requests that it holds; none: nobody
 	Extra          map[string]http.Handler // further ServeMux patterns
+	Metrics        *Metrics                // counts checks; nil: nobody does
 	Demo           bool                    // the console shows the page of its components
 	DocsEditURL    string                  // where a page of the documentation is changed, with {page} for its file; empty: nowhere
 	Log            *slog.Logger            // nil: slog.Default
@@ -29,15 +30,18 @@ func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
 		Demo: c.Demo, DocsEditURL: c.DocsEditURL, LastUse: h.LastUse, Log: c.Log})
 	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
 		Gate: gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways,
-			Record: func(r *gate.Record) { h.Requests().Add(lineOf(r)) }, Log: c.Log}),
+			Record: func(r *gate.Record) { c.record(h.Requests(), r) }, Log: c.Log}),
 		Extra: c.Extra, Ready: h.Ready, Log: c.Log})
 }
 
-// lineOf is the request log's line of a check.
-func lineOf(r *gate.Record) requestlog.Entry {
-	return requestlog.Entry{Organization: r.Who.Organization, At: r.At, Face: r.Face, Kind: r.Who.Kind, Credential: r.Who.Credential,
+// record counts a check, and gives it its line in the request log.
+func (c *HallConfig) record(log *requestlog.Log, r *gate.Record) {
+	log.Add(requestlog.Entry{Organization: r.Who.Organization, At: r.At, Face: r.Face, Kind: r.Who.Kind, Credential: r.Who.Credential,
 		User: r.Who.User, Member: r.Who.Member, Permission: r.Permission, Resource: r.Resource, Method: r.Method, Route: r.Route,
-		Allowed: r.Allow, Code: r.Code, Took: r.Took, Address: r.Address, RequestID: r.RequestID}
+		Allowed: r.Allow, Code: r.Code, Took: r.Took, Address: r.Address, RequestID: r.RequestID})
+	if c.Metrics != nil {
+		c.Metrics.check(r)
+	}
 }
 
 // secure reports whether browsers come over https.

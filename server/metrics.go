@@ -9,14 +9,22 @@ import (
 
 	"github.com/guildhall/guildhall"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/gate"
 )
 
-// Metrics counts calls of operations, in a registry of its own. Labels are names of operations and codes of errors:
-// never an organization, a person or anything of a request.
+// Metrics counts calls of operations, and checks, in a registry of its own. Labels are names of operations and codes of
+// errors: never an organization, a person or anything of a request.
 type Metrics struct {
 	registry *prometheus.Registry
 	calls    *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	checks   map[string]checkMetrics // by their face
+}
+
+// checkMetrics are those of the checks of one face. They are looked up once, and not for each check.
+type checkMetrics struct {
+	yes, no prometheus.Counter
+	seconds prometheus.Observer
 }
 
 // NewMetrics makes metrics without any calls.
@@ -29,7 +37,16 @@ func NewMetrics() *Metrics {
 			Help:    "How long calls of operations took.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}}, []string{"operation"}),
 	}
-	m.registry.MustRegister(m.calls, m.seconds, collectors.NewGoCollector(),
+	checks := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "guildhall_checks_total",
+		Help: "Checks over HTTP, by their answer."}, []string{"face", "answer"})
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "guildhall_check_seconds",
+		Help:    "How long checks over HTTP took.",
+		Buckets: []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .005, .025, .1, 1}}, []string{"face"})
+	m.checks = map[string]checkMetrics{}
+	for _, face := range []string{gate.AuthZEN, gate.ForwardAuth} {
+		m.checks[face] = checkMetrics{checks.WithLabelValues(face, "yes"), checks.WithLabelValues(face, "no"), took.WithLabelValues(face)}
+	}
+	m.registry.MustRegister(m.calls, m.seconds, checks, took, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -48,6 +65,16 @@ func (m *Metrics) Observe(o op.Observation) {
 func (m *Metrics) Watch(h *guildhall.Hall) {
 	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "guildhall_request_log_dropped_total",
 		Help: "Lines of the request log that were lost."}, func() float64 { return float64(h.Requests().Dropped()) }))
+}
+
+// check counts one check.
+func (m *Metrics) check(r *gate.Record) {
+	of := m.checks[r.Face]
+	if of.seconds.Observe(r.Took.Seconds()); r.Allow {
+		of.yes.Inc()
+		return
+	}
+	of.no.Inc()
 }
 
 // Register adds further collectors, such as those of the check cache.

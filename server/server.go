@@ -24,7 +24,7 @@ type Config struct {
 	BaseURL        string                  // "https://accounts.example.com": decides about cookies and links
 	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
 	Console        http.Handler            // everything that is not named otherwise; nil: no console
-	Gate           http.Handler            // checks, under /access/v1/ and /forward-auth; nil: none
+	Gate           map[string]web.Direct   // checks, by their paths: what gate.New makes; nil: none
 	Extra          map[string]http.Handler // further ServeMux patterns, such as "/dev/"
 	// Refuse answers a browser whose request is refused before any page sees it; nil: problem+json for everybody.
 	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
@@ -46,16 +46,12 @@ func New(c Config) http.Handler {
 	mux.HandleFunc("GET /readyz", c.ready)
 	mux.HandleFunc("GET /charter.schema.json", charterSchema)
 	mux.Handle("/", orNotFound(c.Console))
-	if c.Gate != nil {
-		mux.Handle("/access/v1/", c.Gate)
-		mux.Handle(gate.DiscoveryPath, c.Gate)
-		mux.Handle(gate.ForwardAuthPath, c.Gate)
-	}
+	mux.Handle("/access/v1/", orNotFound(nil))
 	for pattern, handler := range c.Extra {
 		mux.Handle(pattern, handler)
 	}
 	return web.Handler(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log,
-		Quiet: []string{"/access/v1/", gate.ForwardAuthPath}, Bypass: []string{gate.ForwardAuthPath}}, mux) // what browsers sent there is looked at by the gate
+		Direct: c.Gate, Bypass: []string{gate.ForwardAuthPath}}, mux) // what browsers sent there is looked at by the gate
 }
 
 func orNotFound(h http.Handler) http.Handler {

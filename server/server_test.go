@@ -16,6 +16,7 @@ import (
 	"github.com/guildhall/guildhall/internal/testhall"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server"
+	"github.com/guildhall/guildhall/server/internal/web"
 )
 
 // says is a handler that says a word.
@@ -35,7 +36,7 @@ func get(h http.Handler, target string, headers ...string) *httptest.ResponseRec
 
 func TestEveryPathHasItsHandler(t *testing.T) {
 	hall := testhall.New(t, testdb.SQLite(t), nil)
-	h := server.New(server.Config{Service: hall.Service, BaseURL: "http://localhost:8080", Console: says("console"), Gate: says("gate"),
+	h := server.New(server.Config{Service: hall.Service, BaseURL: "http://localhost:8080", Console: says("console"), Gate: map[string]web.Direct{"/access/v1/evaluation": func(x *web.Exchange) { x.JSON([]byte("gate")) }},
 		Extra: map[string]http.Handler{"/dev/": says("dev")}, Log: slog.New(slog.DiscardHandler)})
 	tests := []struct {
 		path     string
@@ -50,7 +51,9 @@ func TestEveryPathHasItsHandler(t *testing.T) {
 		{"/v1/organizations/acme/notes", 401, "unauthenticated"},
 		{"/openapi.json", 200, `"openapi": "3.1.0"`},
 		{"/access/v1/evaluation", 200, "gate"},
-		{"/.well-known/authzen-configuration", 200, "gate"},
+		{"/access/v1/nothing", 404, "not_found"},
+		{"/access/v1/%65valuation", 404, "not_found"},
+		{"/forward-auth", 200, "console"},
 		{"/dev/mail", 200, "dev"},
 		{"/healthz", 200, "ok"},
 		{"/readyz", 200, "ready"},

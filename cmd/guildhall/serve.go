@@ -52,7 +52,7 @@ func serve(ctx context.Context, p process) error {
 	operator := operatorWork(c.DataDir, hall, log)
 	err = together(ctx, hall.Run, func(ctx context.Context) error {
 		return together(ctx, operator, func(ctx context.Context) error {
-			return listenAndServe(ctx, c, listener, handlerOf(c, hall, page, log), metrics, log)
+			return listenAndServe(ctx, c, listener, handlerOf(c, hall, page, metrics, log), metrics, log)
 		})
 	})
 	return errors.Join(err, hall.Close())
@@ -94,10 +94,10 @@ func greet(ctx context.Context, p process, c *config.Loaded, hall *guildhall.Hal
 	return err
 }
 
-func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, log *slog.Logger) http.Handler {
+func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, metrics *server.Metrics, log *slog.Logger) http.Handler {
 	proxies, _ := c.Proxies() // checked with the configuration, as the gateways are
 	gateways, _ := c.GatewayNetworks()
-	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Gateways: gateways, Log: log,
+	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Gateways: gateways, Metrics: metrics, Log: log,
 		DocsEditURL: c.DocsEditURL, Extra: map[string]http.Handler{start.Path: page}})
 }
 

@@ -100,7 +100,7 @@ func recipeOf(t *testing.T, language string) string {
 
 // identity are the headers that say who calls, as the product reads them.
 var identity = []string{"X-Guildhall-User", "X-Guildhall-Member", "X-Guildhall-Organization", "X-Guildhall-Role", "X-Guildhall-Credential",
-	"X-Guildhall-Kind", "X-Guildhall-Region", "X-Guildhall-Plan", "X-Guildhall-Permission", "X-Guildhall-Resource"}
+	"X-Guildhall-Kind", "X-Guildhall-Region", "X-Guildhall-Plan", "X-Guildhall-Features", "X-Guildhall-Permission", "X-Guildhall-Resource"}
 
 // passed is one request with the identity that goes with it: what Guildhall let pass, and what the product received.
 type passed struct {

@@ -69,6 +69,8 @@ export interface Decision {
   readonly kind?: string;
   readonly region?: string;
   readonly plan?: string;
+  /** What the plan unlocks. */
+  readonly features?: readonly string[];
   /** What the server's log calls the request. */
   readonly requestId?: string;
 }
@@ -114,6 +116,10 @@ export function decisionOf(answer: unknown, requestId?: string): Decision | unde
   if (Array.isArray(context["holders"])) {
     decision["holders"] = context["holders"];
   }
+  const features = textsOf(context["features"]);
+  if (features) {
+    decision["features"] = features;
+  }
   if (requestId) {
     decision["requestId"] = requestId;
   }
@@ -123,6 +129,11 @@ export function decisionOf(answer: unknown, requestId?: string): Decision | unde
 /** isObject tells a JSON object from every other value. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** textsOf is a value that is a list of nothing but texts. */
+function textsOf(value: unknown): string[] | undefined {
+  return Array.isArray(value) && value.every((one) => typeof one === "string") ? value : undefined;
 }
 
 /** textOf is a value that is a text. */

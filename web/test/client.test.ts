@@ -65,7 +65,7 @@ test("a question is written as AuthZEN says", async (t) => {
 test("an answer becomes a decision", async (t) => {
   const everything = {
     reason: "role", needs: "a.b", user: "usr_1", member: "mem_1", organization: "org_1", role: "admin", credential: "ses_1",
-    kind: "session", region: "eu-west-1", plan: "pro", fix_url: "http://guildhall.test/fix", holders: [{ member: "mem_2", name: "Ada", role: "owner" }],
+    kind: "session", region: "eu-west-1", plan: "pro", features: ["sso", "regions"], fix_url: "http://guildhall.test/fix", holders: [{ member: "mem_2", name: "Ada", role: "owner" }],
   };
   const { fix_url: fixUrl, ...rest } = everything;
   const cases: [string, unknown, Decision][] = [
@@ -73,7 +73,7 @@ test("an answer becomes a decision", async (t) => {
     ["a no", { decision: false, context: { reason: "suspended", needs: "a.b" } }, { allow: false, reason: "suspended", needs: "a.b" }],
     ["a no without a context", { decision: false }, { allow: false, reason: "" }],
     ["all that is known", { decision: true, context: everything }, { allow: true, ...rest, fixUrl }],
-    ["what is no text is left out", { decision: true, context: { reason: "role", user: 7, role: "" } }, { allow: true, reason: "role" }],
+    ["what is no text is left out", { decision: true, context: { reason: "role", user: 7, role: "", features: ["sso", 7] } }, { allow: true, reason: "role" }],
   ];
   for (const [name, answer, want] of cases) {
     await t.test(name, async () => {

@@ -73,37 +73,6 @@ type evaluations struct {
 // maxEvaluations bounds the work of one request.
 const maxEvaluations = 1000
 
-type answer struct {
-	Decision bool          `json:"decision"`
-	Context  answerContext `json:"context"`
-}
-
-// answerContext says why, and on a yes for whom and where. What is not known is left out.
-type answerContext struct {
-	Reason       string         `json:"reason"`
-	Needs        string         `json:"needs,omitzero"`
-	FixURL       string         `json:"fix_url,omitzero"`
-	Holders      []check.Holder `json:"holders,omitempty"`
-	Kind         string         `json:"kind,omitzero"`
-	User         check.ID       `json:"user,omitzero"`
-	Member       check.ID       `json:"member,omitzero"`
-	Organization check.ID       `json:"organization,omitzero"`
-	Role         check.ID       `json:"role,omitzero"`
-	Credential   check.ID       `json:"credential,omitzero"`
-	Region       string         `json:"region,omitzero"`
-	Plan         string         `json:"plan,omitzero"`
-	Error        *answerError   `json:"error,omitzero"`
-}
-
-type answerError struct {
-	Status  int    `json:"status"`
-	Message string `json:"message"`
-}
-
-type answers struct {
-	Evaluations []answer `json:"evaluations"`
-}
-
 // metadata is what discovery tells (section 9.1). It lists no capabilities: none are registered.
 type metadata struct {
 	PolicyDecisionPoint       string `json:"policy_decision_point"`

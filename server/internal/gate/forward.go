@@ -26,7 +26,8 @@ const (
 // identityHeaders are those of an answer yes. All of them are always there, empty where there is nothing to say, so that a
 // gateway that copies them overwrites whatever the client has sent under their names.
 var identityHeaders = [...]string{"X-Guildhall-User", "X-Guildhall-Member", "X-Guildhall-Organization", "X-Guildhall-Role",
-	"X-Guildhall-Credential", "X-Guildhall-Kind", "X-Guildhall-Region", "X-Guildhall-Plan", "X-Guildhall-Permission", "X-Guildhall-Resource"}
+	"X-Guildhall-Credential", "X-Guildhall-Kind", "X-Guildhall-Region", "X-Guildhall-Plan", "X-Guildhall-Permission", "X-Guildhall-Resource",
+	"X-Guildhall-Features"}
 
 // The headers of an answer no, for gateways that do not pass its body on.
 const (
@@ -46,42 +47,46 @@ type forwarded struct {
 }
 
 // forwardAuth says whether a request may pass that a gateway holds, and for whom it is. It reads no body.
-func (g *gate) forwardAuth(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	client, trusted := web.Behind(r, g.config.Gateways)
+func (g *gate) forwardAuth(x *web.Exchange) {
+	client, trusted := x.Behind(g.config.Gateways)
 	if !trusted {
-		g.config.Log.LogAttrs(r.Context(), slog.LevelWarn, "forward-auth asked by an address that is not among the gateways",
-			slog.String("address", client), slog.String("request_id", web.RequestID(r)))
-		g.refuse(w, r, op.Errorf(op.Denied, "gateway_not_trusted", "requests from your address are not believed: it is not among the configured gateways"))
+		g.config.Log.LogAttrs(x.Request.Context(), slog.LevelWarn, "forward-auth asked by an address that is not among the gateways",
+			slog.String("address", client), slog.String("request_id", x.RequestID()))
+		g.refuse(x, op.Errorf(op.Denied, "gateway_not_trusted", "requests from your address are not believed: it is not among the configured gateways"))
 		return
 	}
-	began := g.began()
-	f, err := g.read(r, client)
+	var f forwarded
+	err := g.read(x, client, &f)
 	if err == nil {
-		err = g.admit(r.Context(), &f)
+		err = g.admit(x.Request.Context(), &f)
 	}
-	g.tellForwarded(r, began, &f, err)
+	g.tellForwarded(x, &f, err)
 	if err != nil {
-		g.refuse(w, r, err)
+		g.refuse(x, err)
 		return
 	}
-	g.grant(w.Header(), &f)
+	g.grant(x.Header(), &f)
+	x.Empty()
 }
 
 // read takes the request from what the gateway says of it. What the route is comes from the request line alone.
-func (g *gate) read(r *http.Request, client string) (forwarded, error) {
-	method, uri := r.Header[methodHeader], r.Header[uriHeader]
-	if len(method) != 1 || len(uri) != 1 || len(r.Header[hostHeader]) > 1 {
-		return forwarded{}, malformed("a gateway sends %s and %s exactly once each, and %s at most once", methodHeader, uriHeader, hostHeader)
+func (g *gate) read(x *web.Exchange, client string, f *forwarded) error {
+	f.header, f.caller = x.Request.Header, x.Caller()
+	f.caller.Address = client
+	method, uri, host := f.header[methodHeader], f.header[uriHeader], f.header[hostHeader]
+	if len(method) != 1 || len(uri) != 1 || len(host) > 1 {
+		return malformed("a gateway sends %s and %s exactly once each, and %s at most once", methodHeader, uriHeader, hostHeader)
+	}
+	if len(host) == 1 {
+		f.host = host[0]
 	}
 	path, _, _ := strings.Cut(uri[0], "?")
-	f := forwarded{method: method[0], host: r.Header.Get(hostHeader), caller: web.Caller(r), header: r.Header}
-	f.caller.Address = client
+	f.method = method[0]
 	var known bool
-	if f.match, known = g.config.Service.Charter().Match(method[0], path); !known {
-		return f, denial(&check.Decision{Reason: decide.UnknownRoute})
+	if f.match, known = g.config.Service.Charter().Match(f.method, path); !known {
+		return denial(&check.Decision{Reason: decide.UnknownRoute})
 	}
-	return f, nil
+	return nil
 }
 
 // admit decides. Everybody may take a public route, and it is for nobody in particular. What is no error is a yes.
@@ -179,21 +184,32 @@ func textOf(d *check.Decision) string {
 }
 
 // refuse answers an error. What a gateway needs of it to tell the client is in headers too.
-func (g *gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (g *gate) refuse(x *web.Exchange, err error) {
 	e := op.AsError(err)
-	h := w.Header()
-	h.Set(reasonHeader, e.FullCode())
-	h.Set(needsHeader, string(e.Needs))
-	h.Set(fixHeader, web.DetailsOf(e, g.config.BaseURL, "").FixURL)
-	web.Problem(w, r, e)
+	fix := e.FixURL
+	if fix != "" {
+		fix = g.config.BaseURL + fix
+	}
+	h, values := x.Header(), &[3]string{e.FullCode(), string(e.Needs), fix}
+	h[reasonHeader], h[needsHeader], h[fixHeader] = values[0:1:1], values[1:2:2], values[2:3:3]
+	x.Problem(e)
 }
 
-// grant answers yes, and says for whom.
+// grant says in the header of a yes for whom it is.
 func (g *gate) grant(h http.Header, f *forwarded) {
 	var who check.Who
 	g.config.Access.Name(&f.verdict, &who)
-	values := &[len(identityHeaders)]string{who.User.String(), who.Member.String(), who.Organization.String(), who.Role.String(),
-		who.Credential.String(), who.Kind, who.Region, who.Plan, string(f.match.Route.Needs), f.match.Resource}
+	values := &[len(identityHeaders)]string{5: who.Kind, 6: who.Region, 7: who.Plan, 8: string(f.match.Route.Needs), 9: f.match.Resource, 10: g.features[who.Plan]}
+	var room [5 * 40]byte
+	text, ends := room[:0], [5]int{}
+	for i, id := range [...]*check.ID{&who.User, &who.Member, &who.Organization, &who.Role, &who.Credential} {
+		text, _ = id.AppendText(text)
+		ends[i] = len(text)
+	}
+	ids, begin := string(text), 0 // one text of all, and not one of each
+	for i, end := range ends {
+		values[i], begin = ids[begin:end], end
+	}
 	for i, name := range identityHeaders {
 		h[name] = values[i : i+1 : i+1]
 	}

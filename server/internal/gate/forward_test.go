@@ -70,7 +70,7 @@ func bearing(credential string) func(*http.Request) {
 func cookie(session string) func(*http.Request) { return header("Cookie", "__Host-guildhall="+session) }
 
 // all are the headers of an answer yes.
-var all = []string{"User", "Member", "Organization", "Role", "Credential", "Kind", "Region", "Plan", "Permission", "Resource"}
+var all = []string{"User", "Member", "Organization", "Role", "Credential", "Kind", "Region", "Plan", "Features", "Permission", "Resource"}
 
 // whom is what the answer says of the caller: all headers, with a space between.
 func whom(t *testing.T, w *httptest.ResponseRecorder) map[string]string {
@@ -100,7 +100,7 @@ func TestAYesSaysForWhomItIs(t *testing.T) {
 	}
 	delete(got, "Credential")
 	want := map[string]string{"User": editor.User, "Member": editor.Member, "Organization": f.acme.ID, "Role": "editor", "Kind": "user",
-		"Region": "us-east-1", "Plan": "free", "Permission": "workflows.run", "Resource": "workflow:wf_1"}
+		"Region": "us-east-1", "Plan": "free", "Features": "mcp", "Permission": "workflows.run", "Resource": "workflow:wf_1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/guildhall/guildhall/access"
+	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/web"
 )
@@ -42,70 +43,89 @@ type Config struct {
 
 type gate struct {
 	config  Config
+	base    []byte // of fix_url, as the beginning of a text of JSON
 	origins *http.CrossOriginProtection
 	good    *good
-	homes   homes
+	// features are those of each plan of the charter, with commas between.
+	features map[string]string
+	homes    homes
 }
 
-// New makes the handler of the gate's paths. It belongs behind web.Handler.
-func New(c Config) http.Handler {
+// New makes what answers the gate's paths, for web.Config.Direct.
+func New(c Config) map[string]web.Direct {
 	c.BaseURL, c.Log = strings.TrimRight(c.BaseURL, "/"), cmp.Or(c.Log, slog.Default())
-	g := &gate{config: c, origins: http.NewCrossOriginProtection(), good: &good{}}
-	mux := http.NewServeMux()
-	mux.HandleFunc(DiscoveryPath, only(http.MethodGet, g.discovery))
-	mux.HandleFunc(EvaluationPath, only(http.MethodPost, g.asked(g.evaluation)))
-	mux.HandleFunc(EvaluationsPath, only(http.MethodPost, g.asked(g.evaluations)))
-	mux.HandleFunc(SearchSubjectPath, only(http.MethodPost, g.asked(g.searchSubjects)))
-	mux.HandleFunc(SearchResourcePath, only(http.MethodPost, g.asked(g.searchResources)))
-	mux.HandleFunc(SearchActionPath, only(http.MethodPost, g.asked(g.searchActions)))
-	mux.HandleFunc(ForwardAuthPath, g.forwardAuth)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { web.Problem(w, r, op.ErrNotFound) })
-	return mux
-}
-
-// only refuses every other method. Whoever sent an X-Request-ID gets it back, whatever the answer (section 10.1.10).
-func only(method string, next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if id := r.Header.Get("X-Request-ID"); id != "" {
-			w.Header().Set("X-Request-ID", id)
-		}
-		if r.Method != method && !(method == http.MethodGet && r.Method == http.MethodHead) {
-			w.Header().Set("Allow", method)
-			web.Problem(w, r, op.Errorf(op.WrongMethod, "", "%s is asked by %s", r.URL.Path, method))
-			return
-		}
-		next(w, r)
+	g := &gate{config: c, base: quoteBeginning(c.BaseURL), origins: http.NewCrossOriginProtection(), good: &good{},
+		features: featuresOf(c.Service.Charter())}
+	return map[string]web.Direct{
+		DiscoveryPath:      only(http.MethodGet, g.discovery),
+		EvaluationPath:     only(http.MethodPost, g.asked(g.evaluation)),
+		EvaluationsPath:    only(http.MethodPost, g.asked(g.evaluations)),
+		SearchSubjectPath:  only(http.MethodPost, g.asked(general(g.searchSubjects))),
+		SearchResourcePath: only(http.MethodPost, g.asked(general(g.searchResources))),
+		SearchActionPath:   only(http.MethodPost, g.asked(general(g.searchActions))),
+		ForwardAuthPath:    g.forwardAuth,
 	}
 }
 
-// asked authenticates the caller, reads the body and answers what the handler returns.
-func (g *gate) asked(answer func(r *http.Request, body []byte) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if err := g.authenticate(r); err != nil {
-			web.Problem(w, r, op.AsError(err))
+func featuresOf(c *charter.Charter) map[string]string {
+	features := map[string]string{}
+	for _, plan := range c.Plans {
+		features[plan.ID] = strings.Join(plan.Features, ",")
+	}
+	return features
+}
+
+// only refuses every other method. Whoever sent an X-Request-ID gets it back, whatever the answer (section 10.1.10).
+func only(method string, next web.Direct) web.Direct {
+	return func(x *web.Exchange) {
+		if id := x.Request.Header["X-Request-Id"]; len(id) > 0 && id[0] != "" {
+			x.Header()["X-Request-Id"] = id[:1:1]
+		}
+		if sent := x.Request.Method; sent != method && !(method == http.MethodGet && sent == http.MethodHead) {
+			x.Header().Set("Allow", method)
+			x.Problem(op.Errorf(op.WrongMethod, "", "%s is asked by %s", x.Request.URL.Path, method))
 			return
 		}
-		body, refused := web.ReadBody(w, r)
+		next(x)
+	}
+}
+
+// asked authenticates the caller, reads the body and hands it on. An error is the answer.
+func (g *gate) asked(answer func(x *web.Exchange, body []byte) error) web.Direct {
+	return func(x *web.Exchange) {
+		if err := g.authenticate(x); err != nil {
+			x.Problem(op.AsError(err))
+			return
+		}
+		body, refused := x.Body()
 		if refused != nil {
 			if refused.Kind == op.WrongMediaType {
 				refused = &op.Error{Kind: op.Malformed, Text: refused.Text} // AuthZEN knows 400 only
 			}
-			web.Problem(w, r, refused)
+			x.Problem(refused)
 			return
 		}
-		out, err := answer(r, body)
-		if err != nil {
-			web.Problem(w, r, op.AsError(err))
-			return
+		if err := answer(x, body); err != nil {
+			x.Problem(op.AsError(err))
 		}
-		write(w, out)
+	}
+}
+
+// general answers with whatever is returned.
+func general(answer func(x *web.Exchange, body []byte) (any, error)) func(x *web.Exchange, body []byte) error {
+	return func(x *web.Exchange, body []byte) error {
+		out, err := answer(x, body)
+		if err == nil {
+			write(x, out)
+		}
+		return err
 	}
 }
 
 // authenticate accepts a living service key, sent as Bearer, and nothing else.
-func (g *gate) authenticate(r *http.Request) error {
-	s := access.SentBy(web.Caller(r).Credential, "")
-	if err := g.config.Access.Find(r.Context(), &s); err != nil {
+func (g *gate) authenticate(x *web.Exchange) error {
+	s := access.SentBy(x.Caller().Credential, "")
+	if err := g.config.Access.Find(x.Request.Context(), &s); err != nil {
 		return err
 	}
 	key := s.ServiceKey()
@@ -119,95 +139,80 @@ func (g *gate) authenticate(r *http.Request) error {
 }
 
 // evaluation answers one question (section 6).
-func (g *gate) evaluation(r *http.Request, body []byte) (any, error) {
-	var e evaluation
-	if err := parse(body, &e); err != nil {
-		return nil, err
+func (g *gate) evaluation(x *web.Exchange, body []byte) error {
+	var e plainEvaluation
+	if !e.scan(string(body)) {
+		e = plainEvaluation{}
+		if err := parse(body, &e.evaluation); err != nil {
+			return err
+		}
 	}
-	return g.single(r, e)
+	return g.single(x, &e.evaluation)
 }
 
-func (g *gate) single(r *http.Request, e evaluation) (any, error) {
+func (g *gate) single(x *web.Exchange, e *evaluation) error {
 	question, err := e.question()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	began := g.began()
 	var v access.Verdict
-	if err := g.config.Access.Judge(r.Context(), &question, &v); err != nil {
-		return nil, err
+	if err := g.config.Access.Judge(x.Request.Context(), &question, &v); err != nil {
+		return err
 	}
-	g.tell(r, began, &question, &v)
-	return g.answerOf(&v), nil
+	g.tell(x, &question, &v)
+	x.JSON(g.appendAnswer(x.Buffer(), &v))
+	return nil
 }
 
 // evaluations answers several (section 7). Without any it is an evaluation. One that is not well-formed is answered no,
 // and the others all the same.
-func (g *gate) evaluations(r *http.Request, body []byte) (any, error) {
+func (g *gate) evaluations(x *web.Exchange, body []byte) error {
 	var batch evaluations
 	if err := parse(body, &batch); err != nil {
-		return nil, err
+		return err
 	}
 	if len(batch.Evaluations) == 0 {
-		return g.single(r, batch.evaluation)
+		return g.single(x, &batch.evaluation)
 	}
 	stops, err := batch.semantic()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	questions, wrong, err := batch.questions()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	began := g.began()
-	verdicts, err := g.config.Access.JudgeAll(r.Context(), questions, stops)
+	verdicts, err := g.config.Access.JudgeAll(x.Request.Context(), questions, stops)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out answers
+	b := append(x.Buffer(), `{"evaluations":[`...)
 	for i := range verdicts {
-		if wrong[i] == nil {
-			g.tell(r, began, &questions[i], &verdicts[i])
+		if i > 0 {
+			b = append(b, ',')
 		}
-		a := g.answerOf(&verdicts[i])
 		if wrong[i] != nil {
-			a = answer{Context: answerContext{Reason: "malformed", Error: &answerError{http.StatusBadRequest, wrong[i].Text}}}
+			b = appendWrong(b, wrong[i])
+			continue
 		}
-		out.Evaluations = append(out.Evaluations, a)
+		g.tell(x, &questions[i], &verdicts[i])
+		b = g.appendAnswer(b, &verdicts[i])
 	}
-	return out, nil
-}
-
-func (g *gate) answerOf(v *access.Verdict) answer {
-	d := &v.Decision
-	if v.Allow {
-		g.config.Access.Name(v, &d.Who)
-	}
-	c := answerContext{Reason: string(d.Reason), Needs: string(d.Needs), FixURL: d.FixURL, Holders: d.Holders, Kind: d.Who.Kind,
-		User: d.Who.User, Member: d.Who.Member, Organization: d.Who.Organization, Role: d.Who.Role, Credential: d.Who.Credential,
-		Region: d.Who.Region, Plan: d.Who.Plan}
-	if strings.HasPrefix(c.FixURL, "/") {
-		c.FixURL = g.config.BaseURL + c.FixURL
-	}
-	return answer{Decision: d.Allow, Context: c}
+	x.JSON(append(b, "]}"...))
+	return nil
 }
 
 // discovery says where to ask (section 9). The addresses are of the configured base.
-func (g *gate) discovery(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Cache-Control", "public, max-age=3600")
+func (g *gate) discovery(x *web.Exchange) {
+	x.Header().Set("Cache-Control", "public, max-age=3600")
 	base := g.config.BaseURL
-	write(w, metadata{base, base + EvaluationPath, base + EvaluationsPath, base + SearchSubjectPath, base + SearchResourcePath, base + SearchActionPath})
+	write(x, metadata{base, base + EvaluationPath, base + EvaluationsPath, base + SearchSubjectPath, base + SearchResourcePath, base + SearchActionPath})
 }
 
-func write(w http.ResponseWriter, out any) {
+func write(x *web.Exchange, out any) {
 	raw, err := json.Marshal(out)
 	if err != nil {
 		panic("gate: " + err.Error()) // texts and truth values always marshal
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-store")
-	}
-	_, _ = w.Write(raw)
+	x.JSON(raw)
 }

@@ -34,7 +34,7 @@ func TestAKeySaysItsOwnOrganization(t *testing.T) {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
 	want := map[string]string{"User": editor.User, "Member": editor.Member, "Organization": f.acme.ID, "Role": "editor", "Credential": key.ID, "Kind": "key",
-		"Region": "us-east-1", "Plan": "free", "Permission": "workflows.run", "Resource": "workflow:wf_1"}
+		"Region": "us-east-1", "Plan": "free", "Features": "mcp", "Permission": "workflows.run", "Resource": "workflow:wf_1"}
 	if diff := cmp.Diff(want, whom(t, w)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -111,7 +111,7 @@ func TestAnEvaluationTellsForWhomAYesIs(t *testing.T) {
 		}
 		delete(got, "credential")
 		want := map[string]string{"reason": "role", "kind": c.wantKind, "user": editor.User, "member": editor.Member, "organization": d.acme.ID,
-			"role": "editor", "region": "us-east-1", "plan": "free"}
+			"role": "editor", "region": "us-east-1", "plan": "free", "features": "mcp"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", c.says, diff)
 		}
@@ -132,13 +132,17 @@ func (d *door) toldOf(body string) map[string]string {
 	d.t.Helper()
 	got := d.post("/access/v1/evaluation", body)
 	var out struct {
-		Decision bool              `json:"decision"`
-		Context  map[string]string `json:"context"`
+		Decision bool           `json:"decision"`
+		Context  map[string]any `json:"context"`
 	}
 	if err := json.Unmarshal([]byte(got.body), &out); err != nil || !out.Decision {
 		d.t.Fatalf("%s: %s: %v", body, got.body, err)
 	}
-	return out.Context
+	told := map[string]string{}
+	for name, value := range out.Context {
+		told[name] = strings.Trim(fmt.Sprint(value), "[]")
+	}
+	return told
 }
 
 // TestTheAddressOfABatchIsEachEvaluations, unless it has a context of its own.

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/guildhall/guildhall/access"
@@ -40,21 +39,13 @@ type Record struct {
 // public is the Code of a route that everybody may take.
 const public = "public"
 
-// began is when a check began, for its record.
-func (g *gate) began() (at time.Time) {
-	if g.config.Record != nil {
-		at = time.Now()
-	}
-	return at
-}
-
 // tell records an evaluation.
-func (g *gate) tell(r *http.Request, began time.Time, q *check.Request, v *access.Verdict) {
+func (g *gate) tell(x *web.Exchange, q *check.Request, v *access.Verdict) {
 	if g.config.Record == nil {
 		return
 	}
-	rec := Record{Face: AuthZEN, At: g.config.Service.Now(), Took: time.Since(began), Allow: v.Allow, Code: string(v.Reason), Permission: q.Permission,
-		Address: q.Address, RequestID: web.RequestID(r)}
+	rec := Record{Face: AuthZEN, At: g.config.Service.Now(), Took: time.Since(x.Began()), Allow: v.Allow, Code: string(v.Reason),
+		Permission: q.Permission, Address: q.Address, RequestID: x.RequestID()}
 	if q.Resource.Type != check.Organization {
 		rec.Resource = q.Resource.Type + ":" + q.Resource.ID
 	}
@@ -63,25 +54,29 @@ func (g *gate) tell(r *http.Request, began time.Time, q *check.Request, v *acces
 }
 
 // tellForwarded records a request that a gateway asked about, with the error that it was refused with, if it was.
-func (g *gate) tellForwarded(r *http.Request, began time.Time, f *forwarded, err error) {
+func (g *gate) tellForwarded(x *web.Exchange, f *forwarded, err error) {
 	if g.config.Record == nil {
 		return
 	}
-	rec := Record{Face: ForwardAuth, At: g.config.Service.Now(), Took: time.Since(began), Allow: err == nil, Code: string(f.verdict.Reason),
-		Resource: f.match.Resource, Method: f.method, Address: f.caller.Address, RequestID: web.RequestID(r)}
+	rec := Record{Face: ForwardAuth, At: g.config.Service.Now(), Took: time.Since(x.Began()), Allow: err == nil, Code: f.code(err),
+		Resource: f.match.Resource, Method: f.method, Address: f.caller.Address, RequestID: x.RequestID()}
 	if route := f.match.Route; route != nil {
 		rec.Permission, rec.Route = route.Needs, route.Pattern
 	}
-	switch {
-	case rec.Code != "":
-	case err != nil:
-		rec.Code = op.AsError(err).FullCode()
-	default:
-		rec.Code = public
-	}
+	g.config.Access.Name(&f.verdict, &rec.Who)
 	if f.verdict.Reason == "" { // it did not come to a decision
 		g.config.Access.NameSender(&f.sender, &rec.Who)
 	}
-	g.config.Access.Name(&f.verdict, &rec.Who)
 	g.config.Record(&rec)
+}
+
+// code says why a request was answered so.
+func (f *forwarded) code(err error) string {
+	switch {
+	case f.verdict.Reason != "":
+		return string(f.verdict.Reason)
+	case err != nil:
+		return op.AsError(err).FullCode()
+	}
+	return public
 }

@@ -1,11 +1,10 @@
 package gate
 
 import (
-	"net/http"
-
 	"github.com/guildhall/guildhall/access"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
+	"github.com/guildhall/guildhall/server/internal/web"
 )
 
 // search is a request of AuthZEN's searches (section 8): an evaluation with one part left open, and a page.
@@ -68,7 +67,7 @@ func (s *search) address() string {
 }
 
 // searchSubjects finds the users who may do something on a resource (section 8.4).
-func (g *gate) searchSubjects(r *http.Request, body []byte) (any, error) {
+func (g *gate) searchSubjects(x *web.Exchange, body []byte) (any, error) {
 	var s search
 	if err := s.parse(body); err != nil {
 		return nil, err
@@ -83,13 +82,13 @@ func (g *gate) searchSubjects(r *http.Request, body []byte) (any, error) {
 	case s.Subject.Type != check.User:
 		return results(check.User, nil, ""), nil
 	}
-	ids, next, err := g.config.Access.SearchSubjects(r.Context(), access.SubjectSearch{Permission: charter.Permission(s.Action.Name),
+	ids, next, err := g.config.Access.SearchSubjects(x.Request.Context(), access.SubjectSearch{Permission: charter.Permission(s.Action.Name),
 		Resource: s.Resource.asked(), After: s.Page.Token, Limit: s.Page.Limit})
 	return results(check.User, ids, next), err
 }
 
 // searchResources finds the resources of a type on which a subject may do something (section 8.5).
-func (g *gate) searchResources(r *http.Request, body []byte) (any, error) {
+func (g *gate) searchResources(x *web.Exchange, body []byte) (any, error) {
 	var s search
 	if err := s.parse(body); err != nil {
 		return nil, err
@@ -102,14 +101,14 @@ func (g *gate) searchResources(r *http.Request, body []byte) (any, error) {
 	case s.Resource == nil || s.Resource.Type == "":
 		return nil, malformed(needType, "resource")
 	}
-	ids, next, err := g.config.Access.SearchResources(r.Context(), access.ResourceSearch{Subject: s.Subject.asked(),
+	ids, next, err := g.config.Access.SearchResources(x.Request.Context(), access.ResourceSearch{Subject: s.Subject.asked(),
 		Permission: charter.Permission(s.Action.Name), Type: s.Resource.Type, Organization: s.Resource.Properties.Organization,
 		Address: s.address(), After: s.Page.Token, Limit: s.Page.Limit})
 	return results(s.Resource.Type, ids, next), err
 }
 
 // searchActions finds what a subject may do on a resource (section 8.6). It is one page: a charter has so many permissions.
-func (g *gate) searchActions(r *http.Request, body []byte) (any, error) {
+func (g *gate) searchActions(x *web.Exchange, body []byte) (any, error) {
 	var s search
 	if err := s.parse(body); err != nil {
 		return nil, err
@@ -120,7 +119,7 @@ func (g *gate) searchActions(r *http.Request, body []byte) (any, error) {
 	case s.Resource == nil || s.Resource.Type == "" || s.Resource.ID == "" && !s.ownOrganization():
 		return nil, malformed(needResource)
 	}
-	permissions, err := g.config.Access.SearchActions(r.Context(), access.ActionSearch{Subject: s.Subject.asked(),
+	permissions, err := g.config.Access.SearchActions(x.Request.Context(), access.ActionSearch{Subject: s.Subject.asked(),
 		Resource: s.Resource.asked(), Address: s.address()})
 	out := found{Results: make([]any, len(permissions)), Page: foundPage{Count: len(permissions)}}
 	for i, p := range permissions {

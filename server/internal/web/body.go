@@ -41,6 +41,9 @@ func isJSON(contentTypes, beside []string) bool {
 	if len(contentTypes) != 1 {
 		return false
 	}
+	if contentTypes[0] == "application/json" {
+		return true
+	}
 	kind, parameters, err := mime.ParseMediaType(contentTypes[0])
 	charset, said := parameters["charset"]
 	return err == nil && (kind == "application/json" || slices.Contains(beside, kind)) && (!said || strings.EqualFold(charset, "utf-8"))

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/guildhall/guildhall/internal/peer"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
@@ -20,13 +19,18 @@ const maxAgent = 512
 // Caller says who a request says it is from. What counts is one Authorization header with the scheme Bearer, else the
 // session cookie; no other header, and no query: a credential there makes the request unauthenticated.
 func Caller(r *http.Request) op.Caller {
-	s := stateOf(r)
-	c := op.Caller{Address: s.address, RequestID: s.id, Agent: agent(r)}
+	c := stateOf(r).caller(r)
+	c.Agent = agent(r)
+	return c
+}
+
+func (s *state) caller(r *http.Request) op.Caller {
+	c := op.Caller{Address: s.address, RequestID: s.id}
 	if s.config.Operator {
 		c.Machine = true
 		return c
 	}
-	sent := r.Header.Values("Authorization")
+	sent := r.Header["Authorization"]
 	switch {
 	case credentialInQuery(r.URL.RawQuery):
 		c.Credential = unusable
@@ -73,15 +77,6 @@ func credentialInQuery(raw string) bool {
 		}
 	}
 	return false
-}
-
-// Behind gives the client's address of a request that a gateway describes, and whether the peer is one of the gateways.
-// Of a gateway, and of a trusted proxy before it, X-Forwarded-For is believed.
-func Behind(r *http.Request, gateways []netip.Prefix) (client string, ok bool) {
-	if !peer.Within(peer.Remote(r), gateways) {
-		return peer.Text(peer.Remote(r)), false
-	}
-	return peer.Text(peer.Address(r, gateways, stateOf(r).config.TrustedProxies)), true
 }
 
 // The names of the session cookie. The plain one is for http on a loopback host only: browsers keep the other one from

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/guildhall/guildhall/op"
@@ -46,26 +45,13 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // hold a secret. T-033
 func logAccess(r *http.Request, w *recorder, began time.Time) {
 	s := stateOf(r)
-	level := slog.LevelInfo
-	if w.status < http.StatusInternalServerError && s.config.quiet(r.URL.Path) {
-		level = slog.LevelDebug
-	}
-	if !s.config.Log.Enabled(r.Context(), level) {
+	if !s.config.Log.Enabled(r.Context(), slog.LevelInfo) {
 		return
 	}
-	s.config.Log.LogAttrs(r.Context(), level, "request",
+	s.config.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", w.status),
 		slog.Int64("bytes", w.bytes), slog.Duration("took", time.Since(began)),
 		slog.String("address", s.address), slog.String("request_id", s.id))
-}
-
-func (c *Config) quiet(path string) bool {
-	for _, quiet := range c.Quiet {
-		if path == quiet || strings.HasSuffix(quiet, "/") && strings.HasPrefix(path, quiet) {
-			return true
-		}
-	}
-	return false
 }
 
 // recoverPanic answers a panic as an internal error. Once an answer has begun there is nothing left but to break the

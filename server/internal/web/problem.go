@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
@@ -35,23 +36,62 @@ type Details struct {
 
 // Problem answers with an error. A 404 says nothing of the request, so that all of them are the same bytes: what is
 // missing and what a stranger may not see cannot be told apart.
-func Problem(w http.ResponseWriter, r *http.Request, e *op.Error) {
-	s := stateOf(r)
+func Problem(w http.ResponseWriter, r *http.Request, e *op.Error) { problem(w, stateOf(r), e) }
+
+// The media types and notes of errors.
+var (
+	problemJSON = []string{ProblemType}
+	challenge   = []string{"Bearer"}
+)
+
+func problem(w http.ResponseWriter, s *state, e *op.Error) (bytes int) {
 	h := w.Header()
-	h.Set("Content-Type", ProblemType)
-	h.Set("Cache-Control", "no-store")
+	h["Content-Type"], h["Cache-Control"] = problemJSON, noStore
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", seconds(e.RetryAfter))
 	}
 	if e.Kind == op.Unauthenticated {
-		h.Set("WWW-Authenticate", "Bearer")
+		h["Www-Authenticate"] = challenge
 	}
-	body, err := json.Marshal(DetailsOf(e, s.config.BaseURL, s.id), json.Deterministic(true))
-	if err != nil {
-		body = []byte(`{"title":"Internal Server Error","status":500,"code":"internal"}`)
-	}
+	body := appendDetails(nil, DetailsOf(e, s.config.BaseURL, s.id))
 	w.WriteHeader(e.Kind.Status())
-	_, _ = w.Write(append(body, '\n'))
+	bytes, _ = w.Write(append(body, '\n'))
+	return bytes
+}
+
+// appendDetails writes problem details as JSON. Most have none of what has no fixed form, and are written field by field:
+// a no is an answer of every day.
+func appendDetails(b []byte, d Details) []byte {
+	if d.Errors != nil || d.Holders != nil || d.Refers != nil || d.Current != nil {
+		return marshalDetails(b, &d)
+	}
+	b = append(make([]byte, 0, 512), `{"type":`...)
+	b = appendText(b, d.Type)
+	b = appendText(append(b, `,"title":`...), d.Title)
+	b = strconv.AppendInt(append(b, `,"status":`...), int64(d.Status), 10)
+	b = appendText(append(b, `,"detail":`...), d.Detail)
+	b = appendText(append(b, `,"code":`...), d.Code)
+	for _, field := range [...]struct{ name, text string }{{`,"instance":`, d.Instance}, {`,"request_id":`, d.RequestID},
+		{`,"needs":`, string(d.Needs)}, {`,"reason":`, string(d.Reason)}, {`,"fix_url":`, d.FixURL}} {
+		if field.text != "" {
+			b = appendText(append(b, field.name...), field.text)
+		}
+	}
+	return append(b, '}')
+}
+
+// appendText writes a text as JSON. What is no UTF-8 is replaced.
+func appendText(b []byte, text string) []byte {
+	b, _ = jsontext.AppendQuote(b, text)
+	return b
+}
+
+func marshalDetails(b []byte, d *Details) []byte {
+	body, err := json.Marshal(d, json.Deterministic(true))
+	if err != nil {
+		return append(b, `{"title":"Internal Server Error","status":500,"code":"internal"}`...)
+	}
+	return append(b, body...)
 }
 
 // seconds rounds up, so that nobody comes back too early.

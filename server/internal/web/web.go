@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,15 +33,19 @@ type Config struct {
 	BaseURL        string         // "https://accounts.example.com"; with http on a loopback host, cookies are plain ones
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
 	Operator       bool           // every request is the operator's: only who may open the listener's socket reaches it
-	Bypass         []string       // ServeMux patterns that other sites may post to, since they prove themselves in another way
-	// Quiet are paths, or with a slash at the end beginnings of paths, whose requests are a line at debug level only
-	// unless they fail: there are a great many.
-	Quiet []string
+	// Direct are paths, and what answers them without an edge. Their requests are a line of the log at debug level only,
+	// unless they fail.
+	Direct map[string]Direct
+	// Bypass are those of the paths that other sites may send to, since the answer itself looks at what browsers sent.
+	Bypass []string
 	// Refuse answers what is refused before any edge sees it: a forged request, a path with a second spelling, a
 	// panic. Nil: Problem.
 	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: slog.Default
+
+	origins *http.CrossOriginProtection
+	secure  bool // browsers come over https
 }
 
 func (c Config) withDefaults() Config {
@@ -52,6 +57,7 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.secure = strings.HasPrefix(c.BaseURL, "https:")
 	return c
 }
 
@@ -80,8 +86,13 @@ func RequestID(r *http.Request) string { return stateOf(r).id }
 // spelling of each path, the protection against forged requests, and the limit of a body.
 func Handler(config Config, edge http.Handler) http.Handler {
 	c := config.withDefaults()
+	c.origins = c.protection()
 	guarded := canonical(&c, sameOrigin(&c, limitBody(edge)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if direct := c.Direct[r.URL.Path]; direct != nil && r.URL.RawPath == "" { // RawPath is another spelling: T-007
+			c.answerDirectly(direct, w, r)
+			return
+		}
 		s := &state{config: &c, id: id.New("req", c.Now()), address: peer.Text(peer.Address(r, c.TrustedProxies))}
 		r = r.WithContext(context.WithValue(r.Context(), stateKey{}, s))
 		rec := &recorder{ResponseWriter: w}
@@ -93,16 +104,23 @@ func Handler(config Config, edge http.Handler) http.Handler {
 	})
 }
 
+// The headers of every answer. They are shared by all of them, and never written to.
+var (
+	strictPolicy = []string{"default-src 'none'; frame-ancestors 'none'"}
+	sameOnly     = []string{"same-origin"}
+	alwaysTLS    = []string{"max-age=31536000"}
+)
+
 // secureHeaders are those of every answer. Pages loosen the policy for themselves.
 func secureHeaders(h http.Header, s *state) {
-	h.Set("Request-Id", s.id)
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if strings.HasPrefix(s.config.BaseURL, "https:") {
-		h.Set("Strict-Transport-Security", "max-age=31536000")
+	h["Request-Id"] = []string{s.id}
+	h["Content-Security-Policy"] = strictPolicy
+	h["Cross-Origin-Opener-Policy"] = sameOnly
+	h["Cross-Origin-Resource-Policy"] = sameOnly
+	h["Referrer-Policy"] = sameOnly
+	h["X-Content-Type-Options"] = nosniff
+	if s.config.secure {
+		h["Strict-Transport-Security"] = alwaysTLS
 	}
 }
 
@@ -139,20 +157,35 @@ func canonicalPath(path string) bool {
 	return true
 }
 
-// sameOrigin refuses what another site makes a browser send: T-054.
-func sameOrigin(c *Config, next http.Handler) http.Handler {
+// protection tells what another site makes a browser send: T-054.
+func (c *Config) protection() *http.CrossOriginProtection {
 	protection := http.NewCrossOriginProtection()
 	if u, err := url.Parse(c.BaseURL); err == nil && u.Host != "" {
 		// Behind a proxy that rewrites Host, the own origin is told by the configuration.
 		_ = protection.AddTrustedOrigin(u.Scheme + "://" + u.Host)
 	}
-	for _, pattern := range c.Bypass {
-		protection.AddInsecureBypassPattern(pattern)
-	}
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.Refuse(w, r, op.Errorf(op.Denied, "cross_origin", "another site sent this request: open it here"))
-	}))
-	return protection.Handler(next)
+	return protection
+}
+
+func errForeign() *op.Error {
+	return op.Errorf(op.Denied, "cross_origin", "another site sent this request: open it here")
+}
+
+// foreign reports whether another site sent a request.
+func (c *Config) foreign(r *http.Request) bool { return c.origins.Check(r) != nil }
+
+// foreignAllowed reports whether other sites may send to a direct path.
+func (c *Config) foreignAllowed(path string) bool { return slices.Contains(c.Bypass, path) }
+
+// sameOrigin refuses what another site makes a browser send: T-054.
+func sameOrigin(c *Config, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.foreign(r) {
+			c.Refuse(w, r, errForeign())
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // limitBody bounds the bytes of a body, and the time that it may take to arrive: T-100.
