@@ -1,6 +1,7 @@
 package op
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
@@ -67,6 +68,19 @@ func (r Rule) Permissions() []charter.Permission {
 	r.each(func(r Rule) {
 		if r.kind == ruleOn {
 			all = append(all, r.permissions...)
+		}
+	})
+	return all
+}
+
+// Asked are all permissions that the rule asks about, in order, those of Own too.
+func (r Rule) Asked() []charter.Permission {
+	var all []charter.Permission
+	r.each(func(r Rule) {
+		for _, p := range r.permissions {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
 		}
 	})
 	return all

@@ -27,7 +27,7 @@ type HallConfig struct {
 // ForHall makes the handler of everything that a hall has: its operations, its checks and its console.
 func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
 	pages := console.New(console.Config{Service: h.Service(), Access: h.Access(), BaseURL: c.BaseURL, Secure: secure(c.BaseURL),
-		Demo: c.Demo, DocsEditURL: c.DocsEditURL, LastUse: h.LastUse, Log: c.Log})
+		Demo: c.Demo, OpenAPI: OpenAPI(h.Service()), DocsEditURL: c.DocsEditURL, LastUse: h.LastUse, Log: c.Log})
 	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
 		Gate: gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways,
 			Record: func(r *gate.Record) { c.record(h.Requests(), r) }, Log: c.Log}),

@@ -29,6 +29,8 @@ type Config struct {
 	BasePath string         // where the console stands on its host, such as "/console"; empty: at the root
 	Secure   bool           // cookies are kept to https; false only for http on a loopback host
 	Demo     bool           // shows the page of components
+	// OpenAPI describes the operations, for the reference; nil: there is none.
+	OpenAPI []byte
 	// DocsEditURL is where a page of the documentation is changed, with {page} for its file; empty: nowhere.
 	DocsEditURL string
 	Log         *slog.Logger // nil: slog.Default
@@ -40,7 +42,8 @@ type Config struct {
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
 	Config
-	mux *http.ServeMux
+	mux       *http.ServeMux
+	reference reference
 }
 
 // page is an entry of the table of pages.
@@ -62,7 +65,7 @@ const (
 
 // pages are all pages, in the order of their files.
 func pages() []page {
-	return slices.Concat(homePages(), docsPages(), loginPages(), verifyPages(), invitationPages(), orgsPages(), accountPages(), organizationPages())
+	return slices.Concat(homePages(), docsPages(), referencePages(), loginPages(), verifyPages(), invitationPages(), orgsPages(), accountPages(), organizationPages())
 }
 
 // organizationPages are the pages under /o/{slug}.
@@ -75,7 +78,7 @@ func organizationPages() []page {
 func New(config Config) *Console {
 	config.Log = cmp.Or(config.Log, slog.Default())
 	config.BasePath = strings.TrimRight(config.BasePath, "/")
-	c := &Console{Config: config, mux: http.NewServeMux()}
+	c := &Console{Config: config, mux: http.NewServeMux(), reference: newReference(config.OpenAPI, config.Service.Operations())}
 	for _, p := range pages() {
 		method, path, _ := strings.Cut(p.route, " ")
 		c.mux.HandleFunc(method+" "+c.BasePath+path, c.serve(p))

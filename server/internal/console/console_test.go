@@ -20,6 +20,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server"
 	"github.com/guildhall/guildhall/server/internal/console"
 	"github.com/guildhall/guildhall/server/internal/web"
 )
@@ -54,7 +55,7 @@ func siteWith(t *testing.T, c *charter.Charter, base string) *site {
 		c.Settings = op.Settings{BaseURL: host + base, ReturnTo: []string{"https://product.test/back"}}
 	}))
 	pages := console.New(console.Config{Service: s.Service(), Access: s.Access(), BaseURL: host + base, BasePath: base, LastUse: s.LastUse, Log: quiet,
-		DocsEditURL: "https://git.test/edit/docs/{page}"})
+		OpenAPI: server.OpenAPI(s.Service()), DocsEditURL: "https://git.test/edit/docs/{page}"})
 	s.handler = web.Handler(web.Config{BaseURL: host + base, Refuse: pages.Refuse, Now: s.Clock.Now, Log: quiet}, pages)
 	return s
 }

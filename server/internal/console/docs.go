@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 func docsPages() []page {
 	return []page{
 		{"GET /docs", anybody, showDoc},
+		{"GET /docs/llms.txt", anybody, showIndexForMachines},
 		{"GET /docs/{page}", anybody, showDoc},
 		{"POST /docs/{page}", anybody, answerDoc},
 	}
@@ -94,9 +94,6 @@ func (p docPage) headings() []docHeading {
 
 // docSource answers with the page's Markdown, and with what the running charter adds to it.
 func (v *visit) docSource(p docs.Page) error {
-	h := v.w.Header()
-	h.Set("Content-Type", "text/markdown; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
 	text := string(p.Source)
 	if own := (docPage{visit: v, Page: p}).own(); own.id != "" {
 		text += "\n## " + own.text + "\n\n"
@@ -107,9 +104,7 @@ func (v *visit) docSource(p docs.Page) error {
 	case docOperations:
 		text += v.operationsText()
 	}
-	v.w.WriteHeader(http.StatusOK)
-	_, _ = v.w.Write([]byte(text)) // whoever asked has gone
-	return nil
+	return v.text("text/markdown", text)
 }
 
 // The pages that end with a table of the running program.
@@ -159,19 +154,12 @@ func (v *visit) permissionsText() string {
 func (v *visit) operationsText() string {
 	var b strings.Builder
 	b.WriteString("| operation | request | who may |\n| --- | --- | --- |\n")
-	for _, o := range v.publicOperations() {
-		b.WriteString("| `" + o.Name + "` | `" + o.Method + " " + o.Path + "` | " + cellText(o.Allow.String()) + " |\n")
+	for _, n := range v.reference {
+		for _, o := range n.Operations {
+			b.WriteString("| [`" + o.Name + "`](" + v.href("/docs/api/"+n.Name+".md") + ") | `" + o.Method + " " + o.Path + "` | " + cellText(o.Allow.String()) + " |\n")
+		}
 	}
 	return b.String()
-}
-
-// publicOperations are those of the reference; the demo's own are left out.
-func (v *visit) publicOperations() []op.Info {
-	var all []op.Info
-	for _, o := range v.Service.Operations() {
-		all = append(all, o.Info())
-	}
-	return slices.DeleteFunc(all, func(i op.Info) bool { return strings.HasPrefix(i.Name, "demo.") })
 }
 
 // cellText keeps a charter's words within one cell of a table.

@@ -54,6 +54,9 @@ func TestEveryLinkOfTheDocumentationLeadsSomewhere(t *testing.T) {
 		for _, p := range docs.Pages() {
 			anchors[base+addressOf(p)] = b.get(base + addressOf(p)).ids()
 		}
+		for noun := range s.reference() {
+			anchors[base+"/docs/api/"+noun] = b.get(base + "/docs/api/" + noun).ids()
+		}
 		for address := range anchors {
 			for _, link := range b.get(address).links() {
 				path, fragment, _ := strings.Cut(link, "#")
@@ -103,7 +106,7 @@ func TestAPageIsThereAsMarkdown(t *testing.T) {
 	if w := s.browser().send("GET", "/docs/permissions.md", nil); !strings.Contains(w.Body.String(), "| `pipelines.use` | Use pipelines | Member, Admin, Owner |") {
 		t.Errorf("the permissions of the charter are missing: %s", w.Body)
 	}
-	if w := s.browser().send("GET", "/docs/api.md", nil); !strings.Contains(w.Body.String(), "| `members.remove` | `POST /v1/") {
+	if w := s.browser().send("GET", "/docs/api.md", nil); !strings.Contains(w.Body.String(), "| [`members.remove`](/docs/api/members.md) | `POST /v1/") {
 		t.Errorf("the operations are missing: %s", w.Body)
 	}
 }
