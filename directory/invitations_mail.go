@@ -40,12 +40,12 @@ func (i *invitationRow) letter(r *op.Reader, organization, link string) mail.Mes
 	return mail.Message{
 		To:      mail.Deliverable(i.mailedTo, i.folded),
 		Subject: inviter + " invites you to “" + organization + "”",
-		Text:    mail.Paragraphs(lead, quote(inviter, i.message), "Accept or decline:\n"+link, expiry, after, unwanted),
-		HTML:    i.html(lead, inviter, link, expiry, after, unwanted),
+		Text:    mail.Paragraphs(lead, quote(inviter, i.message), "Accept or decline:\n"+link, expiry, after, readOn(r), unwanted),
+		HTML:    i.html(lead, inviter, link, expiry, after, readOn(r), unwanted),
 	}
 }
 
-func (i *invitationRow) html(lead, inviter, link, expiry, after, unwanted string) string {
+func (i *invitationRow) html(lead, inviter, link, expiry, after, more, unwanted string) string {
 	var b strings.Builder
 	paragraph := func(text string) {
 		if text != "" {
@@ -61,9 +61,18 @@ func (i *invitationRow) html(lead, inviter, link, expiry, after, unwanted string
 	b.WriteString("<p><a href=\"" + html.EscapeString(link) + "\">Accept or decline</a></p>\n")
 	paragraph(expiry)
 	paragraph(after)
+	paragraph(more)
 	paragraph(unwanted)
 	b.WriteString("</body></html>\n")
 	return b.String()
+}
+
+// readOn says where the product is described, where its charter does; empty: nowhere. The address is the charter's own.
+func readOn(r *op.Reader) string {
+	if documentation := r.Charter.Links["documentation"]; documentation != "" {
+		return "What it is: " + documentation
+	}
+	return ""
 }
 
 // quote shows what somebody wrote as theirs, line by line.

@@ -8,7 +8,7 @@ const source = new URL("../../server/internal/console/", import.meta.url);
 const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
-const noPages = ["/{$}", "/i", "/o/{slug}/settings/audit-log/export"];
+const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export"];
 
 // everywhere are routes whose pages are the same with every charter.
 const everywhere = (path) => path.startsWith("/docs");
@@ -33,6 +33,8 @@ const inStates = [
   "/o/{slug}/settings/access?what=member&member={member}&role={role}",
   "/o/{slug}/settings/access?what=remove&member={member}",
   "/o/{slug}/settings/nothing",
+  "/docs/search?q=keys",
+  "/docs/api?q=invitations",
   "/o/nobodys",
 ];
 
@@ -68,6 +70,7 @@ export async function guide(demo) {
     event: (await list("audit?q=action:members.update"))[0].id,
     token: (await demo.mail("max@acme.test")).link.split("/").at(-1),
     page: "errors",
+    noun: "members",
     role: (await demo.api(owner, "POST", "/v1/organizations/acme/roles", { title: "Auditor", permissions: ["audit.view", "members.view"] })).id,
     key: (await list("keys")).find((key) => key.id).id,
     account: await account(demo),

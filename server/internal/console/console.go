@@ -71,7 +71,7 @@ func pages() []page {
 // organizationPages are the pages under /o/{slug}.
 func organizationPages() []page {
 	return slices.Concat(overviewPages(), settingsPages(), teamPages(), invitePages(), invitationsPages(), memberPages(), memberLeavePages(), transferPages(),
-		deletionPages(), recoveryPages(), keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(), rolesPages(), rolePages(), accessPages(), auditPages(), requestPages(), adminsPages())
+		keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(), rolesPages(), rolePages(), accessPages(), auditPages(), requestPages(), securityPoliciesPages(), adminsPages())
 }
 
 // New makes the handler of all pages and their assets. It expects the layers of web.Handler around it.

@@ -16,6 +16,7 @@ func docsPages() []page {
 	return []page{
 		{"GET /docs", anybody, showDoc},
 		{"GET /docs/llms.txt", anybody, showIndexForMachines},
+		{"GET /docs/search", anybody, searchDocs},
 		{"GET /docs/{page}", anybody, showDoc},
 		{"POST /docs/{page}", anybody, answerDoc},
 	}

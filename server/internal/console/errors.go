@@ -65,6 +65,9 @@ func (v *visit) errorProps(e *op.Error) ui.ErrorPageProps {
 	if support := v.Service.Charter().Links["support"]; support != "" {
 		p.Support = ui.LinkProps{Text: ui.T("Support"), Href: support, External: true}
 	}
+	if documentation := v.Service.Charter().Links["documentation"]; e.Kind == op.Denied && documentation != "" {
+		p.Documentation = ui.LinkProps{Text: ui.T("Documentation"), Href: documentation, External: true}
+	}
 	if e.Needs == "" {
 		return p
 	}

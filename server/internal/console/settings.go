@@ -42,6 +42,7 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Keys"), ui.T("API keys"), ui.T("What programs prove themselves with."), v.keysHref(""), v.firstOf(readingKeys), v.firstOf(creating), v.keyPolicy()},
 		{ui.T("Keys"), ui.T("Service accounts"), ui.T("Programs of the organization's own, with a role each."), v.accountsCrumb().Href, "service_accounts.manage", "service_accounts.manage", ""},
 		{ui.T("Keys"), ui.T("Scoped tokens"), ui.T("Derived from a session or a key, narrower and shorter-lived."), v.tokensHref(""), v.firstOf(readingTokens), "tokens.create", ""},
+		{ui.T("Security"), ui.T("Security policies"), ui.T("How data is handled, and what is set about it."), v.org("/settings/security-policies"), "", "settings.update", ""},
 		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},
 		{ui.T("Security"), ui.T("Request log"), ui.T("What was asked through a gate or with a key, and how it went."), v.org("/settings/logs"), "logs.view", "", v.requestsKept(o.Plan)},
 	} {

@@ -337,6 +337,7 @@ func (v *visit) entries() []entry {
 		{ui.T("Keys"), ui.T("Service accounts"), "/settings/service-accounts", "bot", "", "service_accounts.manage"},
 		{ui.T("Keys"), ui.T("Scoped tokens"), "/settings/tokens", "fingerprint", "", v.firstOf(readingTokens)},
 		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
+		{ui.T("Security"), ui.T("Security policies"), "/settings/security-policies", "lock", "", ""},
 		{ui.T("Security"), ui.T("Audit log"), "/settings/audit-log", "scroll-text", "g a", "audit.view"},
 		{ui.T("Security"), ui.T("Request log"), "/settings/logs", "list", "", "logs.view"},
 	}
@@ -379,7 +380,11 @@ func (v *visit) menu() []ui.MenuItem {
 	if v.can("members.view") {
 		people = ui.MenuItem{Text: ui.T("Team"), Icon: "users", Href: v.org("/settings/team")}
 	}
-	return []ui.MenuItem{people, {Text: ui.T("Documentation"), Icon: "book-open", Href: v.href("/docs")}}
+	menu := []ui.MenuItem{people, {Text: ui.T("Documentation"), Icon: "book-open", Href: v.href("/docs")}}
+	for _, l := range v.links() {
+		menu = append(menu, ui.MenuItem{Text: ui.T("%s: %s", v.Service.Charter().Product, l.Text), Icon: "external-link", Href: l.Href})
+	}
+	return menu
 }
 
 // lastActive shows when somebody was last seen; nil: not within what is kept.

@@ -1,0 +1,91 @@
+package directory
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/guildhall/guildhall/op"
+)
+
+// SecurityPolicies are the product's policies beside what the organization has set.
+type SecurityPolicies struct {
+	Texts    map[string]string `json:"texts" doc:"The charter's texts by heading: data_handling, retention, residency, compliance, sub_processors; a heading without a text is absent"`
+	Settings []PolicySetting   `json:"settings" doc:"What the organization has set"`
+}
+
+// PolicySetting is a setting that is in force now.
+type PolicySetting struct {
+	Name      string     `json:"name" doc:"The setting" enum:"region,retention_days,session_life,session_idle"`
+	Value     any        `json:"value" doc:"What it is now: text, or a number of days or seconds; 0 is for ever or no limit"`
+	ChangedAt *time.Time `json:"changed_at,omitempty" doc:"When the organization last changed it; absent if it never did, or where the operator sets it"`
+}
+
+// GetSecurityPoliciesInput names an organization.
+type GetSecurityPoliciesInput struct {
+	op.InOrganization
+}
+
+// GetSecurityPolicies tells every member how data is handled, and what the organization has set about it.
+var GetSecurityPolicies = &op.Op[GetSecurityPoliciesInput, SecurityPolicies]{
+	Name:    "security_policies.get",
+	Route:   "GET /v1/organizations/{organization}/security_policies",
+	Summary: "Read the product's security policies beside the organization's settings, with when each was last changed",
+	Kind:    op.Read,
+	Scope:   op.Organization,
+	Allow:   op.AnyMember,
+	Do:      getSecurityPolicies,
+	Example: GetSecurityPoliciesInput{},
+}
+
+func getSecurityPolicies(ctx context.Context, tx *op.Tx, _ GetSecurityPoliciesInput) (SecurityPolicies, error) {
+	o, err := organizationByID(ctx, tx.Reader, tx.Organization())
+	if err != nil {
+		return SecurityPolicies{}, err
+	}
+	changed, err := lastChanged(ctx, tx.Reader, o.ID)
+	out := SecurityPolicies{Texts: map[string]string{}, Settings: []PolicySetting{
+		{Name: "retention_days", Value: o.RetentionDays, ChangedAt: changed["retention_days"]},
+		{Name: "session_life", Value: int64(tx.Settings.SessionLife / time.Second)},
+		{Name: "session_idle", Value: int64(max(0, tx.Settings.SessionIdle) / time.Second)},
+	}}
+	if o.Region != "" {
+		out.Settings = append([]PolicySetting{{Name: "region", Value: o.Region, ChangedAt: changed["region"]}}, out.Settings...)
+	}
+	for heading, text := range tx.Charter.Policies {
+		out.Texts[heading] = text
+	}
+	return out, err
+}
+
+// lastChanges bounds how far back the log is read for the last change of a setting.
+const lastChanges = 500
+
+// lastChanged says when each setting of an organization was last changed, by its log: one query, the latest first.
+func lastChanged(ctx context.Context, r *op.Reader, organization string) (map[string]*time.Time, error) {
+	rows, err := r.Query(ctx, `SELECT at, detail FROM audit_rows WHERE stream = $1 AND action = $2 AND outcome = 'ok' ORDER BY seq DESC LIMIT $3`,
+		organization, "organizations.update", lastChanges)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	changed := map[string]*time.Time{}
+	for rows.Next() {
+		var at int64
+		var detail string
+		if err := rows.Scan(&at, &detail); err != nil {
+			return nil, err
+		}
+		var changes []op.Change
+		if err := json.Unmarshal([]byte(detail), &changes); err != nil {
+			return nil, err
+		}
+		for _, c := range changes {
+			if changed[c.Field] == nil {
+				changed[c.Field] = new(time.UnixMicro(at).UTC())
+			}
+		}
+	}
+	return changed, rows.Err()
+}
