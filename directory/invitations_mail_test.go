@@ -31,6 +31,8 @@ https://accounts.acme.test/i/TOKEN
 
 The invitation is for zoe@acme.test and expires on 9 November 2026 at 09:00 UTC.
 
+What it is: https://docs.example.com
+
 If you do not know what this is about, ignore this mail: nothing happens.
 `
 	want = strings.Replace(want, "on Automation", "on "+h.Service.Charter().Product, 1)
@@ -40,7 +42,7 @@ If you do not know what this is about, ignore this mail: nothing happens.
 	if want := "Ada invites you to “Acme”"; m.Subject != want {
 		t.Errorf("the subject is %q, want %q", m.Subject, want)
 	}
-	if want := `<a href="https://accounts.acme.test/i/` + h.token("zoe@acme.test") + `">`; !strings.Contains(m.HTML, want) || strings.Count(m.HTML, "http") != 1 {
+	if want := `<a href="https://accounts.acme.test/i/` + h.token("zoe@acme.test") + `">`; !strings.Contains(m.HTML, want) || strings.Count(m.HTML, "http") != 2 || !strings.Contains(m.HTML, "<p>What it is: https://docs.example.com</p>") {
 		t.Errorf("the page has no or other links: %s", m.HTML)
 	}
 }
