@@ -8,7 +8,7 @@ import (
 func TestTheDocumentationIsSearched(t *testing.T) {
 	s := newSite(t, "automation")
 	b := s.browser()
-	page := b.get("/docs/search?q=rotating+overlap").says("/docs/search?q=rotating+overlap", 200, "have these words", "API keys: Rotating")
+	page := b.get("/docs/search?q=rotating+overlap").says("/docs/search?q=rotating+overlap", 200, "1 place has these words", "API keys: Rotating")
 	if !slices.Contains(page.links(), "/docs/keys#rotating") {
 		t.Errorf("the section is not among %v", page.links())
 	}
