@@ -175,8 +175,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
 			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
-			{Name: "deletions", Every: time.Minute, Do: h.purgeOrganizations},
-			{Name: "owner recoveries", Every: time.Minute, Do: h.recoverOwners},
+			{Name: "access reviews", Every: time.Hour, Do: h.tendReviews},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
 				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())
@@ -198,6 +197,27 @@ func (h *Hall) endMemberships(ctx context.Context) error {
 	for _, member := range ended {
 		if _, failed := directory.RemoveMember.Call(ctx, h.service, directory.EndMemberInput{MemberInput: member, Reason: "the end date has come"}); failed != nil {
 			err = errors.Join(err, fmt.Errorf("member %s: %w", member.Member, failed))
+		}
+	}
+	return err
+}
+
+// tendReviews begins the next one of reviews that repeat, and reminds of those that are overdue.
+func (h *Hall) tendReviews(ctx context.Context) error {
+	var due governance.Due
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		due, err = governance.DueNow(ctx, r)
+		return err
+	})
+	ctx = op.As(ctx, op.Caller{System: "access reviews"})
+	for _, tend := range []struct {
+		reviews []governance.ReviewInput
+		by      *op.Op[governance.ReviewInput, governance.Review]
+	}{{due.Repeat, governance.RepeatReview}, {due.Remind, governance.RemindReview}} {
+		for _, review := range tend.reviews {
+			if _, failed := tend.by.Call(ctx, h.service, review); failed != nil {
+				err = errors.Join(err, fmt.Errorf("review %s: %w", review.Review, failed))
+			}
 		}
 	}
 	return err
@@ -249,7 +269,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, find := range []func(context.Context, *op.Reader) ([]string, error){audit.Broken, usage.Broken} {
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken} {
 		more, err := h.brokenRules(ctx, find)
 		if err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/governance"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/op"
@@ -269,6 +270,12 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return made.ID
 	case "slug":
 		return fmt.Sprintf("slug-%d", w.fresh)
+	case "finding":
+		return "single_owner:" + in.Owner().Member
+	case "review":
+		return w.startedReview(info, in)
+	case "item":
+		return in.People[lowest].Member
 	}
 	return ""
 }
@@ -299,6 +306,19 @@ func (w *world) derived(info op.Info, name string, in *guildhalltest.Organizatio
 		w.t.Fatalf("%s: %v", name, err)
 	}
 	return id
+}
+
+// startedReview makes a review; one that is over, to repeat it.
+func (w *world) startedReview(info op.Info, in *guildhalltest.Organization) string {
+	ctx := in.Owner().Ctx()
+	made, err := governance.StartReview.Call(ctx, w.Service(), governance.StartReviewInput{InOrganization: in.In(), Title: "thing", Subject: governance.OfMembers})
+	if err == nil && info.Name == governance.RepeatReview.Name {
+		_, err = governance.CancelReview.Call(ctx, w.Service(), governance.CancelReviewInput{ReviewInput: governance.ReviewInput{InOrganization: in.In(), Review: made.ID}})
+	}
+	if err != nil {
+		w.t.Fatalf("a review: %v", err)
+	}
+	return made.ID
 }
 
 func (w *world) customRole(in *guildhalltest.Organization) string {
@@ -380,9 +400,8 @@ func (m *most) check(t *testing.T) {
 
 // manyStatements are the operations that may take more than eight, each with the reason.
 var manyStatements = map[string]string{
-	"organizations.purge":             "a step of a room may take some, and owners are told when it begins",
-	"organizations.complete_recovery": "it makes a member of somebody new, and tells everybody",
-	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
+	"reviews.complete": "it ends and lowers everything that was decided, in one transaction",
+	"users.delete":     "it ends a membership in each of the person's organizations, behind the locks of all of them",
 }
 
 // outcomes is the table: an operation a row, a caller a column. Every cell is judged on the way.

@@ -260,9 +260,26 @@ func revokeKey(ctx context.Context, tx *op.Tx, in RevokeKeyInput) (Key, error) {
 		return viewOf(tx.Reader).showNamed(k), nil
 	}
 	tx.Changed("state", k.state, revoked)
-	k.revoked, k.revokedBy, k.revokedReason, k.state = tx.Micros(), tx.Actor.ID, in.Reason, revoked
+	err := k.revoke(ctx, tx, in.Reason)
+	return viewOf(tx.Reader).showNamed(k), err
+}
+
+// revoke ends a key that nobody has revoked.
+func (k *keyRow) revoke(ctx context.Context, tx *op.Tx, reason string) error {
+	k.revoked, k.revokedBy, k.revokedReason, k.state = tx.Micros(), tx.Actor.ID, reason, revoked
 	k.version++
 	_, err := tx.Exec(ctx, `UPDATE api_keys SET revoked_at = $3, revoked_by = $4, revoked_reason = $5, version = $6
 		WHERE organization = $1 AND id = $2 AND revoked_at = 0`, tx.Organization(), k.id, k.revoked, k.revokedBy, k.revokedReason, k.version)
-	return viewOf(tx.Reader).showNamed(k), err
+	return err
+}
+
+// EndKey revokes a key of the call's organization in the call's transaction. Whoever calls it has asked whether the actor may,
+// and names the change in the audit row. One that is revoked already stays as it is.
+func EndKey(ctx context.Context, tx *op.Tx, id, reason string) error {
+	k, err := keyByID(ctx, tx.Reader, id)
+	if err != nil || k.revoked != 0 {
+		return err
+	}
+	tx.Fence(op.Fence{Kind: op.FenceKey, ID: k.id})
+	return k.revoke(ctx, tx, reason)
 }

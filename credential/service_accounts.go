@@ -276,8 +276,40 @@ func updateServiceAccount(ctx context.Context, tx *op.Tx, in UpdateServiceAccoun
 	if a.role == was.role {
 		return a.show(), nil
 	}
-	return a.show(), fenceEach(ctx, tx, op.FenceKey, `SELECT id FROM api_keys WHERE organization = $1 AND service_account = $2 AND revoked_at = 0`,
+	return a.show(), a.fenceKeys(ctx, tx)
+}
+
+// fenceKeys fences the keys that act for a service account.
+func (a accountRow) fenceKeys(ctx context.Context, tx *op.Tx) error {
+	return fenceEach(ctx, tx, op.FenceKey, `SELECT id FROM api_keys WHERE organization = $1 AND service_account = $2 AND revoked_at = 0`,
 		tx.Organization(), a.id)
+}
+
+// GiveAccountRole gives a service account of the call's organization another role in the call's transaction: one that the actor
+// may give. Whoever calls it has asked whether the actor may act on it, and names the change in the audit row.
+func GiveAccountRole(ctx context.Context, tx *op.Tx, id string, role charter.RoleID) error {
+	a, err := accountByID(ctx, tx.Reader, id)
+	if err != nil {
+		return err
+	}
+	if err := a.assign(ctx, tx, role, ""); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "UPDATE service_accounts SET role = $3, version = version + 1 WHERE organization = $1 AND id = $2 AND deleted_at = 0",
+		tx.Organization(), a.id, string(a.role)); err != nil {
+		return err
+	}
+	return a.fenceKeys(ctx, tx)
+}
+
+// EndServiceAccount deletes a service account of the call's organization and ends its keys, in the call's transaction. Whoever
+// calls it has asked whether the actor may, and names the change in the audit row.
+func EndServiceAccount(ctx context.Context, tx *op.Tx, id string) error {
+	a, err := accountByID(ctx, tx.Reader, id)
+	if err != nil || a.deleted != 0 {
+		return err
+	}
+	return a.end(ctx, tx)
 }
 
 // apply takes the new values over.
@@ -354,12 +386,18 @@ func deleteServiceAccount(ctx context.Context, tx *op.Tx, _ ServiceAccountInput)
 	}
 	tx.Changed("deleted", false, true)
 	tx.Changed("keys", a.keys, 0)
+	err := a.end(ctx, tx)
+	return a.show(), err
+}
+
+// end deletes a service account and ends its keys.
+func (a *accountRow) end(ctx context.Context, tx *op.Tx) error {
 	a.deleted, a.keys, a.version = tx.Micros(), 0, a.version+1
 	if _, err := tx.Exec(ctx, "UPDATE service_accounts SET deleted_at = $3, version = $4 WHERE organization = $1 AND id = $2",
 		tx.Organization(), a.id, a.deleted, a.version); err != nil {
-		return ServiceAccount{}, err
+		return err
 	}
-	return a.show(), fenceEach(ctx, tx, op.FenceKey, `UPDATE api_keys SET revoked_at = $3, revoked_by = $4,
+	return fenceEach(ctx, tx, op.FenceKey, `UPDATE api_keys SET revoked_at = $3, revoked_by = $4,
 		revoked_reason = 'service account deleted', version = version + 1
 		WHERE organization = $1 AND service_account = $2 AND revoked_at = 0 RETURNING id`, tx.Organization(), a.id, a.deleted, tx.Actor.ID)
 }

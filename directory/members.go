@@ -375,17 +375,22 @@ func updateMember(ctx context.Context, tx *op.Tx, in UpdateMemberInput) (Member,
 		tx.Changed("ends_at", was.EndsAt, m.EndsAt)
 	}
 	m.Version++
+	return m, m.save(ctx, tx, was)
+}
+
+// save writes a member's role and end date, and tells the owners of one more or less of them.
+func (m Member) save(ctx context.Context, tx *op.Tx, was Member) error {
 	if _, err := tx.Exec(ctx, "UPDATE members SET role = $3, ends_at = $4, version = $5 WHERE organization = $1 AND id = $2",
 		m.Organization, m.ID, m.Role, m.principal.EndsAt, m.Version); err != nil {
-		return m, err
+		return err
 	}
 	switch {
 	case m.Owner && !was.Owner:
-		return m, tellOfOwner(ctx, tx, m.Label(), "by a change of role")
+		return tellOfOwner(ctx, tx, m.Label(), "by a change of role")
 	case was.Owner && !m.Owner:
-		return m, tellOfFormerOwner(ctx, tx, m)
+		return tellOfFormerOwner(ctx, tx, m)
 	}
-	return m, nil
+	return nil
 }
 
 // changeRole gives the member a role, if the actor may: one's own role can be lowered by anybody.
@@ -447,12 +452,17 @@ func keepOwner(ctx context.Context, r *op.Reader, was Member, will decide.Princi
 	if err != nil || others > 0 {
 		return err
 	}
+	return LastOwner(r.Charter, was.Label())
+}
+
+// LastOwner refuses to leave an organization without an active owner.
+func LastOwner(c *charter.Charter, name string) *op.Error {
 	remedy := "make somebody else an owner first"
-	if r.Charter.Rules.Owners == charter.OneOwner {
+	if c.Rules.Owners == charter.OneOwner {
 		remedy = "transfer ownership first"
 	}
 	return &op.Error{Kind: op.Conflict, Code: "last_owner", Reason: decide.LastOwner,
-		Text: fmt.Sprintf("%s is the only active owner: %s", was.Label(), remedy)}
+		Text: fmt.Sprintf("%s is the only active owner: %s", name, remedy)}
 }
 
 // otherOwners counts the active owners beside one member.

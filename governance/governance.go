@@ -22,7 +22,10 @@ import (
 
 // Operations are the operations of this room.
 func Operations() []op.Any {
-	return []op.Any{ListFindings, DismissFinding, RestoreFinding}
+	return []op.Any{
+		ListFindings, DismissFinding, RestoreFinding,
+		StartReview, ListReviews, GetReview, ListItems, Decide, DecideMany, CompleteReview, CancelReview, RepeatReview, RemindReview, ReportReview,
+	}
 }
 
 const day = 24 * time.Hour

@@ -18,8 +18,9 @@ import (
 // acme is a room with one organization, in which ada is the owner.
 type acme struct {
 	*testroom.Room
-	id  string
-	ada testroom.Person
+	id   string
+	ada  testroom.Person
+	sick bool // the test broke a rule itself
 }
 
 // inAcme runs a test in Acme of a ready-made charter, on both databases. It ends with the doctor.
@@ -36,7 +37,9 @@ func inAcmeOf(t *testing.T, c *charter.Charter, test func(a *acme)) {
 			Settings: op.Settings{SessionIdle: -1, SessionLife: 3650 * day, BaseURL: "https://hall.test"}, Fence: a.Fence})
 		a.id, a.ada = a.Found("acme", "ada@acme.test")
 		test(a)
-		a.healthy()
+		if !a.sick {
+			a.healthy()
+		}
 	})
 }
 
@@ -44,7 +47,7 @@ func inAcmeOf(t *testing.T, c *charter.Charter, test func(a *acme)) {
 func (a *acme) healthy() {
 	a.T.Helper()
 	a.Must(a.Service.Snapshot(a.T.Context(), func(r *op.Reader) error {
-		for _, broken := range []func(context.Context, *op.Reader) ([]string, error){directory.Broken, audit.Broken} {
+		for _, broken := range []func(context.Context, *op.Reader) ([]string, error){directory.Broken, governance.Broken, audit.Broken} {
 			lines, err := broken(a.T.Context(), r)
 			if err != nil {
 				return err

@@ -19,6 +19,8 @@ type Stream[In any] struct {
 	Allow     Rule
 	MediaType string // "text/csv; charset=utf-8"
 	FileName  string // what a browser saves it as
+	// Target loads what the stream is about, as that of an operation. Nil: the organization, the person or the instance.
+	Target func(ctx context.Context, r *Reader, in In) (Target, error)
 	// Write writes it all, from one snapshot. What was written before an error has been sent.
 	Write   func(ctx context.Context, r *Reader, in In, w io.Writer) error
 	Example In
@@ -32,11 +34,11 @@ func (s *Stream[In]) Info() Info {
 	method, path, _ := strings.Cut(s.Route, " ")
 	return Info{Name: s.Name, Method: method, Path: path, Summary: s.Summary, Kind: Read, Scope: s.Scope, Allow: s.Allow,
 		Recorded: true, MediaType: s.MediaType, FileName: s.FileName, In: reflect.TypeFor[In](), Out: reflect.TypeFor[nothing](),
-		Example: s.Example}
+		Example: s.Example, targeted: s.Target != nil}
 }
 
 func (s *Stream[In]) bind(fields []byte) (*bound, error) {
-	o := Op[In, nothing]{Do: func(context.Context, *Tx, In) (nothing, error) { return nothing{}, nil }}
+	o := Op[In, nothing]{Target: s.Target, Do: func(context.Context, *Tx, In) (nothing, error) { return nothing{}, nil }}
 	b, err := o.bind(fields)
 	if err != nil {
 		return b, err

@@ -27,6 +27,7 @@ CREATE TABLE reviews (
     repeat_days  bigint NOT NULL, -- 0: it is not repeated
     repeats_at   bigint NOT NULL, -- when the next one begins; 0: never
     next         text   NOT NULL, -- the review that repeats it; empty: none yet
+    reviewers    text   NOT NULL, -- members: " mem_1 mem_2 "; empty: whoever manages reviews
     reminded_at  bigint NOT NULL,
     settled_at   bigint NOT NULL,
     settled_by   text   NOT NULL,
@@ -35,14 +36,6 @@ CREATE TABLE reviews (
 CREATE INDEX reviews_started ON reviews (organization, started_at, id);
 CREATE INDEX reviews_due ON reviews (due_at) WHERE state = 'open';
 CREATE INDEX reviews_repeats ON reviews (repeats_at) WHERE repeats_at <> 0;
-
-CREATE TABLE review_reviewers (
-    organization text   NOT NULL REFERENCES organizations (id),
-    review       text   NOT NULL REFERENCES reviews (id),
-    member       text   NOT NULL REFERENCES members (id),
-    PRIMARY KEY (review, member)
-);
-CREATE INDEX review_reviewers_member ON review_reviewers (organization, member);
 
 -- A row of a review, as it was when the review began, and what was decided about it. Names are not kept here: they are
 -- those of the member, service account or key, so that a person can be erased.

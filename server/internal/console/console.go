@@ -70,8 +70,15 @@ func pages() []page {
 
 // organizationPages are the pages under /o/{slug}.
 func organizationPages() []page {
-	return slices.Concat(overviewPages(), settingsPages(), teamPages(), invitePages(), invitationsPages(), memberPages(), memberLeavePages(), transferPages(),
-		keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(), rolesPages(), rolePages(), accessPages(), auditPages(), requestPages(), securityPoliciesPages(), adminsPages())
+	return slices.Concat(
+		overviewPages(), settingsPages(), securityPoliciesPages(),
+		teamPages(), invitePages(), invitationsPages(), memberPages(), memberLeavePages(), transferPages(), adminsPages(),
+		keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(),
+		rolesPages(), rolePages(), accessPages(),
+		findingsPages(), reviewsPages(),
+		auditPages(),
+		requestPages(),
+	)
 }
 
 // New makes the handler of all pages and their assets. It expects the layers of web.Handler around it.

@@ -43,6 +43,8 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Keys"), ui.T("Service accounts"), ui.T("Programs of the organization's own, with a role each."), v.accountsCrumb().Href, "service_accounts.manage", "service_accounts.manage", ""},
 		{ui.T("Keys"), ui.T("Scoped tokens"), ui.T("Derived from a session or a key, narrower and shorter-lived."), v.tokensHref(""), v.firstOf(readingTokens), "tokens.create", ""},
 		{ui.T("Security"), ui.T("Security policies"), ui.T("How data is handled, and what is set about it."), v.org("/settings/security-policies"), "", "settings.update", ""},
+		{ui.T("Security"), ui.T("Findings"), ui.T("What good practice would change, each with the button that mends it."), v.findingsHref(), "reviews.manage", "reviews.manage", ""},
+		{ui.T("Security"), ui.T("Access reviews"), ui.T("Who has access, and is it still needed? Decided, applied and kept as evidence."), v.reviewHref("", ""), "reviews.manage", "reviews.manage", ""},
 		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},
 		{ui.T("Security"), ui.T("Request log"), ui.T("What was asked through a gate or with a key, and how it went."), v.org("/settings/logs"), "logs.view", "", v.requestsKept(o.Plan)},
 	} {

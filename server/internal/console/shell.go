@@ -338,6 +338,8 @@ func (v *visit) entries() []entry {
 		{ui.T("Keys"), ui.T("Scoped tokens"), "/settings/tokens", "fingerprint", "", v.firstOf(readingTokens)},
 		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
 		{ui.T("Security"), ui.T("Security policies"), "/settings/security-policies", "lock", "", ""},
+		{ui.T("Security"), ui.T("Findings"), "/settings/findings", "circle-alert", "", "reviews.manage"},
+		{ui.T("Security"), ui.T("Access reviews"), "/settings/reviews", "clipboard-check", "", "reviews.manage"},
 		{ui.T("Security"), ui.T("Audit log"), "/settings/audit-log", "scroll-text", "g a", "audit.view"},
 		{ui.T("Security"), ui.T("Request log"), "/settings/logs", "list", "", "logs.view"},
 	}
