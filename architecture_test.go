@@ -172,7 +172,7 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"organization_roles",
 	"dismissals",
 	"reviews",
-	"review_reviewers",
+
 	"review_items",
 	"requests",
 	"usage_[a-z]+",

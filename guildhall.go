@@ -176,6 +176,8 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
 			{Name: "access reviews", Every: time.Hour, Do: h.tendReviews},
+			{Name: "deletions", Every: time.Minute, Do: h.purgeOrganizations},
+			{Name: "owner recoveries", Every: time.Minute, Do: h.recoverOwners},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
 				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())

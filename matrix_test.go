@@ -400,8 +400,10 @@ func (m *most) check(t *testing.T) {
 
 // manyStatements are the operations that may take more than eight, each with the reason.
 var manyStatements = map[string]string{
-	"reviews.complete": "it ends and lowers everything that was decided, in one transaction",
-	"users.delete":     "it ends a membership in each of the person's organizations, behind the locks of all of them",
+	"reviews.complete":                "it ends and lowers everything that was decided, in one transaction",
+	"organizations.purge":             "a step of a room may take some, and owners are told when it begins",
+	"organizations.complete_recovery": "it makes a member of somebody new, and tells everybody",
+	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
 }
 
 // outcomes is the table: an operation a row, a caller a column. Every cell is judged on the way.

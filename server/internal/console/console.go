@@ -75,6 +75,7 @@ func organizationPages() []page {
 		teamPages(), invitePages(), invitationsPages(), memberPages(), memberLeavePages(), transferPages(), adminsPages(),
 		keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(),
 		rolesPages(), rolePages(), accessPages(),
+		deletionPages(), recoveryPages(),
 		findingsPages(), reviewsPages(),
 		auditPages(),
 		requestPages(),
