@@ -26,6 +26,7 @@ var rooms = []string{
 	"directory",
 	"audit",
 	"signin",
+	"billing",
 	"governance",
 	"feedback",
 	"requestlog",
@@ -47,6 +48,7 @@ var arrows = map[string][]string{
 	"audit":                          {"charter", "decide", "op"},
 	"signin":                         {"charter", "decide", "op", "directory", "credential"},
 	"feedback":                       {"op", "docs"},
+	"billing":                        {"charter", "decide", "op", "notice", "directory", "usage"},
 	"governance":                     {"charter", "decide", "op", "directory", "credential"},
 	"requestlog":                     {"charter", "decide", "op", "check"},
 	"usage":                          {"charter", "decide", "op"},
@@ -172,10 +174,11 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"organization_roles",
 	"dismissals",
 	"reviews",
-
 	"review_items",
 	"requests",
 	"usage_[a-z]+",
+	"subscriptions",
+	"invoices",
 }, "|") + `)\b`)
 
 // namesOrganization is what a query on them has to say.
@@ -208,6 +211,7 @@ var wholeInstance = map[string]string{
 	"SELECT r.id FROM reviews r WHERE (r.state":               "the doctor reads everything",
 	"SELECT i.subject FROM review_items i WHERE":              "the doctor reads everything",
 	"SELECT d.finding FROM dismissals d":                      "the doctor reads everything",
+	"provider_object = $2":                                    "a provider names its own object, which leads to the organization",
 }
 
 // TestEveryQueryNamesItsOrganization refuses SQL on an organization's table without the organization in its text. T-004.

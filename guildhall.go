@@ -17,6 +17,7 @@ import (
 
 	"github.com/guildhall/guildhall/access"
 	"github.com/guildhall/guildhall/audit"
+	"github.com/guildhall/guildhall/billing"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
@@ -74,8 +75,9 @@ func Operations() []op.Any {
 		audit.Operations(),
 		governance.Operations(),
 		requestlog.Operations(),
-		feedback.Operations(),
 		usage.Operations(),
+		billing.Operations(),
+		feedback.Operations(),
 	)
 }
 

@@ -72,6 +72,8 @@ var sentences = map[string]string{
 	"signin.begin":            "A sign-in was begun[ for {challenge}]",
 	"signin.complete":         "{user} signed in",
 	"signin.verify":           "{actor} verified that it is them",
+	"subscription.change":     "{actor} changed the plan[ from {was:plan} to {plan}][: {scheduled_plan} from {scheduled_at} on]",
+	"subscription.apply":      "{actor} took in what the payment provider says[: {fields}]",
 	"feedback.record":         "{actor} said whether the page {page} helped",
 	"limits.set":              "{actor} set a limit[ of {member}][ of the key {key}]",
 	"limits.delete":           "{actor} took a limit[ of {member}][ of the key {key}] away",

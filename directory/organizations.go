@@ -185,7 +185,7 @@ func (f founding) organization(tx *op.Tx) Organization {
 		o.Region = tx.Charter.Regions[0]
 	}
 	if len(tx.Charter.Plans) > 0 {
-		o.Plan = tx.Charter.Plans[0].ID
+		o.Plan, o.Seats = tx.Charter.Plans[0].ID, int64(tx.Charter.Plans[0].Seats)
 	}
 	return o
 }
@@ -404,6 +404,18 @@ func updateOrganization(ctx context.Context, tx *op.Tx, in UpdateOrganizationInp
 		version = $7, updated_at = $8 WHERE id = $1`,
 		o.ID, o.Name, o.Slug, o.TimeZone, o.Region, o.RetentionDays, o.Version, tx.Micros())
 	return o, err
+}
+
+// SetPlan tells the directory which plan an organization has, with how many seats, and from when its months are counted.
+// Who calls it has locked the organization. What checks answered of the organization before is forgotten. It takes one
+// statement.
+func SetPlan(ctx context.Context, tx *op.Tx, organization, plan string, seats, anchor int64) error {
+	changed, err := tx.Exec(ctx, `UPDATE organizations SET plan = $2, seats = $3, period_anchor = $4, version = version + 1, updated_at = $5
+		WHERE id = $1 AND NOT (plan = $2 AND seats = $3 AND period_anchor = $4)`, organization, plan, seats, anchor, tx.Micros())
+	if changed > 0 {
+		tx.Fence(op.Fence{Kind: op.FenceOrganization, ID: organization})
+	}
+	return err
 }
 
 // note takes a new value of a field, if there is one, and notes the change for the audit row.

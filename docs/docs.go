@@ -20,8 +20,12 @@ type Page struct {
 const Index = "index"
 
 // order is that of the list of pages.
-var order = []string{Index, "quick-start", "charter", "permissions", "members", "roles", "invitations", "keys", "users", "reviews", "sign-in", "checks", "usage", "gates", "go", "typescript", "api", "errors",
-	"limits", "cli", "configuration", "running", "audit-log", "architecture"}
+var order = []string{
+	Index, "quick-start", "charter", "permissions",
+	"organizations", "members", "roles", "invitations", "keys", "plans", "billing", "users", "reviews", "sign-in",
+	"checks", "usage", "gates", "go", "typescript", "api", "errors", "limits", "cli",
+	"configuration", "running", "audit-log", "request-log", "architecture",
+}
 
 // Pages are all pages, in the order in which they are read. The caller does not change them.
 func Pages() []Page { return pages }

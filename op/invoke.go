@@ -115,13 +115,21 @@ func (s *Service) run(ctx context.Context, c *call) (Response, error) {
 		return response, nil
 	}
 	if c.bound.prepare != nil {
-		if err := c.bound.prepare(ctx); err != nil {
+		if err := c.bound.prepare(s.outside(ctx)); err != nil {
 			return response, err
 		}
 	}
 	out, err := s.write(ctx, c)
 	out.Rate = response.Rate
 	return out, err
+}
+
+// outside is the context of what reaches beyond this process.
+func (s *Service) outside(ctx context.Context) context.Context {
+	if s.config.Outside == nil {
+		return ctx
+	}
+	return s.config.Outside(ctx)
 }
 
 // before is everything up to the transaction. Done means that there is nothing to write: a read, a replay, a dry run.
@@ -311,12 +319,17 @@ func (s *Service) denied(ctx context.Context, r *Reader, c *call, d decide.Decis
 	return s.refuse(ctx, r, d)
 }
 
-// fresh asks people in a browser for a recent proof of who they are.
+// fresh asks for a recent proof of who the caller is where the operation always wants one.
 func (s *Service) fresh(r *Reader, c *call) error {
-	if !c.d.info.Fresh || !c.actor.Credential.Cookie || c.request.DryRun {
+	if !c.d.info.Fresh || c.request.DryRun {
 		return nil
 	}
-	if r.Now.Sub(time.UnixMicro(c.actor.Credential.SignedInAt)) <= FreshFor {
+	return r.DemandFresh()
+}
+
+// DemandFresh asks people in a browser for a recent proof of who they are: for operations that need one only at times.
+func (r *Reader) DemandFresh() error {
+	if !r.Actor.Credential.Cookie || r.Now.Sub(time.UnixMicro(r.Actor.Credential.SignedInAt)) <= FreshFor {
 		return nil
 	}
 	return &Error{Kind: Denied, Code: "verification_required", FixURL: "/verify",

@@ -38,6 +38,9 @@ type Config struct {
 	// Spend counts one request of each of the scoped tokens, and says whether all of them had one left. Nil: nothing is
 	// counted.
 	Spend func(ctx context.Context, tokens []string) (bool, error)
+	// Outside gives the functions that reach beyond this process (see Op.Prepare) what they do it with, in their context.
+	// Nil: nothing.
+	Outside func(ctx context.Context) context.Context
 	// Committed is called after a transaction that put something into the outbox. Nil: nobody is.
 	Committed func()
 	// Observe is told how each call went. Nil: nobody is.

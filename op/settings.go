@@ -18,6 +18,8 @@ type Settings struct {
 	InviterHour   int           // invitation mails by one inviter within an hour; 0: 100
 	TenantDay     int           // invitation mails of one organization within a day; 0: 500
 	RecoveryWait  time.Duration // how long members can object before the operator's recovery of an owner is carried out; 0: 72 hours
+	InvoiceDue    time.Duration // an invoice is to be paid so long after it was issued; 0: 14 days
+	UnpaidFor     time.Duration // an organization falls to the first plan so long after an invoice was due; 0: 30 days
 	ReturnTo      []string      // absolute URLs that a sign-in may lead back to, letter by letter; empty: none but paths of this server
 }
 
@@ -32,6 +34,8 @@ func (s Settings) WithDefaults() Settings {
 	s.InviterHour = or(s.InviterHour, 100)
 	s.TenantDay = or(s.TenantDay, 500)
 	s.RecoveryWait = or(s.RecoveryWait, 72*time.Hour)
+	s.InvoiceDue = or(s.InvoiceDue, 14*24*time.Hour)
+	s.UnpaidFor = or(s.UnpaidFor, 30*24*time.Hour)
 	return s
 }
 
