@@ -32,6 +32,8 @@ type Request struct {
 	Path  map[string]string
 	Query url.Values
 	Body  []byte // JSON; empty means {}
+	// Content is the stream of bytes of an Upload; nil: none.
+	Content *Content
 
 	IdempotencyKey string
 	IfMatch        string
@@ -94,7 +96,7 @@ func fieldsOf(input any) (fields, []FieldError, error) {
 // fromQuery adds one query parameter to the tree.
 func (d *declared) fromQuery(tree fields, name string, values []string) []FieldError {
 	schema, known := d.schema.Properties[name]
-	if !known || d.info.Method != "GET" || slices.Contains(d.info.PathFields(), name) {
+	if !known || d.info.Method != "GET" && !d.info.Upload || slices.Contains(d.info.PathFields(), name) {
 		return []FieldError{d.unknownField(name, "unknown query parameter")}
 	}
 	if schema.Type == huma.TypeArray {

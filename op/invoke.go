@@ -119,7 +119,13 @@ func (s *Service) run(ctx context.Context, c *call) (Response, error) {
 			return response, err
 		}
 	}
+	if err := s.take(ctx, c); err != nil {
+		return response, err
+	}
 	out, err := s.write(ctx, c)
+	if err != nil || out.Replayed {
+		s.discard(ctx, c)
+	}
 	out.Rate = response.Rate
 	return out, err
 }
@@ -237,6 +243,9 @@ func (s *Service) bind(c *call, tree fields) error {
 	sum := sha256.New()
 	sum.Write([]byte(c.d.info.Name + "\x00"))
 	sum.Write(raw)
+	if content := c.request.Content; content != nil {
+		sum.Write(content.SHA256)
+	}
 	c.digest = sum.Sum(nil)
 	c.bound, err = c.d.op.bind(raw)
 	return err
@@ -325,15 +334,6 @@ func (s *Service) fresh(r *Reader, c *call) error {
 		return nil
 	}
 	return r.DemandFresh()
-}
-
-// DemandFresh asks people in a browser for a recent proof of who they are: for operations that need one only at times.
-func (r *Reader) DemandFresh() error {
-	if !r.Actor.Credential.Cookie || r.Now.Sub(time.UnixMicro(r.Actor.Credential.SignedInAt)) <= FreshFor {
-		return nil
-	}
-	return &Error{Kind: Denied, Code: "verification_required", FixURL: "/verify",
-		Text: "this needs a sign-in within the last 10 minutes: verify that it is you"}
 }
 
 func (s *Service) validate(r *Reader, c *call, wrong []FieldError) error {

@@ -112,6 +112,8 @@ type Info struct {
 	Example                     any
 	MediaType, FileName         string   // of a Stream: its answer is not JSON
 	BodyTypes                   []string // content types of a body beside application/json
+	Upload                      bool     // its body is a stream of bytes, and its fields are in path and query
+	File                        bool     // a Download: its answer is a stored file
 	targeted, fenced, prepared  bool
 }
 
@@ -189,6 +191,8 @@ type bound struct {
 	stream       func(ctx context.Context, r *Reader, w io.Writer) error
 	read         func(body []byte) ([]FieldError, error) // of an input that reads its body itself, and
 	give         func(input any) bool                    // takes it as a value of its own type
+	take         func(ctx context.Context, c Taking) error
+	discard      func(ctx context.Context, c Taking)
 }
 
 // InOrganization is embedded by the input of every operation on one organization.

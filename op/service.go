@@ -41,6 +41,8 @@ type Config struct {
 	// Outside gives the functions that reach beyond this process (see Op.Prepare) what they do it with, in their context.
 	// Nil: nothing.
 	Outside func(ctx context.Context) context.Context
+	// Parts are what rooms keep beside the database.
+	Parts Parts
 	// Committed is called after a transaction that put something into the outbox. Nil: nobody is.
 	Committed func()
 	// Observe is told how each call went. Nil: nobody is.
@@ -197,7 +199,7 @@ func (s *Service) View(ctx context.Context, c Caller, organization string, fn fu
 
 func (s *Service) reader(tx *sqldb.Tx, c Caller) *Reader {
 	return &Reader{Actor: &Actor{Kind: NobodyActor}, Caller: c, Charter: s.config.Charter, Now: s.config.Now().UTC(),
-		Secrets: s.config.Secrets, Settings: s.config.Settings, sql: tx, service: s}
+		Secrets: s.config.Secrets, Settings: s.config.Settings, Parts: s.config.Parts, sql: tx, service: s}
 }
 
 // load finds who a caller is. A cookie that is no longer good is nobody's; a bearer token that is not good is an error.

@@ -52,8 +52,12 @@ func (s *Stream[In]) bind(fields []byte) (*bound, error) {
 // more, and gives the writer. Errors before that are *Error.
 func (s *Service) Stream(ctx context.Context, o Any, r Request, begin func(Info) io.Writer) error {
 	c := &call{request: r}
-	if _, err := s.invoke(ctx, o, c); err != nil {
+	response, err := s.invoke(ctx, o, c)
+	if err != nil {
 		return err
+	}
+	if file, ok := response.File(); ok {
+		return copyFile(ctx, file, begin(c.d.info))
 	}
 	return s.config.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		reader := s.reader(tx, r.Caller)

@@ -23,6 +23,7 @@ type Reader struct {
 	Now      time.Time // the server's clock at the start of the transaction
 	Secrets  *secret.Ring
 	Settings Settings
+	Parts    Parts
 
 	sql     *sqldb.Tx
 	service *Service
@@ -117,6 +118,16 @@ func (r *Reader) planRequired(feature string, needs charter.Permission) *Error {
 		e.FixURL = "/o/" + r.Organization() + "/settings/billing/plans"
 	}
 	return e
+}
+
+// DemandFresh asks people in a browser for a recent proof of who they are: for operations of which only a part needs one.
+func (r *Reader) DemandFresh() error {
+	c := r.Actor.Credential
+	if !c.Cookie || r.Now.Sub(time.UnixMicro(c.SignedInAt)) <= FreshFor {
+		return nil
+	}
+	return &Error{Kind: Denied, Code: "verification_required", FixURL: "/verify",
+		Text: "this needs a sign-in within the last 10 minutes: verify that it is you"}
 }
 
 // Refuse makes the error of a denial: what is needed and, for those who may see members, who has it.
