@@ -37,6 +37,8 @@ type Charter struct {
 	Routes []Route
 	// Meters are what is counted, in the order of the file.
 	Meters []Meter
+	// Artifacts says of stored files what is counted.
+	Artifacts Artifacts
 	// Features are what plans unlock, as the charter describes them, in the order of the file.
 	Features []Feature
 	// Plans are what is sold, in the order of the file; a new organization gets the first.

@@ -55,6 +55,7 @@ func (c *Charter) ruleFacts() []fact {
 		{"rules.deletion_grace", days(r.DeletionGrace)},
 		{"the plan of a new organization", c.firstPlan()},
 		{"the region of a new organization", c.firstRegion()},
+		{"the meter of stored files", orNone(c.Artifacts.Meter)},
 	}
 }
 

@@ -124,6 +124,7 @@ func (p *parser) charter(root *yaml.Node) {
 		{"routes", p.routes},
 		{"regions", p.regions},
 		{"meters", p.meters},
+		{"artifacts", p.artifacts},
 		{"features", p.featureList},
 		{"plans", p.plans},
 		{"links", p.links},
