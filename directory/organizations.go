@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,35 +19,40 @@ import (
 
 // Organization is a customer's tenant.
 type Organization struct {
-	ID            string    `json:"id" doc:"The organization's id" example:"org_01k..."`
-	ExternalID    string    `json:"external_id,omitzero" cli:"-" doc:"The product's own id of this organization"`
-	Slug          string    `json:"slug" doc:"Its name in addresses" example:"acme"`
-	Name          string    `json:"name" doc:"Its name as people read it" example:"Acme"`
-	TimeZone      string    `json:"time_zone" doc:"IANA time zone" example:"Europe/Berlin"`
-	Region        string    `json:"region,omitzero" doc:"Where work runs unless told otherwise, and where data must stay"`
-	RetentionDays int64     `json:"retention_days" cli:"-" doc:"Days after which artifacts are deleted; 0 keeps them for ever"`
-	Plan          string    `json:"plan,omitzero" doc:"The plan; empty where the product has none"`
-	Seats         int64     `json:"seats" cli:"-" doc:"How many members and pending invitations there may be; 0 means no limit"`
-	State         string    `json:"state" cli:"-" enum:"active,deletion_scheduled,deleting,gone"`
-	Version       int64     `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
-	CreatedAt     time.Time `json:"created_at"`
+	ID            string `json:"id" doc:"The organization's id" example:"org_01k..."`
+	ExternalID    string `json:"external_id,omitzero" cli:"-" doc:"The product's own id of this organization"`
+	Slug          string `json:"slug" doc:"Its name in addresses" example:"acme"`
+	Name          string `json:"name" doc:"Its name as people read it" example:"Acme"`
+	TimeZone      string `json:"time_zone" doc:"IANA time zone" example:"Europe/Berlin"`
+	Region        string `json:"region,omitzero" doc:"Where work runs unless told otherwise, and where data must stay"`
+	RetentionDays int64  `json:"retention_days" cli:"-" doc:"Days after which artifacts are deleted; 0 keeps them for ever"`
+	// AllowedRegions are where data may be, the default first.
+	AllowedRegions []string  `json:"allowed_regions,omitempty" cli:"-" doc:"Where work may run and data may be, the default region first"`
+	Plan           string    `json:"plan,omitzero" doc:"The plan; empty where the product has none"`
+	Seats          int64     `json:"seats" cli:"-" doc:"How many members and pending invitations there may be; 0 means no limit"`
+	State          string    `json:"state" cli:"-" enum:"active,deletion_scheduled,deleting,gone"`
+	Version        int64     `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
+	CreatedAt      time.Time `json:"created_at"`
 
 	DeletionAt *time.Time `json:"deletion_at,omitzero" cli:"-" doc:"When its deletion was scheduled; absent: it is not"`
 	DeleteBy   *time.Time `json:"delete_by,omitzero" doc:"Until when it can be restored"`
+
+	allowed string // the regions beside the default one, as they are kept, whatever the plan
 }
 
 // ETag is the organization's version.
 func (o Organization) ETag() string { return op.VersionTag(o.Version) }
 
 const organizationColumns = `o.id, COALESCE(o.external_id, ''), o.slug, o.name, o.time_zone, o.region, o.retention_days,
-	o.plan, o.seats, o.state, o.version, o.created_at, o.deletion_at, o.delete_by`
+	o.plan, o.seats, o.state, o.version, o.created_at, o.deletion_at, o.delete_by, o.allowed_regions`
 
-func scanOrganization(row interface{ Scan(...any) error }) (Organization, error) {
+func scanOrganization(r *op.Reader, row interface{ Scan(...any) error }) (Organization, error) {
 	var o Organization
 	var created, deletion, by int64
 	err := row.Scan(&o.ID, &o.ExternalID, &o.Slug, &o.Name, &o.TimeZone, &o.Region, &o.RetentionDays, &o.Plan, &o.Seats,
-		&o.State, &o.Version, &created, &deletion, &by)
+		&o.State, &o.Version, &created, &deletion, &by, &o.allowed)
 	o.CreatedAt, o.DeletionAt, o.DeleteBy = time.UnixMicro(created).UTC(), when(deletion), when(by)
+	o.AllowedRegions = r.Charter.Residency(o.Plan, o.Region, o.allowed)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = op.ErrNotFound
 	}
@@ -56,7 +60,7 @@ func scanOrganization(row interface{ Scan(...any) error }) (Organization, error)
 }
 
 func organizationByID(ctx context.Context, r *op.Reader, id string) (Organization, error) {
-	return scanOrganization(r.QueryRow(ctx, "SELECT "+organizationColumns+" FROM organizations o WHERE o.id = $1", id))
+	return scanOrganization(r, r.QueryRow(ctx, "SELECT "+organizationColumns+" FROM organizations o WHERE o.id = $1", id))
 }
 
 // CreateOrganizationInput names a new organization.
@@ -187,6 +191,7 @@ func (f founding) organization(tx *op.Tx) Organization {
 	if len(tx.Charter.Plans) > 0 {
 		o.Plan, o.Seats = tx.Charter.Plans[0].ID, int64(tx.Charter.Plans[0].Seats)
 	}
+	o.AllowedRegions = tx.Charter.Residency(o.Plan, o.Region, "")
 	return o
 }
 
@@ -307,7 +312,7 @@ func listOrganizations(ctx context.Context, tx *op.Tx, in ListOrganizationsInput
 	defer rows.Close()
 	var all []Organization
 	for rows.Next() {
-		o, err := scanOrganization(rows)
+		o, err := scanOrganization(tx.Reader, rows)
 		if err != nil {
 			return op.List[Organization]{}, err
 		}
@@ -334,11 +339,12 @@ var GetOrganization = &op.Op[GetOrganizationInput, Organization]{
 // UpdateOrganizationInput says what to change; what is left out stays.
 type UpdateOrganizationInput struct {
 	op.InOrganization
-	Name          *string `json:"name,omitzero" doc:"Its name as people read it" maxLength:"80" example:"Acme Inc."`
-	Slug          *string `json:"slug,omitzero" doc:"Its name in addresses; the old one goes on leading here" maxLength:"40"`
-	TimeZone      *string `json:"time_zone,omitzero" doc:"IANA time zone" maxLength:"64"`
-	Region        *string `json:"region,omitzero" doc:"One of the product's regions" maxLength:"64"`
-	RetentionDays *int64  `json:"retention_days,omitzero" doc:"Days after which artifacts are deleted; 0 keeps them for ever" minimum:"0" maximum:"3650"`
+	Name           *string   `json:"name,omitzero" doc:"Its name as people read it" maxLength:"80" example:"Acme Inc."`
+	Slug           *string   `json:"slug,omitzero" doc:"Its name in addresses; the old one goes on leading here" maxLength:"40"`
+	TimeZone       *string   `json:"time_zone,omitzero" doc:"IANA time zone" maxLength:"64"`
+	Region         *string   `json:"region,omitzero" doc:"One of the product's regions" maxLength:"64"`
+	RetentionDays  *int64    `json:"retention_days,omitzero" doc:"Days after which artifacts are deleted; 0 keeps them for ever" minimum:"0" maximum:"3650"`
+	AllowedRegions *[]string `json:"allowed_regions,omitzero" doc:"Where work may run and data may be, the default region among them. Several regions need the feature regions" maxItems:"50"`
 }
 
 // Validate checks every field that is present.
@@ -367,6 +373,7 @@ var UpdateOrganization = &op.Op[UpdateOrganizationInput, Organization]{
 		o, err := organizationByID(ctx, r, r.Organization())
 		return op.Target{Organization: o.ID, Type: "organization", ID: o.ID, Name: o.Name, Version: o.Version, Current: o, Value: o}, err
 	},
+	Preview: previewSettings,
 	Do:      updateOrganization,
 	Example: UpdateOrganizationInput{InOrganization: op.InOrganization{Organization: "acme"}, Name: new("Acme Inc.")},
 }
@@ -374,8 +381,13 @@ var UpdateOrganization = &op.Op[UpdateOrganizationInput, Organization]{
 func updateOrganization(ctx context.Context, tx *op.Tx, in UpdateOrganizationInput) (Organization, error) {
 	o := tx.Target().Value.(Organization)
 	was := o
-	if in.Region != nil && !slices.Contains(tx.Charter.Regions, *in.Region) {
-		return o, op.InvalidField("region", "unknown", "%q is not a region of this product: %s", *in.Region, strings.Join(tx.Charter.Regions, ", "))
+	if err := checkData(tx.Reader, was, in); err != nil {
+		return o, err
+	}
+	if days := in.RetentionDays; days != nil && *days != 0 && (*days < was.RetentionDays || was.RetentionDays == 0) {
+		if err := tx.DemandFresh(); err != nil { // it loses data
+			return o, err
+		}
 	}
 	if in.Name != nil {
 		o.Name = cleanDisplay(*in.Name)
@@ -384,14 +396,15 @@ func updateOrganization(ctx context.Context, tx *op.Tx, in UpdateOrganizationInp
 	note(tx, "time_zone", &o.TimeZone, in.TimeZone)
 	note(tx, "region", &o.Region, in.Region)
 	note(tx, "retention_days", &o.RetentionDays, in.RetentionDays)
+	noteData(tx, &o, in)
 	if o.Name != was.Name {
 		tx.Changed("name", was.Name, o.Name)
 	}
-	if o == was {
+	if o.same(was) {
 		tx.Unchanged()
 		return o, nil
 	}
-	if o.Slug != was.Slug || o.Region != was.Region { // what checks tell of the organization
+	if o.Slug != was.Slug || o.Region != was.Region || o.allowed != was.allowed { // what checks tell of the organization
 		tx.Fence(op.Fence{Kind: op.FenceOrganization, ID: o.ID})
 	}
 	if o.Slug != was.Slug {
@@ -401,8 +414,8 @@ func updateOrganization(ctx context.Context, tx *op.Tx, in UpdateOrganizationInp
 	}
 	o.Version++
 	_, err := tx.Exec(ctx, `UPDATE organizations SET name = $2, slug = $3, time_zone = $4, region = $5, retention_days = $6,
-		version = $7, updated_at = $8 WHERE id = $1`,
-		o.ID, o.Name, o.Slug, o.TimeZone, o.Region, o.RetentionDays, o.Version, tx.Micros())
+		version = $7, updated_at = $8, allowed_regions = $9 WHERE id = $1`,
+		o.ID, o.Name, o.Slug, o.TimeZone, o.Region, o.RetentionDays, o.Version, tx.Micros(), o.allowed)
 	return o, err
 }
 
