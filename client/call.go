@@ -2,8 +2,10 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,7 +31,8 @@ type call struct {
 	agent       string
 	key         string // the Idempotency-Key
 	ifMatch     string
-	question    bool // it changes nothing, whatever its method
+	question    bool        // it changes nothing, whatever its method
+	content     *op.Content // the bytes of an upload; they are sent once
 }
 
 // callOf writes a request as path, query, headers and body.
@@ -53,6 +56,8 @@ func (c *Client) callOf(info op.Info, r op.Request) (*call, error) {
 	switch {
 	case info.Method == http.MethodGet:
 		query = in.query()
+	case info.Upload:
+		query, call.content = in.query(), cmp.Or(r.Content, &op.Content{Body: strings.NewReader("")})
 	case len(in) > 0:
 		if call.body, err = json.Marshal(in, json.Deterministic(true)); err != nil {
 			return nil, op.Errorf(op.Malformed, "", "the input is no JSON")
@@ -77,6 +82,9 @@ func (c *call) request(ctx context.Context) (*http.Request, error) {
 	if c.body != nil {
 		body = bytes.NewReader(c.body)
 	}
+	if c.content != nil {
+		body = c.content.Body
+	}
 	request, err := http.NewRequestWithContext(ctx, c.method, c.url, body)
 	if err != nil {
 		return nil, err
@@ -92,7 +100,22 @@ func (c *call) request(ctx context.Context) (*http.Request, error) {
 	if c.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	if c.content != nil {
+		c.describe(request)
+	}
 	return request, nil
+}
+
+// describe says of an upload what is known of it.
+func (c *call) describe(request *http.Request) {
+	request.ContentLength = -1
+	if c.content.Size > 0 {
+		request.ContentLength = c.content.Size
+	}
+	request.Header.Set("Content-Type", cmp.Or(c.content.MediaType, "application/octet-stream"))
+	if c.content.SHA256 != nil {
+		request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(c.content.SHA256)+":")
+	}
 }
 
 // input is an operation's input by field.

@@ -188,7 +188,7 @@ const (
 func (c *call) again(e *op.Error, try int) (time.Duration, bool) {
 	repeatable := c.method == http.MethodGet || c.key != "" || c.question
 	switch {
-	case e.RetryAfter > longestPause:
+	case e.RetryAfter > longestPause, c.content != nil:
 		return 0, false
 	case e.Kind == op.Limited, e.Kind == op.Unavailable && repeatable:
 		pause := max(firstPause<<(try-1), e.RetryAfter)

@@ -48,7 +48,7 @@ type api struct {
 // operation serves one operation.
 func (a *api) operation(o op.Any, info op.Info) http.Handler {
 	answer := a.invoke
-	if info.MediaType != "" {
+	if info.MediaType != "" && !info.File {
 		answer = a.stream
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,6 +76,10 @@ func (a *api) invoke(w http.ResponseWriter, r *http.Request, o op.Any, request o
 		web.Problem(w, r, op.AsError(err))
 		return
 	}
+	if file, ok := response.File(); ok {
+		a.file(w, r, file)
+		return
+	}
 	body, err := json.Marshal(response.Output, json.Deterministic(true))
 	if err != nil {
 		a.log.LogAttrs(r.Context(), slog.LevelError, "output", slog.String("operation", o.Info().Name), slog.Any("error", err))
@@ -97,7 +101,7 @@ func (a *api) invoke(w http.ResponseWriter, r *http.Request, o op.Any, request o
 // status is 201 for what makes something new.
 func status(info op.Info, request op.Request) int {
 	made := slices.Contains([]string{"create", "add", "provision"}, info.Verb())
-	if made && !request.DryRun && info.Method == http.MethodPost {
+	if (made || info.Upload) && !request.DryRun && info.Method == http.MethodPost {
 		return http.StatusCreated
 	}
 	return http.StatusOK

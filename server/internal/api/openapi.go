@@ -129,10 +129,18 @@ func (d *describer) parameters(i op.Info, input *huma.Schema) []*huma.Param {
 	for _, name := range i.PathFields() {
 		all = append(all, parameter(name, "path", true, input.Properties[name]))
 	}
-	if i.Method == http.MethodGet {
+	if i.Method == http.MethodGet || i.Upload {
 		for _, name := range bodyFields(i, input) {
 			all = append(all, parameter(name, "query", slices.Contains(input.Required, name), input.Properties[name]))
 		}
+	}
+	if i.Upload {
+		all = append(all, parameter("Content-Digest", "header", false,
+			&huma.Schema{Type: huma.TypeString, Description: "The SHA-256 of the bytes (RFC 9530): what arrives otherwise is refused"}))
+	}
+	if i.File {
+		all = append(all, parameter("Range", "header", false,
+			&huma.Schema{Type: huma.TypeString, Description: "Only a part of the file (RFC 9110, section 14.2): 206 with it, 416 if there is no such part"}))
 	}
 	if i.DryRun {
 		all = append(all, parameter("dry_run", "query", false,
@@ -173,6 +181,10 @@ func bodyFields(i op.Info, input *huma.Schema) []string {
 
 // body is the input without the fields of the path. Nil: nothing is left.
 func body(i op.Info, input *huma.Schema) *huma.RequestBody {
+	if i.Upload {
+		return &huma.RequestBody{Description: "The bytes of the file", Required: true,
+			Content: map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Type: huma.TypeString}}}}
+	}
 	names := bodyFields(i, input)
 	if len(names) == 0 {
 		return nil

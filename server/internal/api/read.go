@@ -27,6 +27,10 @@ func read(w http.ResponseWriter, r *http.Request, info op.Info) (op.Request, *op
 	if info.Method == http.MethodGet {
 		return request, noBody(r)
 	}
+	if info.Upload {
+		request.Content, err = readContent(w, r)
+		return request, err
+	}
 	request.Body, err = web.ReadBody(w, r, info.BodyTypes...)
 	return request, err
 }

@@ -5,6 +5,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -66,6 +67,7 @@ type state struct {
 	config  *Config
 	id      string
 	address string
+	body    io.ReadCloser // as it came, without a bound; nil: none
 }
 
 type stateKey struct{}
@@ -193,6 +195,7 @@ func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(ReadBodyTimeout))
+			stateOf(r).body = r.Body
 			r.Body = http.MaxBytesReader(w, r.Body, op.MaxBody)
 		}
 		next.ServeHTTP(w, r)

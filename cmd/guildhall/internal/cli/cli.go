@@ -284,6 +284,9 @@ func (a *app) call(ctx context.Context, b op.Backend, c *command, r op.Request) 
 		}
 		return a.failed(ctx, r, s.Stream(ctx, c.op, r, func(op.Info) io.Writer { return a.Stdout }))
 	}
+	if c.info.Upload {
+		r.Content = &op.Content{Body: a.Stdin, Size: -1}
+	}
 	response, err := b.Invoke(ctx, c.op, r)
 	if err != nil {
 		return a.failed(ctx, r, err)
