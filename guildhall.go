@@ -244,16 +244,22 @@ func (h *Hall) Charter() *charter.Charter { return h.config.Charter }
 // Empty reports whether nobody had ever signed in when the Hall was opened.
 func (h *Hall) Empty() bool { return h.facts.Empty }
 
-// Ready reports whether the database answers.
+// Ready reports whether the database answers and takes changes.
 func (h *Hall) Ready(ctx context.Context) error { return h.db.Ping(ctx) }
 
 // Run does the background work (mail, end dates, last-used times, gathered refusals, the request log) until ctx ends,
-// and then writes what is still gathered.
+// and then writes what is still gathered. It ends early with an error when the disk lost what the database had written:
+// the process has to end then, and a hall of it answers 503 until it does.
 func (h *Hall) Run(ctx context.Context) error {
+	sound, stop := h.db.WhileSound(ctx)
+	defer stop()
 	var log sync.WaitGroup
-	log.Go(func() { h.requests.Run(ctx) })
-	err := h.jobs.Run(ctx)
+	log.Go(func() { h.requests.Run(sound) })
+	err := h.jobs.Run(sound)
 	log.Wait()
+	if broken := h.db.Broken(); broken != nil {
+		return errors.Join(err, broken)
+	}
 	return errors.Join(err, h.flush(context.WithoutCancel(ctx)))
 }
 

@@ -31,7 +31,7 @@ func OpenBeside(ctx context.Context, dsn string) (*DB, error) {
 	}
 	keepOpen(pool, o.Readers)
 	db := &DB{dialect: SQLite, wait: o.Wait, writer: pool, reader: pool}
-	if err := db.ping(ctx, patience); err != nil {
+	if err := errors.Join(db.health.watch(path), db.ping(ctx, patience)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil

@@ -28,6 +28,8 @@ const (
 	sqliteCantOpen  = 14
 	sqliteProtocol  = 15
 
+	sqliteFsync      = 1034
+	sqliteDirFsync   = 1290
 	sqliteForeignKey = 787
 	sqlitePrimaryKey = 1555
 	sqliteUnique     = 2067
@@ -73,7 +75,7 @@ func Unavailable(err error) bool {
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 		return false
-	case errors.Is(err, ErrBusy), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrBroken), errors.Is(err, ErrRemoved), errors.Is(err, context.DeadlineExceeded):
 		return true
 	case sqlState(err) != "":
 		return pgUnavailable(sqlState(err))

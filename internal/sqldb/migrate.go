@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -32,10 +33,14 @@ func (db *DB) migrate(ctx context.Context, files fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrations: %w", err)
+	_, err = provider.Up(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "out-of-order"): // goose has no value for it
+		return fmt.Errorf("migrations: %w: a database that was served already is never changed below what it has; give the migration a number above", err)
 	}
-	return nil
+	return fmt.Errorf("migrations: %w", err)
 }
 
 func (db *DB) provider(files fs.FS) (*goose.Provider, error) {

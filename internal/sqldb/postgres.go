@@ -13,5 +13,6 @@ func openPostgres(dsn string, o Options) (*DB, error) {
 	pool.SetMaxIdleConns(o.Connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pool.SetConnMaxLifetime(30 * time.Minute)
-	return &DB{dialect: PostgreSQL, writer: pool, reader: pool, wait: o.Wait}, nil
+	db := &DB{dialect: PostgreSQL, writer: pool, reader: pool, wait: o.Wait}
+	return db, db.health.watch("")
 }

@@ -59,6 +59,7 @@ type DB struct {
 	reader  *sql.DB
 	wait    time.Duration
 	lock    *fileLock // of an SQLite file, nil on PostgreSQL
+	health  health
 
 	reads, writes, statements, retries atomic.Int64
 	claim                              *sql.Conn // holds the lock of Claim; nil without one
@@ -112,8 +113,16 @@ func openPool(driver, dsn string) (*sql.DB, error) {
 // Dialect returns which of the two databases this is.
 func (db *DB) Dialect() Dialect { return db.dialect }
 
-// Ping reports whether the database answers, within Options.Wait.
-func (db *DB) Ping(ctx context.Context) error { return db.ping(ctx, db.wait) }
+// Ping reports whether the database answers, within Options.Wait, and takes changes.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.ping(ctx, db.wait); err != nil {
+		return err
+	}
+	if err := db.takesChanges(ctx); err != nil {
+		return fmt.Errorf("database takes no changes: %w", err)
+	}
+	return nil
+}
 
 func (db *DB) ping(ctx context.Context, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)

@@ -26,6 +26,10 @@ func openSQLite(path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{dialect: SQLite, wait: o.Wait, lock: lock}
+	if err := db.health.watch(path); err != nil {
+		lock.release()
+		return nil, fmt.Errorf("database: %w", err)
+	}
 	if db.writer, err = openPool("sqlite", sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")); err != nil {
 		lock.release()
 		return nil, err

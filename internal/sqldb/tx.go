@@ -28,15 +28,20 @@ const maxRetries = 10
 // when fn returns nil. On PostgreSQL it is READ COMMITTED, and repeated when it
 // lost to another transaction (serialization failure, deadlock): fn may run
 // several times and must have no effect but through its Tx. On SQLite writers
-// take turns. An error of fn is returned as it is.
+// take turns. An error of fn is returned as it is. A database that is Broken, or
+// whose file was removed, is not written.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	opts := sql.TxOptions{}
 	if db.dialect == PostgreSQL {
 		opts.Isolation = sql.LevelReadCommitted
 	}
 	for attempt := 0; ; attempt++ {
+		if err := db.health.usable(); err != nil {
+			return err
+		}
 		db.writes.Add(1)
 		err := db.transact(ctx, db.writer, &opts, fn)
+		db.health.note(err)
 		if !retryable(err) || attempt == maxRetries {
 			return err
 		}
@@ -53,6 +58,9 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	opts := sql.TxOptions{ReadOnly: true}
 	if db.dialect == PostgreSQL {
 		opts.Isolation = sql.LevelRepeatableRead
+	}
+	if err := db.Broken(); err != nil {
+		return err
 	}
 	for attempt := 0; ; attempt++ {
 		db.reads.Add(1)

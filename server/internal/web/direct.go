@@ -128,7 +128,7 @@ func (x *Exchange) Behind(gateways []netip.Prefix) (client string, ok bool) {
 // Body reads the whole body, as ReadBody does. It is good until the exchange ends.
 func (x *Exchange) Body() ([]byte, *op.Error) {
 	r := x.Request
-	if r.Body == nil || r.ContentLength <= 0 || r.ContentLength > maxBuffer || !isJSON(r.Header["Content-Type"]) {
+	if r.Body == nil || r.ContentLength <= 0 || r.ContentLength > maxBuffer || !isJSON(r.Header["Content-Type"], nil) {
 		return ReadBody(x.w, r)
 	}
 	if int64(cap(x.in)) < r.ContentLength {
