@@ -52,7 +52,7 @@ func (p docPage) show() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = p.docsSearch("f-search").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.docsSearch("f-search").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -77,7 +77,7 @@ func (p docPage) show() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = p.docsSearch("f-search-small").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.docsSearch("f-search-small").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -143,7 +143,7 @@ func (r reference) count() (n int) {
 }
 
 // found are the operations that the page's own filter leaves.
-func (p docPage) found() reference { return p.reference.matching(p.form.value("q")) }
+func (p docPage) found() reference { return p.visit.reference.matching(p.visit.form.value("q")) }
 
 // showReference shows the operations of a noun, or with .md at its end as text.
 func showReference(v *visit) error {
