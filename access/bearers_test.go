@@ -260,14 +260,14 @@ func TestWhatIsNobodysAsksNothingOfTheDatabase(t *testing.T) {
 	})
 }
 
-// TestALivingCredentialIsReadByOneStatement counts what a first question costs.
-func TestALivingCredentialIsReadByOneStatement(t *testing.T) {
+// TestASubjectIsReadByOneStatement counts what a first question costs.
+func TestASubjectIsReadByOneStatement(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
 		h := newHall(t, db, "automation")
 		acme, ada := h.Found("acme", "ada@acme.test")
-		for name, s := range map[string]string{"key": h.Key(acme, ada, nil).Secret, "token": h.Token(acme, ada, nil).Secret} {
+		for name, s := range map[string]check.Subject{"key": sent(h.Key(acme, ada, nil).Secret), "token": sent(h.Token(acme, ada, nil).Secret), "user": user(ada.User)} {
 			before := db.Stats()
-			if d := ask(t, h, sent(s), "workflows.run", check.Whole(acme)); !d.Allow {
+			if d := ask(t, h, s, "workflows.run", check.Whole(acme)); !d.Allow {
 				t.Errorf("%s: %v", name, d)
 			}
 			if got := db.Stats().Statements - before.Statements; got != 1 {

@@ -77,12 +77,10 @@ func (a *Access) organization(ctx context.Context, named string) (organization s
 // place is what answers say of an organization.
 type place struct{ plan, region string }
 
-// principalIn reads what a user is in an organization.
+// principalIn reads what a user is in an organization, in one statement.
 func principalIn(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, where place, err error) {
-	if p, err = directory.PrincipalOf(ctx, r, organization, user); err != nil || p.Organization == "" {
-		return p, where, err
-	}
-	err = r.QueryRow(ctx, "SELECT plan, region FROM organizations WHERE id = $1", p.Organization).Scan(&where.plan, &where.region)
+	p, where.region, err = directory.SeatOf(ctx, r, organization, user)
+	where.plan = p.Plan
 	return p, where, err
 }
 

@@ -158,24 +158,30 @@ func loadMachine(ctx context.Context, r *op.Reader, organization string, a op.Ac
 // PrincipalOf reads what a user (by our id or the product's external id) is in an organization (by id or slug). Without
 // such a user it returns op.ErrNotFound; somebody who is no member has a Principal without Member.
 func PrincipalOf(ctx context.Context, r *op.Reader, organization, user string) (decide.Principal, error) {
-	organization, err := organizationID(ctx, r, organization)
+	p, _, err := SeatOf(ctx, r, organization, user)
+	return p, err
+}
+
+// SeatOf is PrincipalOf, with the region of the organization: empty for somebody who is no member.
+func SeatOf(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, region string, err error) {
+	organization, err = organizationID(ctx, r, organization)
 	if err != nil {
-		return decide.Principal{}, err
+		return p, "", err
 	}
 	var m memberState
 	var found string
 	err = r.QueryRow(ctx, `SELECT u.id, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
-			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(cr.permissions, '')
+			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(o.region, ''), COALESCE(cr.permissions, '')
 		FROM users u
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed'
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
 		WHERE (u.id = $1 OR u.external_id = $1) AND u.deleted_at = 0`, user, organization).Scan(
-		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &m.permissions)
+		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &region, &m.permissions)
 	if errors.Is(err, sql.ErrNoRows) {
-		return decide.Principal{}, op.ErrNotFound
+		return p, "", op.ErrNotFound
 	}
-	return m.principal(r.Charter, organization, found), err
+	return m.principal(r.Charter, organization, found), region, err
 }
 
 // Holders names up to five active members who hold a permission in the reader's organization, for refusals.
