@@ -31,6 +31,7 @@ var rooms = []string{
 	"feedback",
 	"requestlog",
 	"usage",
+	"artifacts",
 }
 
 // arrows say which of the project's packages a room may import, beside the ground (internal/...). Rooms that may
@@ -46,6 +47,7 @@ var arrows = map[string][]string{
 	"check":                          {"charter", "decide"},
 	"access":                         {"charter", "decide", "op", "directory", "credential", "check"},
 	"audit":                          {"charter", "decide", "op"},
+	"artifacts":                      {"charter", "decide", "op"},
 	"signin":                         {"charter", "decide", "op", "directory", "credential"},
 	"feedback":                       {"op", "docs"},
 	"billing":                        {"charter", "decide", "op", "notice", "directory", "usage"},
@@ -179,6 +181,11 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"usage_[a-z]+",
 	"subscriptions",
 	"invoices",
+	"artifacts",
+	"artifact_totals",
+	"legal_holds",
+	"legal_hold_artifacts",
+	"retention_acknowledgements",
 }, "|") + `)\b`)
 
 // namesOrganization is what a query on them has to say.
@@ -212,6 +219,9 @@ var wholeInstance = map[string]string{
 	"SELECT i.subject FROM review_items i WHERE":              "the doctor reads everything",
 	"SELECT d.finding FROM dismissals d":                      "the doctor reads everything",
 	"provider_object = $2":                                    "a provider names its own object, which leads to the organization",
+	"WHERE state = 'uploading' AND gone_at = 0":               "scheduled work on all organizations",
+	"WHERE state IN ('deleted', 'abandoned')":                 "scheduled work on all organizations",
+	"WHERE state = 'stored' ORDER BY id DESC LIMIT $1":        "the doctor reads everything",
 }
 
 // TestEveryQueryNamesItsOrganization refuses SQL on an organization's table without the organization in its text. T-004.

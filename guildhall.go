@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/access"
+	"github.com/guildhall/guildhall/artifacts"
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/billing"
 	"github.com/guildhall/guildhall/charter"
@@ -42,6 +43,10 @@ type Config struct {
 	Settings   op.Settings      // see there for what zero values mean
 	Limits     op.Limits        // the zero value limits nothing
 	Mail       MailSender       // nil: mail is refused and stays in the outbox until it is given up
+	// Artifacts is where stored files are: see artifacts.OpenStore. Empty: the folder artifacts beside the secret file.
+	// Whoever wants a bucket elsewhere imports its driver of gocloud.dev/blob.
+	Artifacts   string
+	MaxArtifact int64 // how many bytes a stored file has at most; 0: 5 GiB
 	// Demo makes or opens demo data, whose sessions and mail everybody at the machine may see. Without it, demo
 	// data is refused.
 	Demo    bool
@@ -61,6 +66,8 @@ type Hall struct {
 	sightings *credential.Sightings
 	budgets   *credential.Budgets
 	requests  *requestlog.Log
+	store     *artifacts.Store
+	artifacts *artifacts.Room
 	facts     op.InstanceFacts
 }
 
@@ -73,6 +80,7 @@ func Operations() []op.Any {
 		credential.Operations(),
 		signin.Operations(),
 		audit.Operations(),
+		artifacts.Operations(),
 		governance.Operations(),
 		requestlog.Operations(),
 		usage.Operations(),
@@ -123,6 +131,9 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	h.sightings, h.budgets = credential.NewSightings(), credential.NewBudgets(h.db)
 	h.requests = requestlog.New(h.db, h.config.Log)
 	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Log: h.config.Log})
+	if err := h.openArtifacts(ctx); err != nil {
+		return err
+	}
 	if h.service, err = op.New(h.serviceConfig(ring)); err != nil {
 		return err
 	}
@@ -143,7 +154,7 @@ func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
 		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: append(Operations(), h.config.Extra...),
 		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend,
 		Committed: func() { h.jobs.Wake() }, Observe: h.observe, Limits: h.config.Limits, Settings: h.config.Settings,
-		Now: h.config.Now, Log: h.config.Log,
+		Now: h.config.Now, Log: h.config.Log, Parts: op.Parts{h.artifacts, directory.RetentionEffect(artifacts.Effect)},
 	}
 }
 
@@ -180,6 +191,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "access reviews", Every: time.Hour, Do: h.tendReviews},
 			{Name: "deletions", Every: time.Minute, Do: h.purgeOrganizations},
 			{Name: "owner recoveries", Every: time.Minute, Do: h.recoverOwners},
+			{Name: "artifacts", Every: time.Minute, Do: func(ctx context.Context) error { return h.artifacts.SweepAll(ctx, h.service) }},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
 				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())
@@ -279,7 +291,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken} {
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken} {
 		more, err := h.brokenRules(ctx, find)
 		if err != nil {
 			return nil, err
@@ -293,6 +305,9 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 func (h *Hall) Close() error {
 	ctx := context.Background()
 	err := errors.Join(h.flush(ctx), h.budgets.Flush(ctx))
+	if h.store != nil {
+		err = errors.Join(err, h.store.Close())
+	}
 	return errors.Join(err, h.db.Close())
 }
 

@@ -267,7 +267,7 @@ func request(info op.Info, fields map[string]any, token string) ask {
 		delete(rest, name)
 	}
 	a := ask{method: info.Method, target: target, token: token}
-	if info.Method == "GET" {
+	if info.Method == "GET" || info.Upload {
 		a.target += queryOf(rest)
 		return a
 	}
@@ -454,7 +454,7 @@ func (s *site) notOverHTTP(info op.Info) bool {
 	if info.Noun() == "service_accounts" && info.Kind != op.Read {
 		return !s.Charter().Rules.Keys.Allows(charter.OrganizationKey)
 	}
-	return info.Noun() == "service_keys" || info.Name == "ownership.accept" || info.Name == "ownership.cancel"
+	return info.Noun() == "service_keys" || info.Name == "retention.sweep" || info.Name == "ownership.accept" || info.Name == "ownership.cancel"
 }
 
 // TestEveryOperationIsCalledOverHTTP: the tests of this face of the hall find, for each operation, somebody who may.

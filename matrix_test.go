@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/artifacts"
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
@@ -268,6 +269,22 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 			w.t.Fatal(err)
 		}
 		return made.ID
+	case "artifact":
+		return w.stored(in).ID
+	case "link":
+		made, err := artifacts.Link.Call(in.Owner().Ctx(), w.Service(), artifacts.LinkInput{ArtifactInput: artifacts.ArtifactInput{InOrganization: in.In(), Artifact: w.stored(in).ID}})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return made.Link[strings.LastIndex(made.Link, "/")+1:]
+	case "hold":
+		made, err := artifacts.CreateHold.Call(w.Operator(), w.Service(), artifacts.CreateHoldInput{InOrganization: in.In(), Reason: "matrix", Resource: "case:"})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return made.ID
+	case "due": // of another day each time
+		return fmt.Sprintf("due_%s_%s", strings.TrimPrefix(in.ID, "org_"), w.Clock.Now().AddDate(0, 0, -60-w.fresh).Format("20060102"))
 	case "slug":
 		return fmt.Sprintf("slug-%d", w.fresh)
 	case "finding":
@@ -319,6 +336,11 @@ func (w *world) startedReview(info op.Info, in *guildhalltest.Organization) stri
 		w.t.Fatalf("a review: %v", err)
 	}
 	return made.ID
+// stored is a file of an organization.
+func (w *world) stored(in *guildhalltest.Organization) artifacts.Artifact {
+	a, err := artifacts.Put.Call(w.Operator(), w.Service(), artifacts.PutInput{InOrganization: in.In(), Name: "thing.txt"}, op.Content{Body: strings.NewReader("thing"), Size: 5})
+		w.t.Fatalf("a file: %v", err)
+	return a
 }
 
 func (w *world) customRole(in *guildhalltest.Organization) string {

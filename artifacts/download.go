@@ -67,13 +67,17 @@ const (
 
 // NewLink is a link to an artifact. Whoever has it may download that one file.
 type NewLink struct {
-	URL       string    `json:"url,omitzero" doc:"The link. It is shown once"`
-	Artifact  string    `json:"artifact" doc:"The file that it opens"`
-	ExpiresAt time.Time `json:"expires_at" doc:"Until when"`
+	Link        string    `json:"link,omitzero" doc:"The link. It is shown once"`
+	SecretShown bool      `json:"secret_shown" doc:"Whether this answer has the link: a repeat has it not; make another one then"`
+	Artifact    string    `json:"artifact" doc:"The file that it opens"`
+	ExpiresAt   time.Time `json:"expires_at" doc:"Until when"`
 }
 
 // WithoutSecret is what a repeat is told: everything but the link.
-func (l NewLink) WithoutSecret() any { l.URL = ""; return l }
+func (l NewLink) WithoutSecret() any {
+	l.Link, l.SecretShown = "", false
+	return l
+}
 
 // Link makes a link to one artifact, for somebody without an account. It dies with the artifact, with the organization,
 // and with the right of the person who made it.
@@ -104,7 +108,7 @@ func link(ctx context.Context, tx *op.Tx, in LinkInput) (NewLink, error) {
 	}
 	l := linkBody{Artifact: tx.Target().ID, Organization: tx.Organization(), User: tx.Actor.User, Until: until.Unix()}
 	tx.Changed("expires_at", nil, until)
-	return NewLink{URL: tx.Settings.URL("/v1/artifact-links/" + l.seal(tx.Reader)), Artifact: l.Artifact, ExpiresAt: until}, nil
+	return NewLink{Link: tx.Settings.URL("/v1/artifact-links/" + l.seal(tx.Reader)), SecretShown: true, Artifact: l.Artifact, ExpiresAt: until}, nil
 }
 
 // linkBody is what a link says: signed by the instance's secret, and looked up whole at each use.

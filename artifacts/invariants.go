@@ -19,7 +19,7 @@ func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 		{"artifacts: %s was deleted before its time, or while a hold kept it", `SELECT a.id FROM artifacts a JOIN legal_holds h ON h.organization = a.organization
 			WHERE a.state = 'deleted' AND h.covers = 'organization' AND h.created_at < a.deleted_at AND (h.released_at = 0 OR h.released_at > a.deleted_at) ORDER BY a.id`},
 		{"artifacts: hold %s names files of another organization", `SELECT i.hold FROM legal_hold_artifacts i JOIN legal_holds h ON h.id = i.hold
-			WHERE h.organization <> i.organization ORDER BY i.hold`},
+			WHERE NOT (h.organization = i.organization) ORDER BY i.hold`},
 	} {
 		rows, err := r.Query(ctx, rule.query)
 		if err != nil {

@@ -63,6 +63,9 @@ func openPlace(ctx context.Context, address string) (*place, error) {
 	p := &place{}
 	if u.Scheme == "file" {
 		p.folder = filepath.FromSlash(u.Path)
+		if u.Host == "." { // relative to where the process runs
+			p.folder = filepath.FromSlash(strings.TrimPrefix(u.Path, "/"))
+		}
 		query := u.Query()
 		query.Set("create_dir", "1")
 		query.Set("no_tmp_dir", "1") // a rename between two file systems is none

@@ -23,7 +23,7 @@ const Index = "index"
 var order = []string{
 	Index, "quick-start", "charter", "permissions",
 	"organizations", "members", "roles", "invitations", "keys", "plans", "billing", "users", "reviews", "sign-in",
-	"checks", "usage", "gates", "go", "typescript", "api", "errors", "limits", "cli",
+	"checks", "usage", "artifacts", "gates", "go", "typescript", "api", "errors", "limits", "cli",
 	"configuration", "running", "audit-log", "request-log", "architecture",
 }
 

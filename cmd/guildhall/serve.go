@@ -68,7 +68,7 @@ func hallConfigOf(c *config.Loaded, log *slog.Logger) (guildhall.Config, error) 
 		return guildhall.Config{}, fmt.Errorf("data_dir: %w", err)
 	}
 	return guildhall.Config{Database: c.Database, SecretFile: c.SecretFile, Charter: model, Settings: c.OpSettings(),
-		Limits: c.Limits(), Log: log}, nil
+		Limits: c.Limits(), Log: log, Artifacts: c.Artifacts, MaxArtifact: int64(c.ArtifactMaxMegabytes) << 20}, nil
 }
 
 // firstOwner makes the page of the first owner.
@@ -163,6 +163,11 @@ func doctor(ctx context.Context, p process) error {
 		return err
 	}
 	broken, err := hall.Doctor(ctx)
+	if err == nil && c.DoctorFiles > 0 {
+		var files []string
+		files, err = hall.DoctorFiles(ctx, c.DoctorFiles)
+		broken = append(broken, files...)
+	}
 	if err := errors.Join(err, hall.Close()); err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type Config struct {
 	Addr, BaseURL, MetricsAddr, TrustedProxies string
 	Gateways                                   string
 	DataDir, Database, SecretFile, Charter     string
+	Artifacts                                  string
+	ArtifactMaxMegabytes, DoctorFiles          int
 	SessionIdle, SessionLife, LinkLife         time.Duration
 	InvoiceDue, UnpaidFor                      time.Duration
 	CodeTries, ResendsPerDay, InvitesPerHour   int
@@ -43,6 +45,7 @@ type Config struct {
 func (c *Config) finish() error {
 	c.Database = cmp.Or(c.Database, "sqlite:"+filepath.Join(c.DataDir, "guildhall.db"))
 	c.SecretFile = cmp.Or(c.SecretFile, filepath.Join(c.DataDir, "secret"))
+	c.Artifacts = cmp.Or(c.Artifacts, folderURL(filepath.Join(c.DataDir, "artifacts")))
 	_, port, err := net.SplitHostPort(c.Addr)
 	if err != nil {
 		return fmt.Errorf("addr %q is not HOST:PORT or :PORT", c.Addr)
@@ -51,6 +54,15 @@ func (c *Config) finish() error {
 	_, badProxy := c.Proxies()
 	_, badGateway := c.GatewayNetworks()
 	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail())
+}
+
+// folderURL is a folder as the address of a bucket.
+func folderURL(folder string) string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(folder)}
+	if !filepath.IsAbs(folder) {
+		u.Host, u.Path = ".", "/"+u.Path
+	}
+	return u.String()
 }
 
 // checkReturnTo wants whole addresses: people are handed to a product by their letters.
