@@ -336,10 +336,14 @@ func (w *world) startedReview(info op.Info, in *guildhalltest.Organization) stri
 		w.t.Fatalf("a review: %v", err)
 	}
 	return made.ID
+}
+
 // stored is a file of an organization.
 func (w *world) stored(in *guildhalltest.Organization) artifacts.Artifact {
 	a, err := artifacts.Put.Call(w.Operator(), w.Service(), artifacts.PutInput{InOrganization: in.In(), Name: "thing.txt"}, op.Content{Body: strings.NewReader("thing"), Size: 5})
+	if err != nil {
 		w.t.Fatalf("a file: %v", err)
+	}
 	return a
 }
 
