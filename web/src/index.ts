@@ -7,4 +7,6 @@ export { Denied, GuildhallError, RateLimited, Unauthenticated, Unavailable } fro
 export type { FieldError, Problem } from "./errors.js";
 export { credential, organization, user } from "./questions.js";
 export type { Decision, Holder, Question, Resource, Subject } from "./questions.js";
+export { QueueFull, Recorder, Unsent } from "./recorder.js";
+export type { RecorderOptions, UsageEvent } from "./recorder.js";
 export type { Options } from "./transport.js";

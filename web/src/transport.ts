@@ -25,7 +25,7 @@ export interface Answer {
 const repeats = 2;
 const firstPause = 100;
 
-/** Transport posts JSON to one server. All that is posted by it reads only, so it may be sent again. */
+/** Transport posts JSON to one server. All that is posted by it may be sent again: it reads only, or counts once by its ids. */
 export class Transport {
   readonly #base: string;
   readonly #key: string;
