@@ -6,6 +6,7 @@
 package guildhall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,10 +51,17 @@ type Config struct {
 	// Demo makes or opens demo data, whose sessions and mail everybody at the machine may see. Without it, demo
 	// data is refused.
 	Demo    bool
+	Billing Billing          // who takes the money; the zero value: nobody, invoices are made and paid by hand
 	Extra   []op.Any         // further operations of the binary itself; none for products
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: slog.Default
 	Observe func(op.Observation)
+}
+
+// Billing is a payment provider by its name.
+type Billing struct {
+	Name     string
+	Provider billing.Provider
 }
 
 // Hall is an open Guildhall. It is safe for concurrent use. Close it.
@@ -152,7 +160,7 @@ func demoMismatch(demo bool) error {
 func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
 	return op.Config{
 		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: append(Operations(), h.config.Extra...),
-		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend,
+		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Outside: h.outside,
 		Committed: func() { h.jobs.Wake() }, Observe: h.observe, Limits: h.config.Limits, Settings: h.config.Settings,
 		Now: h.config.Now, Log: h.config.Log, Parts: op.Parts{h.artifacts, directory.RetentionEffect(artifacts.Effect)},
 	}
@@ -181,12 +189,13 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 	return jobs.Config{
 		Now: h.config.Now, Log: h.config.Log,
 		Open:     func(kind string, payload []byte) ([]byte, error) { return ring.Open("outbox:"+kind, payload) },
-		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail},
+		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail, billing.UsageKind: h.reportUsage},
 		After:    h.afterJob,
 		Schedules: []jobs.Schedule{
 			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},
 			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
 			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
+			{Name: "billing", Every: time.Minute, Do: h.bill},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
 			{Name: "access reviews", Every: time.Hour, Do: h.tendReviews},
 			{Name: "deletions", Every: time.Minute, Do: h.purgeOrganizations},
@@ -237,6 +246,30 @@ func (h *Hall) tendReviews(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// bill closes the months that are over and looks after what is overdue.
+func (h *Hall) bill(ctx context.Context) error {
+	var due billing.Due
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		due, err = billing.DueNow(ctx, r)
+		return err
+	})
+	return errors.Join(err, due.Do(ctx, h.service))
+}
+
+// outside is what operations find that reach beyond this process: the payment provider.
+func (h *Hall) outside(ctx context.Context) context.Context {
+	return billing.At(ctx, h.desk())
+}
+
+func (h *Hall) desk() billing.Desk {
+	return billing.Desk{Name: cmp.Or(h.config.Billing.Name, billing.Builtin), Provider: h.config.Billing.Provider, Read: h.service.Snapshot}
+}
+
+// reportUsage tells the payment provider what was used in a month.
+func (h *Hall) reportUsage(ctx context.Context, job jobs.Job) error {
+	return h.desk().Report(ctx, job.Payload)
 }
 
 // Service runs operations.
@@ -291,7 +324,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken, artifacts.Broken} {
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken} {
 		more, err := h.brokenRules(ctx, find)
 		if err != nil {
 			return nil, err

@@ -21,7 +21,8 @@ const (
 func Operations() []op.Any {
 	return []op.Any{
 		ListPlans, GetSubscription, PreviewChange, ChangeSubscription, GetSeats, ListInvoices, GetInvoice,
-		ApplyState,
+		PrintInvoice, CancelSubscription, ResumeSubscription, OpenPortal, UpdateAccount, PayInvoice, VoidInvoice,
+		ClosePeriod, Remind, ApplyState,
 	}
 }
 

@@ -121,6 +121,7 @@ func (s record) carryOut(ctx context.Context, tx *op.Tx, q quote) (ChangedSubscr
 		if err != nil {
 			return done, err
 		}
+		s.post(tx, invoice)
 		done.DueToday, done.Invoice = q.due, invoice.ID
 		tx.Changed("due_today", nil, Money(q.due, tx.Charter.Currency))
 	}

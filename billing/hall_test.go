@@ -67,7 +67,7 @@ func openHouse(t testing.TB, db *sqldb.DB, c *charter.Charter, config op.Config)
 	h := &house{Room: testroom.New(t, db, c)}
 	config.Operations = slices.Concat(billing.Operations(), directory.Operations(), credential.Operations())
 	config.Fence, config.Settings.BaseURL, config.Settings.SessionIdle, config.Settings.SessionLife = h.Fence, "https://hall.test", -1, 10*365*24*time.Hour
-	h.Most = 10
+	h.Most = 16
 	h.Serve(config)
 	h.acme, h.owner = h.Found("acme", "ada@acme.test")
 	h.editor = h.Join(h.acme, "eve@acme.test", "editor")
@@ -82,7 +82,7 @@ func openHouse(t testing.TB, db *sqldb.DB, c *charter.Charter, config op.Config)
 func (h *house) sound() {
 	h.T.Helper()
 	h.Must(h.Service.Snapshot(h.T.Context(), func(r *op.Reader) error {
-		for _, find := range []func(context.Context, *op.Reader) ([]string, error){directory.Broken, audit.Broken} {
+		for _, find := range []func(context.Context, *op.Reader) ([]string, error){directory.Broken, audit.Broken, billing.Broken} {
 			broken, err := find(h.T.Context(), r)
 			if err != nil {
 				return err

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/period"
 	"github.com/guildhall/guildhall/op"
@@ -97,6 +99,15 @@ type Desk struct {
 	Provider Provider // nil: the built-in one
 	// Read runs a function on a snapshot of the data.
 	Read func(ctx context.Context, look func(*op.Reader) error) error
+}
+
+// Report tells the provider what a job of kind UsageKind holds.
+func (d Desk) Report(ctx context.Context, payload []byte) error {
+	var u UsageReport
+	if err := json.Unmarshal(payload, &u); err != nil {
+		return err
+	}
+	return deskOf(At(ctx, d)).Provider.ReportUsage(ctx, u)
 }
 
 type deskKey struct{}
@@ -265,12 +276,10 @@ func (s *record) take(r *op.Reader, p ProviderState) error {
 	return nil
 }
 
-// fall brings the subscription to the first plan, whose month begins now.
+// fall brings the subscription to the first plan, by the month. The open month stays as it is, and is billed when it ends.
 func (s *record) fall(r *op.Reader, state State) {
+	s.period = s.month()
 	s.plan, s.interval, s.state, s.next, s.pastDueSince = first(r.Charter).ID, Monthly, state, scheduled{}, 0
-	s.anchor = r.Micros()
-	s.period = period.Month(s.anchor, s.anchor)
-	s.closesAt = s.period.End
 }
 
 // give writes the subscription, and tells the directory what it gives: two statements.

@@ -213,7 +213,7 @@ func (s record) standing(r *op.Reader) Standing {
 		Currency: r.Charter.Currency, Price: feeOf(r.Charter, s.plan, s.interval).Amount, PeriodStart: moment(s.period.Start),
 		PeriodEnd: moment(s.period.End), CancelAtPeriodEnd: s.next.cancels, Change: s.next.show(r), Seats: s.seatUse(),
 		Credit: s.credit, Owed: s.owed, Account: s.account, Provider: s.provider, Version: s.version}
-	if s.pastDueSince != 0 {
+	if s.pastDueSince != 0 && s.state == PastDue {
 		since, ends := moment(s.pastDueSince), moment(s.pastDueSince).Add(r.Settings.UnpaidFor)
 		shown.PastDueSince, shown.EndsAt, shown.PastDueDays = &since, &ends, (r.Micros()-s.pastDueSince)/day
 	}

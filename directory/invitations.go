@@ -27,6 +27,7 @@ type Invitation struct {
 	ExpiresAt     time.Time       `json:"expires_at" doc:"From this moment on it cannot be accepted"`
 	EndsAt        *time.Time      `json:"ends_at,omitzero" doc:"When the membership will end; absent: never"`
 	Delivery      string          `json:"delivery" enum:"queued,sent,failed" doc:"What became of the last mail"`
+	Frozen        bool            `json:"frozen,omitzero" doc:"There is no seat: until one is free it can neither be accepted nor sent again"`
 	DeliveryError string          `json:"delivery_error,omitzero" doc:"Why the last mail could not be delivered"`
 	Member        string          `json:"member,omitzero" cli:"-" doc:"The member that accepting it made"`
 	SettledAt     *time.Time      `json:"settled_at,omitzero" cli:"-" doc:"When it was accepted, declined or cancelled, or expired"`
@@ -66,6 +67,7 @@ type invitationRow struct {
 	endsAt, expiresAt, sentAt, sends      int64
 	delivery, deliveryError, mail, joined string
 	settledAt, version, createdAt         int64
+	frozen                                bool // the organization has as many members as seats
 }
 
 const invitationColumns = `i.id, i.organization, i.email, i.email_folded, i.role, i.state, i.needs_approval, i.message,
@@ -125,7 +127,7 @@ func (i invitationRow) show(r *op.Reader) Invitation {
 	shown := Invitation{ID: i.id, Email: i.email, Role: i.role, RoleTitle: i.named.label(r.Charter), State: i.state(r.Micros()),
 		NeedsApproval: i.needsApproval, Message: i.message, InvitedBy: Inviter{Name: i.inviterName(r)},
 		CreatedAt: time.UnixMicro(i.createdAt).UTC(), SentAt: time.UnixMicro(i.sentAt).UTC(), ExpiresAt: time.UnixMicro(i.expiresAt).UTC(),
-		EndsAt: when(i.endsAt), Delivery: i.delivery, DeliveryError: i.deliveryError, Member: i.joined,
+		EndsAt: when(i.endsAt), Delivery: i.delivery, Frozen: i.frozen && i.state(r.Micros()) == Pending, DeliveryError: i.deliveryError, Member: i.joined,
 		SettledAt: when(i.settledAt), Version: i.version}
 	if i.inviter != "" {
 		shown.InvitedBy.Member = i.invitedBy
@@ -200,8 +202,13 @@ func listInvitations(ctx context.Context, tx *op.Tx, in ListInvitationsInput) (o
 	if err != nil {
 		return op.List[Invitation]{}, err
 	}
+	full, err := fullHouse(ctx, tx.Reader)
+	if err != nil {
+		return op.List[Invitation]{}, err
+	}
 	shown := make([]Invitation, len(rows))
 	for n, i := range rows {
+		i.frozen = full
 		shown[n] = i.show(tx.Reader)
 	}
 	return op.Listed(tx.Reader, &in.Page, shown, func(i Invitation) []string {
@@ -243,9 +250,11 @@ var GetInvitation = &op.Op[InvitationInput, Invitation]{
 	Summary: "Show an invitation",
 	Allow:   op.On("members.invite"),
 	Target:  invitationTarget,
-	Do: func(_ context.Context, tx *op.Tx, _ InvitationInput) (Invitation, error) {
+	Do: func(ctx context.Context, tx *op.Tx, _ InvitationInput) (Invitation, error) {
 		i, _ := tx.Target().Value.(invitationRow)
-		return i.show(tx.Reader), nil
+		var err error
+		i.frozen, err = fullHouse(ctx, tx.Reader)
+		return i.show(tx.Reader), err
 	},
 	Example: InvitationInput{Invitation: "inv_00000000000000000000000000"},
 }

@@ -48,6 +48,15 @@ func noSeat(seats int64) error {
 	return op.Errorf(op.Conflict, codeNoSeat, "all %d seats are taken, by members and pending invitations", seats)
 }
 
+// fullHouse reports whether the call's organization has as many members as seats, or more: then its invitations are frozen.
+func fullHouse(ctx context.Context, r *op.Reader) (bool, error) {
+	var full int
+	err := r.QueryRow(ctx, `SELECT CASE WHEN o.seats > 0 AND o.seats <= (SELECT COUNT(*) FROM members m
+			WHERE m.organization = $1 AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $2)) THEN 1 ELSE 0 END
+		FROM organizations o WHERE o.id = $1`, r.Organization(), r.Micros()).Scan(&full)
+	return full == 1, err
+}
+
 // mail takes one mail of the inviter and of the organization.
 func (c *capacity) mail(r *op.Reader) error {
 	if most := int64(r.Settings.InviterHour); most > 0 && c.hour >= most {
@@ -76,6 +85,9 @@ func limited(wait time.Duration, format string, args ...any) error {
 
 // resendable takes one mail for an invitation that was sent before.
 func (i invitationRow) resendable(r *op.Reader, c *capacity) error {
+	if c.seats > 0 && c.members >= c.seats {
+		return noSeat(c.seats)
+	}
 	most := int64(r.Settings.ResendsPerDay)
 	if i.createdAt >= today(r) {
 		most++ // the first mail is no re-send

@@ -9,6 +9,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -52,6 +53,20 @@ func TellOwners(ctx context.Context, tx *op.Tx, n Notice) error {
 func TellMembers(ctx context.Context, tx *op.Tx, n Notice) (int, error) {
 	n.Always = true
 	to, err := readers(ctx, tx.Reader, "")
+	if err != nil {
+		return 0, err
+	}
+	return to.send(tx, n), nil
+}
+
+// TellRoles mails a notice to every active member of the call's organization with one of some roles, and says to how many.
+func TellRoles(ctx context.Context, tx *op.Tx, roles []string, n Notice) (int, error) {
+	in, args := "", make([]any, len(roles))
+	for i, role := range roles {
+		in += ", $" + strconv.Itoa(i+4)
+		args[i] = role
+	}
+	to, err := readers(ctx, tx.Reader, "AND m.role IN ("+strings.TrimPrefix(in, ", ")+")", args...)
 	if err != nil {
 		return 0, err
 	}

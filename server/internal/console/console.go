@@ -77,6 +77,7 @@ func organizationPages() []page {
 		rolesPages(), rolePages(), accessPages(),
 		deletionPages(), recoveryPages(),
 		findingsPages(), reviewsPages(),
+		billingPages(), plansPages(),
 		auditPages(),
 		requestPages(),
 	)

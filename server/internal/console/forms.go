@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,12 @@ func (f *form) or(name, otherwise string) string {
 		return f.value(name)
 	}
 	return otherwise
+}
+
+// number is the whole number that a field holds; false: it holds none.
+func (f *form) number(name string) (int64, bool) {
+	n, err := strconv.ParseInt(f.value(name), 10, 64)
+	return n, err == nil
 }
 
 // checked reports whether a box is ticked.

@@ -3,6 +3,7 @@ package console
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -42,13 +43,15 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Keys"), ui.T("API keys"), ui.T("What programs prove themselves with."), v.keysHref(""), v.firstOf(readingKeys), v.firstOf(creating), v.keyPolicy()},
 		{ui.T("Keys"), ui.T("Service accounts"), ui.T("Programs of the organization's own, with a role each."), v.accountsCrumb().Href, "service_accounts.manage", "service_accounts.manage", ""},
 		{ui.T("Keys"), ui.T("Scoped tokens"), ui.T("Derived from a session or a key, narrower and shorter-lived."), v.tokensHref(""), v.firstOf(readingTokens), "tokens.create", ""},
+		{ui.T("Usage and billing"), ui.T("Billing"), ui.T("The plan, seats, the next invoice and those so far."), v.billingHref(""), readsBilling, changesBilling, v.planValue(o.Plan)},
+		{ui.T("Usage and billing"), ui.T("Plans"), ui.T("What each plan gives and costs."), v.billingHref("/plans"), "organization.view", changesBilling, ""},
 		{ui.T("Security"), ui.T("Security policies"), ui.T("How data is handled, and what is set about it."), v.org("/settings/security-policies"), "", "settings.update", ""},
 		{ui.T("Security"), ui.T("Findings"), ui.T("What good practice would change, each with the button that mends it."), v.findingsHref(), "reviews.manage", "reviews.manage", ""},
 		{ui.T("Security"), ui.T("Access reviews"), ui.T("Who has access, and is it still needed? Decided, applied and kept as evidence."), v.reviewHref("", ""), "reviews.manage", "reviews.manage", ""},
 		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},
 		{ui.T("Security"), ui.T("Request log"), ui.T("What was asked through a gate or with a key, and how it went."), v.org("/settings/logs"), "logs.view", "", v.requestsKept(o.Plan)},
 	} {
-		if s.href == v.accountsCrumb().Href && !v.hasOrganizationKeys() {
+		if s.href == v.accountsCrumb().Href && !v.hasOrganizationKeys() || strings.HasPrefix(s.href, v.billingHref("")) && !v.sells() {
 			continue
 		}
 		if s.read == "" || v.can(s.read) {

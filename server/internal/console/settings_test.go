@@ -25,6 +25,8 @@ var organizationPages = map[string]charter.Permission{
 	"/o/acme/settings/team":                 "members.view",
 	"/o/acme/settings/team?tab=invitations": "members.invite",
 	"/o/acme/settings/team/invite":          "members.invite",
+	"/o/acme/settings/billing":              "billing.view",
+	"/o/acme/settings/billing/plans":        "",
 	"/o/acme/settings/service-accounts":     "service_accounts.manage",
 	"/o/acme/settings/service-accounts/new": "service_accounts.manage",
 	"/o/acme/settings/tokens/new":           "tokens.create",
