@@ -53,7 +53,7 @@ func (l *look) atKeys(ctx context.Context) error {
 		if k.expires == 0 {
 			ends := l.Now.Add(KeyLife).Truncate(time.Second).UTC()
 			l.add(UnexpiringKey, k.subject(), k.created, fmt.Sprintf("Key %s never ends", k.name), remedy("keys.update",
-				fmt.Sprintf("Let it end on %s", ends.Format("2 January 2006")), map[string]string{"key": k.id, "expires_at": ends.Format(time.RFC3339)}, l.May("keys.revoke")))
+				fmt.Sprintf("Let it end on %s", ends.Format("2 Jan 2006")), map[string]string{"key": k.id, "expires_at": ends.Format(time.RFC3339)}, l.May("keys.revoke")))
 		}
 		if l.namesNobody(k) {
 			name := l.namedAfter(k)

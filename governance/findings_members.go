@@ -156,7 +156,7 @@ func (l *look) atMembers(ctx context.Context) error {
 		if p.ends == 0 && !p.role.Owner && p.email != "" && !inside[p.domain()] {
 			ends := l.Now.Add(GuestStay).Truncate(time.Second).UTC()
 			l.add(OutsideMember, p.subject(), p.joined, fmt.Sprintf("%s has an address at %s, outside of the organization, and no end date", p.label(), p.domain()),
-				remedy("members.update", fmt.Sprintf("Let it end on %s", ends.Format("2 January 2006")),
+				remedy("members.update", fmt.Sprintf("Let it end on %s", ends.Format("2 Jan 2006")),
 					map[string]string{"member": p.id, "ends_at": ends.Format(time.RFC3339)},
 					l.May("members.remove"), decide.ActOn(&l.Actor.Principal, p.principal())))
 		}

@@ -128,7 +128,7 @@ func (a reviewers) missing(named []string) string {
 
 // begin stores a review and its rows, and tells the reviewers.
 func begin(ctx context.Context, tx *op.Tx, v Review, asked reviewers) (Review, error) {
-	v.ID, v.State, v.StartedAt, v.StartedBy, v.Version, v.Reviewers = tx.NewID("rev"), Open, tx.Now, tx.Actor.ID, 1, asked.ids
+	v.ID, v.State, v.StartedAt, v.StartedBy, v.Version, v.Reviewers = tx.NewID("rev"), Open, *when(tx.Micros()), tx.Actor.ID, 1, asked.ids
 	if v.Reviewers == nil {
 		v.Reviewers = []string{}
 	}

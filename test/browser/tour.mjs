@@ -8,7 +8,7 @@ const source = new URL("../../server/internal/console/", import.meta.url);
 const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
-const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export"];
+const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report"];
 
 // everywhere are routes whose pages are the same with every charter.
 const everywhere = (path) => path.startsWith("/docs");
@@ -32,6 +32,10 @@ const inStates = [
   "/o/{slug}/settings/access?what=role&role={role}",
   "/o/{slug}/settings/access?what=member&member={member}&role={role}",
   "/o/{slug}/settings/access?what=remove&member={member}",
+  "/o/{slug}/settings/findings?show=dismissed",
+  "/o/{slug}/settings/findings?severity=none",
+  "/o/{slug}/settings/reviews/{review}?flag=unused",
+  "/o/{slug}/settings/reviews/{review}/complete?undecided=keep",
   "/o/{slug}/settings/nothing",
   "/docs/search?q=keys",
   "/docs/api?q=invitations",
@@ -76,6 +80,10 @@ export async function guide(demo) {
     account: await account(demo),
     scoped: (await demo.api(owner, "POST", "/v1/organizations/acme/tokens", { name: "one run" })).id,
   };
+  const endless = await demo.api(owner, "POST", "/v1/organizations/acme/keys", { name: "for ever", expires_at: "never" });
+  facts.finding = `unexpiring_key:${endless.id}`;
+  facts.review = (await demo.api(owner, "POST", "/v1/organizations/acme/reviews", { title: "Every quarter", subject: "members" })).id;
+  facts.item = demo.people()[1].member;
   return (route, person) => {
     // An owner looks at the one below, everybody else at themselves.
     const seen = person === owner ? demo.people()[1] : person;

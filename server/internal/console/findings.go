@@ -48,8 +48,8 @@ func (v *visit) findingsCrumb() ui.LinkProps {
 
 // findingsPage is the list of what good practice would change.
 type findingsPage struct {
-	*visit
-	list op.List[governance.Finding]
+	visit *visit
+	list  op.List[governance.Finding]
 }
 
 func showFindings(v *visit) error {
@@ -66,14 +66,14 @@ func showFindings(v *visit) error {
 
 // tabs tell what stands from what somebody dismissed.
 func (p findingsPage) tabs() ui.TabsProps {
-	dismissed := p.form.value("show") == "dismissed"
-	return ui.TabsProps{Label: ui.T("Findings"), Tabs: []ui.Tab{{Text: ui.T("Standing"), Href: p.findingsHref(), Current: !dismissed},
-		{Text: ui.T("Dismissed"), Href: asking(p.findingsHref(), "show", "dismissed"), Current: dismissed}}}
+	dismissed := p.visit.form.value("show") == "dismissed"
+	return ui.TabsProps{Label: ui.T("Findings"), Tabs: []ui.Tab{{Text: ui.T("Standing"), Href: p.visit.findingsHref(), Current: !dismissed},
+		{Text: ui.T("Dismissed"), Href: asking(p.visit.findingsHref(), "show", "dismissed"), Current: dismissed}}}
 }
 
 func (p findingsPage) table() ui.TableProps {
-	t := ui.TableProps{ID: "findings", Caption: ui.T("Findings"), Empty: p.none(), Pager: pagerOf(p.findingsHref(), p.form.values, p.list.NextCursor),
-		Columns: []ui.Column{{Title: ui.T("What")}, {Title: ui.T("Severity")}, {Title: ui.T("Since")}, {Title: ui.T("Remedy")}, {Title: ui.T("Actions"), Acts: true}}}
+	t := ui.TableProps{ID: "findings", Caption: ui.T("Findings"), Empty: p.none(), Pager: pagerOf(p.visit.findingsHref(), p.visit.form.values, p.list.NextCursor),
+		Columns: []ui.Column{{Title: ui.T("What")}, {Title: ui.T("Severity")}, {Title: ui.T("Since")}, {Title: ui.T("Remedy")}, {Title: ui.T("Or")}}}
 	for _, f := range p.list.Data {
 		t.Rows = append(t.Rows, ui.Row{ID: "finding-" + f.Subject.ID + "-" + string(f.Kind), Cells: []templ.Component{
 			p.what(f), ui.Badge(severityBadge(f.Severity)), p.since(f), p.remedy(f), p.waive(f)}})
@@ -82,11 +82,11 @@ func (p findingsPage) table() ui.TableProps {
 }
 
 func (p findingsPage) none() component {
-	if p.form.value("show") == "dismissed" {
+	if p.visit.form.value("show") == "dismissed" {
 		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Nothing is dismissed.")})
 	}
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Nothing to mend: owners, members and keys are as good practice has them."),
-		Docs: ui.LinkProps{Text: ui.T("What is looked for"), Href: p.href("/docs/reviews#findings")}, Command: p.same(governance.ListFindings).Command})
+		Docs: ui.LinkProps{Text: ui.T("What is looked for"), Href: p.visit.href("/docs/reviews#findings")}, Command: p.visit.same(governance.ListFindings).Command})
 }
 
 func severityBadge(s governance.Severity) ui.BadgeProps {
@@ -103,7 +103,7 @@ func (p findingsPage) since(f governance.Finding) component {
 	if f.Since == nil {
 		return ui.Muted(ui.T("not known"))
 	}
-	return p.at(*f.Since)
+	return p.visit.at(*f.Since)
 }
 
 // subjectHref is the page of what a finding or a row is about; empty: there is none that the viewer may read.

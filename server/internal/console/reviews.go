@@ -1,9 +1,6 @@
 package console
 
 import (
-	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,8 +62,8 @@ func (v *visit) review() (governance.Review, error) {
 
 // reviewsPage is the list of reviews.
 type reviewsPage struct {
-	*visit
-	list op.List[governance.Review]
+	visit *visit
+	list  op.List[governance.Review]
 }
 
 func showReviews(v *visit) error {
@@ -88,12 +85,12 @@ func (v *visit) newReviewVerb() ui.ButtonProps {
 }
 
 func (p reviewsPage) table() ui.TableProps {
-	t := ui.TableProps{ID: "reviews", Caption: ui.T("Access reviews"), Empty: p.none(), Pager: pagerOf(p.reviewHref("", ""), p.form.values, p.list.NextCursor),
+	t := ui.TableProps{ID: "reviews", Caption: ui.T("Access reviews"), Empty: p.none(), Pager: pagerOf(p.visit.reviewHref("", ""), p.visit.form.values, p.list.NextCursor),
 		Columns: []ui.Column{{Title: ui.T("Review")}, {Title: ui.T("State")}, {Title: ui.T("Decided")}, {Title: ui.T("Due")}, {Title: ui.T("Started")}}}
 	for _, r := range p.list.Data {
 		t.Rows = append(t.Rows, ui.Row{ID: r.ID, Over: r.State != governance.Open, Cells: []templ.Component{
-			ui.Person(ui.PersonProps{Name: r.Title, Detail: p.about(r), Href: p.reviewHref(r.ID, ""), Square: true}), ui.Badge(reviewState(r)),
-			ui.Text(ui.T("%d of %d", r.Decided, r.Rows)), p.at(r.DueAt), p.at(r.StartedAt)}})
+			ui.Person(ui.PersonProps{Name: r.Title, Detail: p.visit.about(r), Href: p.visit.reviewHref(r.ID, ""), Square: true}), ui.Badge(reviewState(r)),
+			ui.Text(ui.T("%d of %d", r.Decided, r.Rows)), p.visit.at(r.DueAt), p.visit.at(r.StartedAt)}})
 	}
 	return t
 }
@@ -135,17 +132,17 @@ func reviewState(r governance.Review) ui.BadgeProps {
 }
 
 func (p reviewsPage) none() component {
-	if !p.can("reviews.manage") {
+	if !p.visit.can("reviews.manage") {
 		return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Nobody has asked you to review access.")})
 	}
-	verb := repeated(p.newReviewVerb())
+	verb := repeated(p.visit.newReviewVerb())
 	return ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("Auditors ask who has access, who looked at it, and what came of it. A review is that answer."), Verb: &verb,
-		Docs: ui.LinkProps{Text: ui.T("How reviews work"), Href: p.href("/docs/reviews#access-reviews")}, Command: p.same(governance.StartReview, "title", "Access in the fourth quarter", "subject", "members").Command})
+		Docs: ui.LinkProps{Text: ui.T("How reviews work"), Href: p.visit.href("/docs/reviews#access-reviews")}, Command: p.visit.same(governance.StartReview, "title", "Access in the fourth quarter", "subject", "members").Command})
 }
 
 // reviewForm starts a review.
 type reviewForm struct {
-	*visit
+	visit *visit
 	roles []directory.Role
 	names map[string]string
 }
@@ -167,14 +164,14 @@ func askReview(v *visit) error {
 }
 
 func (f reviewForm) title() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "title", Label: ui.T("Title"), Error: f.form.error("title")}, MaxLength: "120",
-		Value: f.form.or("title", ui.T("Access in %s", f.now.Format("January 2006")))}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "title", Label: ui.T("Title"), Error: f.visit.form.error("title")}, MaxLength: "120",
+		Value: f.visit.form.or("title", ui.T("Access in %s", f.visit.now.Format("January 2006")))}
 }
 
 func (f reviewForm) subject() ui.ChoicesProps {
-	p := ui.ChoicesProps{FieldProps: ui.FieldProps{Name: "subject", Label: ui.T("Ask about"), Error: f.form.error("subject")}, Value: f.form.or("subject", string(governance.OfMembers)),
+	p := ui.ChoicesProps{FieldProps: ui.FieldProps{Name: "subject", Label: ui.T("Ask about"), Error: f.visit.form.error("subject")}, Value: f.visit.form.or("subject", string(governance.OfMembers)),
 		Options: []ui.Option{{Value: string(governance.OfMembers), Text: ui.T("All members")}, {Value: string(governance.OfRole), Text: ui.T("The members with one role"), Hint: ui.T("Which one you choose below.")}}}
-	if f.hasOrganizationKeys() {
+	if f.visit.hasOrganizationKeys() {
 		p.Options = append(p.Options, ui.Option{Value: string(governance.OfServiceAccounts), Text: ui.T("All service accounts")})
 	}
 	p.Options = append(p.Options, ui.Option{Value: string(governance.OfKeys), Text: ui.T("All API keys")})
@@ -182,8 +179,8 @@ func (f reviewForm) subject() ui.ChoicesProps {
 }
 
 func (f reviewForm) role() ui.SelectProps {
-	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("Role"), Hint: ui.T("For a review of one role."), Optional: true, Error: f.form.error("role")},
-		Value: f.form.value("role"), Options: []ui.Option{{Text: ui.T("No single role")}}}
+	s := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("Role"), Hint: ui.T("For a review of one role."), Optional: true, Error: f.visit.form.error("role")},
+		Value: f.visit.form.value("role"), Options: []ui.Option{{Text: ui.T("No single role")}}}
 	for _, role := range f.roles {
 		s.Options = append(s.Options, ui.Option{Value: role.ID, Text: role.Title})
 	}
@@ -191,12 +188,12 @@ func (f reviewForm) role() ui.SelectProps {
 }
 
 func (f reviewForm) due() ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: "due_at", Label: ui.T("Last day to decide"), Error: f.form.error("due_at")}, Type: "date",
-		Value: f.form.or("due_at", f.now.Add(governance.DefaultDue).Format(time.DateOnly))}
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: "due_at", Label: ui.T("Last day to decide"), Error: f.visit.form.error("due_at")}, Type: "date",
+		Value: f.visit.form.or("due_at", f.visit.now.Add(governance.DefaultDue).Format(time.DateOnly))}
 }
 
 func (f reviewForm) repeat() ui.SelectProps {
-	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "repeat_days", Label: ui.T("Begin the next one"), Error: f.form.error("repeat_days")}, Value: f.form.or("repeat_days", "0"),
+	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "repeat_days", Label: ui.T("Begin the next one"), Error: f.visit.form.error("repeat_days")}, Value: f.visit.form.or("repeat_days", "0"),
 		Options: []ui.Option{{Value: "0", Text: ui.T("Not by itself")}, {Value: "91", Text: ui.T("After a quarter")}, {Value: "182", Text: ui.T("After half a year")}, {Value: "365", Text: ui.T("After a year")}}}
 }
 
@@ -204,7 +201,7 @@ func (f reviewForm) repeat() ui.SelectProps {
 func (f reviewForm) reviewers() (boxes []ui.CheckboxProps) {
 	for _, id := range sortedByValue(f.names) {
 		boxes = append(boxes, ui.CheckboxProps{FieldProps: ui.FieldProps{Name: "reviewers", ID: "f-reviewers-" + id, Label: f.names[id]}, Value: id,
-			Checked: slices.Contains(f.form.values["reviewers"], id)})
+			Checked: slices.Contains(f.visit.form.values["reviewers"], id)})
 	}
 	return boxes
 }
@@ -228,7 +225,7 @@ func startReview(v *visit) error {
 
 // reviewPage is one review with its rows.
 type reviewPage struct {
-	*visit
+	visit  *visit
 	review governance.Review
 	list   op.List[governance.Item]
 	names  map[string]string
@@ -258,13 +255,13 @@ func showReview(v *visit) error {
 
 // actions are the review's verbs.
 func (p reviewPage) actions() component {
-	if !p.can("reviews.manage") {
+	if !p.visit.can("reviews.manage") {
 		return nil
 	}
-	buttons := []component{ui.Button(ui.ButtonProps{Text: ui.T("Export CSV"), Icon: "download", Href: p.reviewHref(p.review.ID, "report")})}
+	buttons := []component{ui.Button(ui.ButtonProps{Text: ui.T("Export CSV"), Icon: "download", Href: p.visit.reviewHref(p.review.ID, "report")})}
 	if p.review.State == governance.Open {
-		buttons = append(buttons, ui.Button(ui.ButtonProps{Text: ui.T("Cancel the review"), Href: p.reviewHref(p.review.ID, "cancel"), Dialog: true}),
-			ui.Button(ui.ButtonProps{Text: ui.T("Complete the review"), Kind: ui.Primary, Href: p.reviewHref(p.review.ID, "complete"), Dialog: true}))
+		buttons = append(buttons, ui.Button(ui.ButtonProps{Text: ui.T("Cancel the review"), Href: p.visit.reviewHref(p.review.ID, "cancel"), Dialog: true}),
+			ui.Button(ui.ButtonProps{Text: ui.T("Complete the review"), Kind: ui.Primary, Href: p.visit.reviewHref(p.review.ID, "complete"), Dialog: true}))
 	}
 	return ui.Join(buttons...)
 }
@@ -273,7 +270,7 @@ func (p reviewPage) actions() component {
 func (p reviewPage) facts() []ui.Fact {
 	r := p.review
 	facts := []ui.Fact{{Name: ui.T("State"), Value: ui.Badge(reviewState(r))}, {Name: ui.T("Decided"), Value: ui.Text(ui.T("%d of %d rows", r.Decided, r.Rows))},
-		{Name: ui.T("Due"), Value: p.at(r.DueAt)}, {Name: ui.T("Started"), Value: p.at(r.StartedAt)}}
+		{Name: ui.T("Due"), Value: p.visit.at(r.DueAt)}, {Name: ui.T("Started"), Value: p.visit.at(r.StartedAt)}}
 	if len(r.Reviewers) > 0 {
 		named := make([]string, len(r.Reviewers))
 		for i, id := range r.Reviewers {
@@ -285,10 +282,10 @@ func (p reviewPage) facts() []ui.Fact {
 		facts = append(facts, ui.Fact{Name: ui.T("Repeats"), Value: ui.Text(ui.T("every %d days", r.RepeatDays))})
 	}
 	if r.SettledAt != nil {
-		facts = append(facts, ui.Fact{Name: ui.T("Over since"), Value: p.at(*r.SettledAt)})
+		facts = append(facts, ui.Fact{Name: ui.T("Over since"), Value: p.visit.at(*r.SettledAt)})
 	}
 	if r.Next != "" {
-		facts = append(facts, ui.Fact{Name: ui.T("Repeated by"), Value: ui.Link(ui.LinkProps{Text: r.Next, Href: p.reviewHref(r.Next, "")})})
+		facts = append(facts, ui.Fact{Name: ui.T("Repeated by"), Value: ui.Link(ui.LinkProps{Text: r.Next, Href: p.visit.reviewHref(r.Next, "")})})
 	}
 	return facts
 }
@@ -302,10 +299,10 @@ func (p reviewPage) memberNamed(id string) string {
 
 // filters are the choices above the rows.
 func (p reviewPage) filters() ui.FilterBarProps {
-	path := p.reviewHref(p.review.ID, "")
+	path := p.visit.reviewHref(p.review.ID, "")
 	bar := ui.FilterBarProps{Action: path, ClearHref: path}
 	for _, name := range itemFields {
-		bar.Chips = append(bar.Chips, p.chip(path, name, ui.T("%s: %s", name, strings.ReplaceAll(p.form.value(name), "_", " ")))...)
+		bar.Chips = append(bar.Chips, p.visit.chip(path, name, ui.T("%s: %s", name, strings.ReplaceAll(p.visit.form.value(name), "_", " ")))...)
 	}
 	return bar
 }
@@ -314,17 +311,17 @@ func (p reviewPage) filters() ui.FilterBarProps {
 var itemFields = []string{"decided", "flag", "role"}
 
 func (p reviewPage) selects() []ui.SelectProps {
-	role := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("Role")}, Value: p.form.value("role"), Options: []ui.Option{{Text: ui.T("Any role")}}}
-	roles, err := p.allRoles()
+	role := ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", ID: "f-filter-role", Label: ui.T("Role")}, Value: p.visit.form.value("role"), Options: []ui.Option{{Text: ui.T("Any role")}}}
+	roles, err := p.visit.allRoles()
 	for _, one := range roles {
 		if err == nil {
 			role.Options = append(role.Options, ui.Option{Value: one.ID, Text: one.Title})
 		}
 	}
 	all := []ui.SelectProps{
-		{FieldProps: ui.FieldProps{Name: "decided", Label: ui.T("Decision")}, Value: p.form.value("decided"), Options: []ui.Option{{Text: ui.T("Any")},
+		{FieldProps: ui.FieldProps{Name: "decided", Label: ui.T("Decision")}, Value: p.visit.form.value("decided"), Options: []ui.Option{{Text: ui.T("Any")},
 			{Value: "none", Text: ui.T("Not decided")}, {Value: "keep", Text: ui.T("Keep")}, {Value: "reduce", Text: ui.T("Reduce")}, {Value: "remove", Text: ui.T("Remove")}}},
-		{FieldProps: ui.FieldProps{Name: "flag", Label: ui.T("Asks for a look")}, Value: p.form.value("flag"), Options: []ui.Option{{Text: ui.T("Any")},
+		{FieldProps: ui.FieldProps{Name: "flag", Label: ui.T("Asks for a look")}, Value: p.visit.form.value("flag"), Options: []ui.Option{{Text: ui.T("Any")},
 			{Value: string(governance.Unused), Text: flagWord(governance.Unused)}, {Value: string(governance.NoEnd), Text: flagWord(governance.NoEnd)},
 			{Value: string(governance.Suspended), Text: flagWord(governance.Suspended)}, {Value: string(governance.LeftBehind), Text: flagWord(governance.LeftBehind)}}},
 	}
@@ -352,7 +349,7 @@ func flagWord(f governance.Flag) string {
 
 func (p reviewPage) table() ui.TableProps {
 	t := ui.TableProps{ID: "rows", Caption: ui.T("Rows"), Empty: ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No row has what you filter for.")}),
-		Pager:   pagerOf(p.reviewHref(p.review.ID, ""), p.form.values, p.list.NextCursor),
+		Pager:   pagerOf(p.visit.reviewHref(p.review.ID, ""), p.visit.form.values, p.list.NextCursor),
 		Columns: []ui.Column{{Title: ui.T("Who")}, {Title: ui.T("Role")}, {Title: ui.T("Last active or used")}, {Title: ui.T("Look")}, {Title: ui.T("Decision")}, {Title: ui.T("Decide"), Acts: true}}}
 	for _, i := range p.list.Data {
 		t.Rows = append(t.Rows, ui.Row{ID: "row-" + i.Subject.ID, Over: i.Gone, Cells: []templ.Component{p.who(i), p.roleOf(i), p.lastSeen(i), p.flags(i), p.decision(i), p.decide(i)}})
@@ -364,7 +361,7 @@ func (p reviewPage) lastSeen(i governance.Item) component {
 	if i.LastUsedAt == nil {
 		return ui.Muted(ui.T("never"))
 	}
-	return p.at(*i.LastUsedAt)
+	return p.visit.at(*i.LastUsedAt)
 }
 
 // grantedText says how a member got the role.
@@ -396,7 +393,7 @@ func (p reviewPage) waits(i governance.Item) bool {
 }
 
 func (p reviewPage) itemHref(i governance.Item) string {
-	return p.reviewHref(p.review.ID, "items/"+i.Subject.ID)
+	return p.visit.reviewHref(p.review.ID, "items/"+i.Subject.ID)
 }
 
 func choiceBadge(i governance.Item) ui.BadgeProps {
@@ -437,7 +434,7 @@ func askDecision(v *visit) error {
 	if err != nil {
 		return err
 	}
-	c := confirmation{id: "decide", title: ui.T("Decide about %s", i.Subject.Name), cancel: p.reviewHref(p.review.ID, ""), version: i.ETag(),
+	c := confirmation{id: "decide", title: ui.T("Decide about %s", i.Subject.Name), cancel: p.visit.reviewHref(p.review.ID, ""), version: i.ETag(),
 		text:   []string{ui.T("Nothing changes before the review is completed.")},
 		submit: ui.ButtonProps{Text: ui.T("Decide"), Kind: ui.Primary}, ways: v.same(governance.Decide, "review", p.review.ID, "item", i.Subject.ID, "decision", v.form.or("decision", "keep"))}
 	if !p.waits(i) {
@@ -603,18 +600,5 @@ func remindReview(v *visit) error {
 
 // exportReview streams the review as CSV.
 func exportReview(v *visit) error {
-	begun := false
-	err := v.Service.Stream(v.ctx, governance.ReportReview, op.Request{Caller: v.caller, Input: v.oneReview()}, func(i op.Info) io.Writer {
-		begun = true
-		h := v.w.Header()
-		h.Set("Content-Type", i.MediaType)
-		h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", i.FileName))
-		h.Set("Cache-Control", "no-store")
-		return v.w
-	})
-	if begun && err != nil {
-		v.Log.ErrorContext(v.ctx, "report", "request_id", v.caller.RequestID, "error", err)
-		panic(http.ErrAbortHandler) // nobody takes half a file for a whole one
-	}
-	return err
+	return v.download(governance.ReportReview, v.oneReview())
 }
