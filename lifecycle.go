@@ -15,7 +15,6 @@ import (
 func purgeSteps() []directory.PurgeStep {
 	return slices.Concat([]directory.PurgeStep{
 		directory.PurgeRows("items of reviews", "review_items", "review"),
-		directory.PurgeRows("reviewers", "review_reviewers", "review"),
 		directory.PurgeRows("reviews", "reviews", "id"),
 		directory.PurgeRows("dismissals", "dismissals", "finding"),
 		directory.PurgeRows("request log", "requests", "at"),
