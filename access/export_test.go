@@ -26,9 +26,9 @@ func (a *Access) Authenticate(ctx context.Context, text string) (i Identity, err
 	if err := a.Find(ctx, &s); err != nil {
 		return i, err
 	}
-	i = Identity{Kind: s.Kind(), ID: s.ID(), User: s.User(), Organization: s.bearer.organization.String(), ServiceKey: s.ServiceKey()}
-	if s.more != nil {
-		i.Budgets = s.more.budgets
+	i = Identity{Kind: s.Kind(), ID: s.ID(), User: s.User(), Organization: s.party.organization.String(), ServiceKey: s.ServiceKey()}
+	if s.party.more != nil {
+		i.Budgets = s.party.more.budgets
 	}
 	return i, nil
 }

@@ -28,12 +28,15 @@ func (a *Access) resolve(ctx context.Context, q *check.Request, now time.Time, p
 		}
 		return a.seat(ctx, organizationOf(q), nameOf(q.Subject.ID), q.Subject.ID, &p.seat)
 	case check.Credential:
-		s := SentBy(q.Subject.ID, q.Address)
-		s.at = now
-		if err := a.find(ctx, &s); err != nil {
+		c, err := sentAs(q.Subject.ID, q.Address)
+		if err != nil {
 			return err
 		}
-		return a.in(ctx, &s, organizationOf(q), p)
+		var s session
+		if err := a.find(ctx, &c, now, &s, p); err != nil {
+			return err
+		}
+		return a.in(ctx, organizationOf(q), &s, p)
 	}
 	return errUnknown
 }
@@ -81,10 +84,9 @@ func (a *Access) unknown(c *presented) bool {
 	return gone
 }
 
-// bearerIn is a key or token in the organization that the question names, or in its own where it names none. In another
+// within is a key or token in the organization that the question names, or in its own where it names none. In another
 // one it is a stranger.
-func (a *Access) bearerIn(ctx context.Context, s *Sender, organization string, p *party) error {
-	p.bearer, p.more, p.kind = s.bearer, s.more, s.bearer.kind()
+func (a *Access) within(ctx context.Context, organization string, p *party) error {
 	if organization == "" || check.MakeID(organization) == p.organization {
 		return nil
 	}

@@ -16,8 +16,7 @@ type Sender struct {
 	sent    presented
 	at      time.Time
 	session session // of a session or a service key
-	bearer  bearer  // of a key or a token
-	more    *more
+	party   party   // of a key or token it is all, and of a session what does not depend on the organization
 	found   bool
 }
 
@@ -35,8 +34,8 @@ func (s *Sender) Mark() (mark uint64, ok bool) { return s.sent.key[0], s.sent.ki
 // now, it returns op.ErrUnauthenticated. A key or token may be limited to networks: CheckSender heeds that.
 func (a *Access) Find(ctx context.Context, s *Sender) error {
 	s.at = a.config.Now()
-	err := a.find(ctx, s)
-	if err == nil && s.derived() && !s.bearer.open(s.at) {
+	err := a.find(ctx, &s.sent, s.at, &s.session, &s.party)
+	if err == nil && s.derived() && !s.party.open(s.at) {
 		err = errUnknown
 	}
 	if err == errUnknown {
@@ -46,14 +45,18 @@ func (a *Access) Find(ctx context.Context, s *Sender) error {
 	return err
 }
 
-// find looks up a credential that is alive.
-func (a *Access) find(ctx context.Context, s *Sender) (err error) {
-	switch s.sent.kind {
+// find looks up a credential that is alive: a key or token, or a session or service key.
+func (a *Access) find(ctx context.Context, c *presented, now time.Time, s *session, p *party) (err error) {
+	switch c.kind {
 	case credential.KeyKind, credential.TokenKind:
-		s.more, err = a.bearer(ctx, &s.sent, s.at, &s.bearer)
+		if p.more, err = a.bearer(ctx, c, now, &p.bearer); err == nil {
+			p.kind = p.bearer.kind()
+		}
 		return err
 	case credential.SessionKind, credential.ServiceKeyKind:
-		s.more, err = a.session(ctx, &s.sent, s.at, &s.session)
+		if p.more, err = a.session(ctx, c, now, s); err == nil && !s.service {
+			p.kind, p.credential = op.UserActor, s.id
+		}
 		return err
 	}
 	return errUnknown
@@ -73,13 +76,10 @@ func (s *Sender) derived() bool {
 
 // Kind is what kind of credential was found: op.UserActor of a session, op.KeyActor, op.TokenActor or op.ServiceActor.
 func (s *Sender) Kind() op.ActorKind {
-	switch {
-	case s.derived():
-		return s.bearer.kind()
-	case s.session.service:
+	if s.session.service {
 		return op.ServiceActor
 	}
-	return op.UserActor
+	return s.party.kind
 }
 
 func (b *bearer) kind() op.ActorKind {
@@ -92,7 +92,7 @@ func (b *bearer) kind() op.ActorKind {
 // ID is the id of the session, key, token or service key.
 func (s *Sender) ID() string {
 	if s.derived() {
-		return s.bearer.credential.String()
+		return s.party.credential.String()
 	}
 	return s.session.id.String()
 }
@@ -101,7 +101,7 @@ func (s *Sender) ID() string {
 func (s *Sender) User() string {
 	switch {
 	case s.derived():
-		return s.bearer.user.String()
+		return s.party.user.String()
 	case s.session.service:
 		return ""
 	}
@@ -110,23 +110,22 @@ func (s *Sender) User() string {
 
 // ServiceKey is the service key that was sent; nil if it was none.
 func (s *Sender) ServiceKey() *op.Credential {
-	if s.Kind() != op.ServiceActor || s.more == nil {
+	if s.Kind() != op.ServiceActor || s.party.more == nil {
 		return nil
 	}
-	return &s.more.service
+	return &s.party.more.service
 }
 
-// in finds what the sender is in an organization. A key or token is in its own where none is named, and a stranger in
-// every other.
-func (a *Access) in(ctx context.Context, s *Sender, organization string, p *party) error {
-	if s.derived() {
-		return a.bearerIn(ctx, s, organization, p)
-	}
-	if s.session.service { // is no member anywhere
+// in finds what somebody who was found is in an organization. A key or token is in its own where none is named, and a
+// stranger in every other; a service key is no member anywhere.
+func (a *Access) in(ctx context.Context, organization string, s *session, p *party) error {
+	switch {
+	case s.service:
 		return nil
+	case p.kind == op.UserActor:
+		return a.seat(ctx, organization, s.user, "", &p.seat)
 	}
-	p.kind, p.credential = op.UserActor, s.session.id
-	return a.seat(ctx, organization, s.session.user, "", &p.seat)
+	return a.within(ctx, organization, p)
 }
 
 // Judge answers a question as Check does, and leaves it to Name for whom the answer is.
@@ -141,7 +140,8 @@ func (a *Access) JudgeSender(ctx context.Context, s *Sender, q *check.Request, v
 		refuse(&v.Decision, reason, q.Permission, about)
 		return nil
 	}
-	if err := a.in(ctx, s, organizationOf(q), &v.party); err != nil {
+	v.party = s.party
+	if err := a.in(ctx, organizationOf(q), &s.session, &v.party); err != nil {
 		return a.nobody(err, about, q, v)
 	}
 	return a.decide(ctx, about, q, s.sent.address, s.at, v)
@@ -159,7 +159,7 @@ func (a *Access) NameSender(s *Sender, w *check.Who) {
 	switch {
 	case !s.found:
 	case s.derived():
-		a.name(&party{bearer: s.bearer, kind: s.bearer.kind()}, w)
+		a.name(&s.party, w)
 	case !s.session.service:
 		w.Kind, w.User, w.Credential = string(op.UserActor), check.MakeID(s.session.user.String()), s.session.id
 	}
