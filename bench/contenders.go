@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/secret"
 )
 
 // contender answers questions in process.
@@ -67,14 +67,14 @@ func needs(f *fixture) map[charter.Permission]charter.Set {
 
 // floorKey is the least that an answer takes which begins with a secret.
 func floorKey(f *fixture) func(*question) bool {
-	holds := map[[32]byte]charter.Set{}
+	holds := map[secret.Hash]charter.Set{}
 	secrets := f.secrets()
 	for n, text := range secrets {
-		holds[sha256.Sum256([]byte(text))] = f.role(n % f.members).Holds
+		holds[secret.HashOf(text)] = f.role(n % f.members).Holds
 	}
 	need := needs(f)
 	return func(q *question) bool {
-		return need[q.permission].SubsetOf(holds[sha256.Sum256([]byte(secrets[q.organization*f.members+q.member]))])
+		return need[q.permission].SubsetOf(holds[secret.HashOf(secrets[q.organization*f.members+q.member])])
 	}
 }
 
