@@ -199,6 +199,8 @@ func (s *site) mailsOf(o op.Any, by caller, post *letters, change func(ask) ask)
 	s.world.t.Helper()
 	info := o.Info()
 	s.mend()
+	defer s.mend()
+	s.Clock.Advance(10 * time.Minute) // an address gets so many mails within an hour
 	a := request(info, s.fill(info, s.acme, s.called(by.name)), s.called(by.name).Credential)
 	if err := s.RunDue(s.world.t.Context()); err != nil {
 		s.world.t.Fatal(err)
