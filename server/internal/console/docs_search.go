@@ -7,7 +7,7 @@ import (
 
 // searchPage is what a search of the documentation finds.
 type searchPage struct {
-	*visit
+	visit      *visit
 	hits       []docs.Hit
 	operations reference
 }
@@ -24,9 +24,9 @@ func searchDocs(v *visit) error {
 // hitHref is the address of a section.
 func (p searchPage) hitHref(h docs.Hit) string {
 	if h.Anchor == "" {
-		return p.href("/docs/" + h.Page.Name)
+		return p.visit.href("/docs/" + h.Page.Name)
 	}
-	return p.href("/docs/" + h.Page.Name + "#" + h.Anchor)
+	return p.visit.href("/docs/" + h.Page.Name + "#" + h.Anchor)
 }
 
 // hitTitle names a section with its page.

@@ -200,7 +200,7 @@ func (o refOperation) has(in string) bool {
 
 // refPage is the page of a noun.
 type refPage struct {
-	*visit
+	visit *visit
 	refNoun
 	answered *feedback.Recorded
 }

@@ -15,7 +15,7 @@ func securityPoliciesPages() []page {
 
 // policiesPage are the product's policies beside the organization's live settings.
 type policiesPage struct {
-	*visit
+	visit *visit
 	directory.SecurityPolicies
 }
 
@@ -48,7 +48,7 @@ func (p policiesPage) settings() ui.TableProps {
 	t := ui.TableProps{Caption: ui.T("In force now"), ShowCaption: true, Columns: []ui.Column{{Title: ui.T("Setting")}, {Title: ui.T("Value")}, {Title: ui.T("Last changed")}}}
 	for _, s := range p.Settings {
 		title, value := policySetting(s)
-		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{ui.Text(title), ui.Text(value), p.maybe(s.ChangedAt, ui.T("never by this organization"))}})
+		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{ui.Text(title), ui.Text(value), p.visit.maybe(s.ChangedAt, ui.T("never by this organization"))}})
 	}
 	return t
 }
