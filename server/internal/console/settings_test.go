@@ -97,7 +97,7 @@ func TestSettingsAreSavedAndShown(t *testing.T) {
 	b, path := s.as(acme.Owner()), "/o/acme/settings/general"
 	page := b.get(path)
 	bound(t, s, page, path, "organizations.update")
-	b.submit(page, path, "name", "Acme Inc.", "retention_days", "90", "slug", "acme-inc").
+	b.submit(page, path, "name", "Acme Inc.", "retention_days", "14", "slug", "acme-inc").
 		says("/o/acme-inc/settings/general", 200, "The settings of Acme Inc. are saved.")
 	b.get(path).says("/o/acme-inc/settings/general", 200)
 	b.submit(b.get("/o/acme-inc/settings/general"), "/o/acme-inc/settings/general", "time_zone", "Mars", "name", "Acme").
