@@ -222,11 +222,11 @@ var wholeInstance = map[string]string{
 	"WHERE state = 'uploading' AND gone_at = 0":               "scheduled work on all organizations",
 	"WHERE state IN ('deleted', 'abandoned')":                 "scheduled work on all organizations",
 	"WHERE state = 'stored' ORDER BY id DESC LIMIT $1":        "the doctor reads everything",
-	"FROM invoices v ORDER BY v.number":       "the doctor reads everything",
-	"SELECT COUNT(*) FROM invoices":           "the doctor reads everything",
-	"SELECT v.organization, v.state, v.lines": "the doctor reads everything",
-	"SELECT s.organization, s.credit":         "the doctor reads everything",
-	"WHERE s.closes_at > s.period_end":        "the doctor reads everything",
+	"FROM invoices v ORDER BY v.number":                       "the doctor reads everything",
+	"SELECT COUNT(*) FROM invoices":                           "the doctor reads everything",
+	"SELECT v.organization, v.state, v.lines":                 "the doctor reads everything",
+	"SELECT s.organization, s.credit":                         "the doctor reads everything",
+	"WHERE s.closes_at > s.period_end":                        "the doctor reads everything",
 }
 
 // TestEveryQueryNamesItsOrganization refuses SQL on an organization's table without the organization in its text. T-004.

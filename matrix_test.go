@@ -430,9 +430,9 @@ var manyStatements = map[string]string{
 	"organizations.purge":             "a step of a room may take some, and owners are told when it begins",
 	"organizations.complete_recovery": "it makes a member of somebody new, and tells everybody",
 	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
-	"subscription.change": "an invoice gets the next number of the installation, behind a lock of its own",
-	"invoices.close":      "once a month it bills, begins the next period and carries out what waited for it, at once",
-	"invoices.remind":     "three times and once more it looks up whom to mail",
+	"subscription.change":             "an invoice gets the next number of the installation, behind a lock of its own",
+	"invoices.close":                  "once a month it bills, begins the next period and carries out what waited for it, at once",
+	"invoices.remind":                 "three times and once more it looks up whom to mail",
 }
 
 // outcomes is the table: an operation a row, a caller a column. Every cell is judged on the way.

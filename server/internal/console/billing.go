@@ -161,13 +161,13 @@ func (p billingPage) overdue() string {
 func (v *visit) lineTable(caption string, lines []billing.InvoiceLine, total int64, currency string) ui.TableProps {
 	t := ui.TableProps{Caption: caption, Columns: []ui.Column{{Title: ui.T("For")}, {Title: ui.T("Span")}, {Title: ui.T("Amount"), Number: true}}}
 	for _, l := range lines {
-		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{v.lineText(l), ui.Text(spanText(l)), ui.Text(billing.Money(l.Amount, currency))}})
+		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{v.lineText(l), ui.Text(linePeriod(l)), ui.Text(billing.Money(l.Amount, currency))}})
 	}
 	t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{strong(ui.T("Total")), ui.Text(""), strong(billing.Money(total, currency))}})
 	return t
 }
 
-func spanText(l billing.InvoiceLine) string {
+func linePeriod(l billing.InvoiceLine) string {
 	if l.From.Equal(l.Until) {
 		return onDay(l.From)
 	}

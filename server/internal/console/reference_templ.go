@@ -49,11 +49,11 @@ func (p refPage) show() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = p.docsSearch("f-search").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.docsSearch("f-search").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = p.nouns(p.refNoun).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.nouns(p.refNoun).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -74,11 +74,11 @@ func (p refPage) show() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = p.docsSearch("f-search-small").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.docsSearch("f-search-small").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = p.nouns(p.refNoun).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.nouns(p.refNoun).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -99,7 +99,7 @@ func (p refPage) show() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = p.aboutCredentials().Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = p.visit.aboutCredentials().Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -614,7 +614,7 @@ func (p refPage) operation(o refOperation) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		for _, r := range p.rights(o) {
+		for _, r := range p.visit.rights(o) {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 46, "<br><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -808,7 +808,7 @@ func (p refPage) operation(o refOperation) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.CodeBox(p.samples(o)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.CodeBox(p.visit.samples(o)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

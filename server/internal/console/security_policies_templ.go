@@ -94,8 +94,8 @@ func (p policiesPage) show() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if p.can("settings.update") {
-			templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Change the settings"), Href: p.org("/settings/general")}).Render(ctx, templ_7745c5c3_Buffer)
+		if p.visit.can("settings.update") {
+			templ_7745c5c3_Err = ui.Button(ui.ButtonProps{Text: ui.T("Change the settings"), Href: p.visit.org("/settings/general")}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
