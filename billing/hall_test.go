@@ -67,7 +67,7 @@ func openHouse(t testing.TB, db *sqldb.DB, c *charter.Charter, config op.Config)
 	h := &house{Room: testroom.New(t, db, c)}
 	config.Operations = slices.Concat(billing.Operations(), directory.Operations(), credential.Operations())
 	config.Fence, config.Settings.BaseURL, config.Settings.SessionIdle, config.Settings.SessionLife = h.Fence, "https://hall.test", -1, 10*365*24*time.Hour
-	h.Most = 16
+	h.Most = 30 // usage asks once for each meter
 	h.Serve(config)
 	h.acme, h.owner = h.Found("acme", "ada@acme.test")
 	h.editor = h.Join(h.acme, "eve@acme.test", "editor")
