@@ -2,17 +2,40 @@ package billing
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/guildhall/guildhall/internal/period"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/usage"
 )
 
-// usageLines are what was used in a period beyond what the plan includes.
-func usageLines(context.Context, *op.Reader, string, period.Period) ([]InvoiceLine, error) {
-	return nil, nil
+// usageLines are what was used in a period beyond what the plan includes, as far as it costs anything.
+func usageLines(ctx context.Context, r *op.Reader, organization string, p period.Period) ([]InvoiceLine, error) {
+	bill, err := usage.Bill(ctx, r, organization, p)
+	var lines []InvoiceLine
+	for _, l := range bill {
+		if l.Amount == 0 {
+			continue
+		}
+		text := l.Meter.Title + ": " + grouped(l.Quantity) + " " + l.Meter.Unit
+		if l.Included > 0 {
+			text += ", of which " + grouped(l.Included) + " are included"
+		}
+		lines = append(lines, InvoiceLine{Kind: UsageLine, Text: text, Meter: l.Meter.ID, Units: l.Quantity, Included: l.Included,
+			From: moment(p.Start), Until: moment(p.End), Amount: l.Amount})
+	}
+	return lines, err
 }
 
 // usedNow is how much there was of each meter in a period.
-func usedNow(context.Context, *op.Reader, string, period.Period) (map[string]int64, error) {
-	return nil, nil
+func usedNow(ctx context.Context, r *op.Reader, organization string, p period.Period) (map[string]int64, error) {
+	bill, err := usage.Bill(ctx, r, organization, p)
+	used := make(map[string]int64, len(bill))
+	for _, l := range bill {
+		used[l.Meter.ID] = l.Quantity
+	}
+	return used, err
 }
+
+// grouped writes a number with a comma for each three digits.
+func grouped(n int64) string { return thousands(strconv.FormatInt(n, 10)) }

@@ -23,11 +23,17 @@ func Money(minor int64, currency string) string {
 		digits = strings.Repeat("0", missing) + digits
 	}
 	whole, rest := digits[:len(digits)-places], digits[len(digits)-places:]
-	for n := len(whole) - 3; n > 0; n -= 3 {
-		whole = whole[:n] + "," + whole[n:]
-	}
+	whole = thousands(whole)
 	if places > 0 {
 		whole += "." + rest
 	}
 	return currency + " " + sign + whole
+}
+
+// thousands puts a comma before each three digits.
+func thousands(digits string) string {
+	for n := len(digits) - 3; n > 0; n -= 3 {
+		digits = digits[:n] + "," + digits[n:]
+	}
+	return digits
 }
