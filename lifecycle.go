@@ -18,6 +18,16 @@ func purgeSteps() []directory.PurgeStep {
 		directory.PurgeRows("reviews", "reviews", "id"),
 		directory.PurgeRows("dismissals", "dismissals", "finding"),
 		directory.PurgeRows("request log", "requests", "at"),
+		directory.PurgeRows("usage warnings", "usage_warnings", "about"),
+		directory.PurgeRows("budgets", "usage_budgets", "id"),
+		directory.PurgeRows("usage limits", "usage_limits", "subject"),
+		directory.PurgeRows("reservations", "usage_reservations", "id"),
+		directory.PurgeRows("usage items", "usage_items", "item"),
+		directory.PurgeRows("usage readings", "usage_readings", "series"),
+		directory.PurgeRows("usage counters", "usage_counters", "start"),
+		directory.PurgeRows("usage summaries", "usage_buckets", "start"),
+		directory.PurgeRows("usage log", "usage_log", "id"),
+		directory.PurgeRows("usage events", "usage_events", "id"),
 	}, directory.PurgeSteps())
 }
 
