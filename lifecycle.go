@@ -6,18 +6,23 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/guildhall/guildhall/artifacts"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
 
 // purgeSteps are the steps in which an organization ends for good, in their order. A room that keeps something of
 // organizations stands here with a step of its own; what names members, keys or invitations before those of directory.
+// Invoices stay, since books are kept for years, and so do the proofs of deleted files.
 func purgeSteps() []directory.PurgeStep {
 	return slices.Concat([]directory.PurgeStep{
 		directory.PurgeRows("items of reviews", "review_items", "review"),
 		directory.PurgeRows("reviews", "reviews", "id"),
 		directory.PurgeRows("dismissals", "dismissals", "finding"),
 		directory.PurgeRows("request log", "requests", "at"),
+		{Name: "files", Do: artifacts.End},
+		directory.PurgeRows("subscriptions", "subscriptions", "organization"),
+		directory.PurgeRows("billing events", "billing_events", "id"),
 		directory.PurgeRows("usage warnings", "usage_warnings", "about"),
 		directory.PurgeRows("budgets", "usage_budgets", "id"),
 		directory.PurgeRows("usage limits", "usage_limits", "subject"),

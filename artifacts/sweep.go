@@ -32,7 +32,11 @@ var Sweep = &op.Op[SweepInput, Swept]{
 	Kind:    op.Write,
 	Allow:   op.ByOperator,
 	Do: func(ctx context.Context, tx *op.Tx, _ SweepInput) (Swept, error) {
-		return sweep(ctx, tx, overdue, retentionSweeps)
+		swept, err := sweep(ctx, tx, overdue, retentionSweeps)
+		if err == nil && swept.Files == 0 {
+			tx.Unchanged()
+		}
+		return swept, err
 	},
 	Example: SweepInput{op.InOrganization{Organization: "acme"}},
 }
@@ -56,12 +60,8 @@ func sweep(ctx context.Context, tx *op.Tx, condition, by string) (Swept, error) 
 		return Swept{}, err
 	}
 	ids, swept, err := dueNow(ctx, tx, condition)
-	if err != nil {
+	if err != nil || len(ids) == 0 {
 		return swept, err
-	}
-	if len(ids) == 0 {
-		tx.Unchanged()
-		return swept, nil
 	}
 	in, args := placeholders(4, ids)
 	n, err := tx.Exec(ctx, `UPDATE artifacts SET state = 'deleted', name = '', folded = '', deleted_at = $2, deleted_by = $3
@@ -79,6 +79,13 @@ func sweep(ctx context.Context, tx *op.Tx, condition, by string) (Swept, error) 
 		return swept, err
 	}
 	return swept, m.at("claimed")
+}
+
+// End deletes a batch of the files of an organization that ends for good, and says whether there are more. What a legal
+// hold keeps stays; so do the rows, as proofs. The bytes go with the next erasure.
+func End(ctx context.Context, tx *op.Tx, _ string) (more bool, err error) {
+	swept, err := sweep(ctx, tx, unheld, endSweeps)
+	return swept.More, err
 }
 
 // dueNow finds a batch of files, the oldest first, and whether there are more.
