@@ -194,13 +194,15 @@ var namesOrganization = regexp.MustCompile(`organization = |\borganization\b.*VA
 // wholeInstance are the queries that are about a person or the installation and not about one organization, by a
 // piece of their text, each with the reason.
 var wholeInstance = map[string]string{
-	"DELETE FROM requests WHERE (organization, at, id) IN":          "scheduled work on all organizations",
-	"UPDATE members SET sort_name":                                  "a person's name changes in all their organizations",
-	"WHERE m.user_id = $1 AND m.status <> 'removed' AND (m.ends_at": "a person's own organizations",
-	"SELECT role, count(*) FROM members WHERE status":               "the doctor reads everything",
-	"WHERE m.user_id = u.id AND m.status <> 'removed'":              "how many organizations a person has",
-	"SELECT id, ends_at FROM members WHERE role":                    "the doctor reads everything",
-	"FROM members WHERE ends_at <> 0 AND ends_at <=":                "scheduled work on all organizations",
+	"DELETE FROM requests WHERE (organization, at, id) IN":                         "scheduled work on all organizations",
+	"SELECT DISTINCT organization FROM usage_log":                                  "scheduled work on all organizations",
+	"SELECT DISTINCT organization, meter FROM usage_reservations WHERE expires_at": "scheduled work on all organizations",
+	"UPDATE members SET sort_name":                                                 "a person's name changes in all their organizations",
+	"WHERE m.user_id = $1 AND m.status <> 'removed' AND (m.ends_at":                "a person's own organizations",
+	"SELECT role, count(*) FROM members WHERE status":                              "the doctor reads everything",
+	"WHERE m.user_id = u.id AND m.status <> 'removed'":                             "how many organizations a person has",
+	"SELECT id, ends_at FROM members WHERE role":                                   "the doctor reads everything",
+	"FROM members WHERE ends_at <> 0 AND ends_at <=":                               "scheduled work on all organizations",
 	"token_hash =":        "an invitation's token is the proof, and names its organization",
 	"link_hash =":         "an invitation's link is the proof, and names its organization",
 	"SET delivery =":      "the mail's own job names the invitation",

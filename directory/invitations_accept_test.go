@@ -350,7 +350,7 @@ func TestAnInvitationHoldsASeat(t *testing.T) {
 
 		h.seats(2)
 		frozen := must(directory.ListInvitations.Call(h.owner.ctx, h.Service, directory.ListInvitationsInput{InOrganization: op.InOrganization{Organization: h.acme}, State: directory.Pending}))(t).Data
-		if len(frozen) != 2 || !frozen[0].Frozen || !frozen[1].Frozen {
+		if len(frozen) != 1 || !frozen[0].Frozen { // the other one expired
 			t.Errorf("above a lower limit the invitations are %+v", frozen)
 		}
 		_, err := directory.ResendInvitation.Call(h.owner.ctx, h.Service, directory.InvitationInput{InOrganization: op.InOrganization{Organization: h.acme}, Invitation: frozen[0].ID})

@@ -379,10 +379,10 @@ type ReleaseInput struct {
 
 // Released says that nothing is held any more.
 type Released struct {
-	Amount int64 `json:"amount" doc:"How much was let go; 0: nothing was held any more"`
+	Amount int64 `json:"amount" doc:"How much was let go"`
 }
 
-// Release lets go what was held. A repeat does nothing.
+// Release lets go what was held. What is not held any more is gone (410).
 var Release = &op.Op[ReleaseInput, Released]{
 	Name:    "quotas.release",
 	Route:   "POST /v1/organizations/{organization}/quotas/reservations/{reservation}/release",
@@ -397,7 +397,7 @@ func release(ctx context.Context, tx *op.Tx, in ReleaseInput) (Released, error) 
 	b := &batch{account: account{organization: in.Organization}, tx: tx}
 	h, err := b.heldBy(ctx, tx, in.Reservation)
 	if errors.Is(err, op.ErrNotFound) {
-		return Released{}, nil
+		return Released{}, op.Errorf(op.Gone, "reservation_gone", "no such reservation, or it holds nothing any more: there is nothing to let go")
 	}
 	if err != nil {
 		return Released{}, err
