@@ -76,10 +76,6 @@ type fault struct {
 
 // onFile are what befalls an SQLite file. The log is in the same file as the data: what it cannot keep is not done.
 var onFile = []fault{
-	{"no page is left for the file", func(t *testing.T, a *ailing) func() {
-		a.set("max_page_count = 1") // it stays at what there is already
-		return func() { a.set("max_page_count = 1000000") }
-	}},
 	{"its file is removed", func(t *testing.T, a *ailing) func() {
 		rename(t, a.path, a.path+".away")
 		return func() { rename(t, a.path+".away", a.path) }
@@ -102,10 +98,6 @@ var onServer = []fault{
 	{"the disk of the log is full", refusing("53100")},
 	{"the log is read-only", refusing("25006")},
 	{"the disk of the log fails", refusing("58030")},
-	{"the log is too slow: somebody holds it", func(t *testing.T, a *ailing) func() {
-		a.do(t, "BEGIN", "LOCK TABLE audit_rows, goose_db_version IN EXCLUSIVE MODE")
-		return func() { a.do(t, "ROLLBACK") }
-	}},
 }
 
 // refusing lets the log, and the table that the server tries whether it may write, refuse every row with an error of

@@ -220,6 +220,7 @@ func (s *site) mailsOf(o op.Any, by caller, post *letters, change func(ask) ask)
 func checkLinks(t *testing.T, what string, m mail.Message) {
 	t.Helper()
 	for _, text := range []string{m.Text, m.HTML} {
+		text = strings.ReplaceAll(text, "https://docs.example.com", "") // the charter's own link, which no request says
 		if n := strings.Count(text, "://"); n != strings.Count(text, guildhalltest.BaseURL+"/") || strings.Contains(text, "evil") {
 			t.Errorf("%s: the mail to %s:\n%s", what, m.To, text)
 		}

@@ -245,7 +245,8 @@ func TestAChangeOfSomethingOldIsRefused(t *testing.T) {
 		for _, o := range guildhall.Operations() {
 			info := o.Info()
 			by, ok := s.mayCall(o)
-			if _, versioned := reflect.New(info.Out).Interface().(op.Versioned); !versioned || !ok || info.Method != "PATCH" {
+			if _, versioned := reflect.New(info.Out).Interface().(op.Versioned); !versioned || !ok || info.Method != "PATCH" ||
+				info.Name == "billing.update" { // its version is the subscription's, which other calls move
 				continue
 			}
 			checked++

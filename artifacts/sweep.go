@@ -51,7 +51,7 @@ const (
 const overdue = "o.retention_days > 0 AND a.created_at <= $2 - o.retention_days * $3 AND NOT " + held
 
 // unheld is true of every artifact that no hold keeps. It reads the same parameters as overdue.
-const unheld = "a.created_at <= $2 + 0 * $3 AND NOT " + held
+const unheld = "a.created_at <= CAST($2 AS bigint) + 0 * CAST($3 AS bigint) AND NOT " + held
 
 // sweep deletes a batch of what a condition is true of. The organization is locked: no hold comes between.
 func sweep(ctx context.Context, tx *op.Tx, condition, by string) (Swept, error) {

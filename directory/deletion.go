@@ -153,18 +153,20 @@ var GetDeletion = &op.Op[GetDeletionInput, Deletion]{
 	Route:   "GET /v1/organizations/{organization}/deletion",
 	Summary: "Show when an organization is deleted, and whether you may restore it",
 	Allow:   op.AlsoClosed(op.AnyOf(op.AnyMember, op.ByService, op.ByOperator)),
+	Target: func(ctx context.Context, r *op.Reader, _ GetDeletionInput) (op.Target, error) {
+		t, err := organizationTarget(ctx, r)
+		if o, ok := t.Value.(Organization); err == nil && (!ok || o.DeleteBy == nil) {
+			err = op.ErrNotFound
+		}
+		return t, err
+	},
 	Do:      getDeletion,
 	Example: GetDeletionInput{op.InOrganization{Organization: "acme"}},
 }
 
 func getDeletion(ctx context.Context, tx *op.Tx, _ GetDeletionInput) (Deletion, error) {
-	o, err := organizationByID(ctx, tx.Reader, tx.Organization())
-	if err == nil && o.DeleteBy == nil {
-		err = op.ErrNotFound
-	}
-	if err != nil {
-		return Deletion{}, err
-	}
+	var err error
+	o := tx.Target().Value.(Organization)
 	d := Deletion{Organization: o.ID, Slug: o.Slug, Name: o.Name, State: o.State, DeletionAt: *o.DeletionAt, DeleteBy: *o.DeleteBy}
 	held := tx.Actor.Principal
 	held.Closed = false

@@ -154,8 +154,9 @@ var GetRecovery = &op.Op[RecoveryInput, Recovery]{
 	Route:   "GET /v1/organizations/{organization}/owner_recovery",
 	Summary: "Show the recovery of ownership that waits",
 	Allow:   op.AlsoClosed(op.AnyOf(op.AnyMember, op.ByOperator)),
-	Do: func(ctx context.Context, tx *op.Tx, _ RecoveryInput) (Recovery, error) {
-		return waitingRecovery(ctx, tx.Reader)
+	Target:  recoveryTarget,
+	Do: func(_ context.Context, tx *op.Tx, _ RecoveryInput) (Recovery, error) {
+		return tx.Target().Value.(Recovery), nil
 	},
 	Example: RecoveryInput{op.InOrganization{Organization: "acme"}},
 }

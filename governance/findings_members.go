@@ -21,7 +21,10 @@ type person struct {
 	ends, active, joined          int64
 }
 
-func (p person) subject() Subject { return Subject{Type: "member", ID: p.id, Name: p.label()} }
+// AboutMember is the type of a subject that is a member.
+const AboutMember = "member"
+
+func (p person) subject() Subject { return Subject{Type: AboutMember, ID: p.id, Name: p.label()} }
 
 func (p person) label() string { return nameOf(p.name, p.email) }
 

@@ -109,7 +109,7 @@ func (p findingsPage) since(f governance.Finding) component {
 // subjectHref is the page of what a finding or a row is about; empty: there is none that the viewer may read.
 func (v *visit) subjectHref(s governance.Subject) string {
 	switch {
-	case s.Type == "member" && v.can("members.view"):
+	case s.Type == governance.AboutMember && v.can("members.view"):
 		return v.memberHref(s.ID, "")
 	case s.Type == "key" && v.canAny(readingKeys):
 		return v.keyHref(s.ID, "")

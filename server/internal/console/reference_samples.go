@@ -240,6 +240,9 @@ func (s *sampled) golang() string {
 // goName is the operation's variable in Go, by the rule that all are named by: the verb and its noun, as in the name of
 // the input where that is the operation's own.
 func (o refOperation) goName() string {
+	if name, irregular := goNames[o.Name]; irregular {
+		return name
+	}
 	room := path.Base(o.In.PkgPath()) + "."
 	stem, own := strings.CutSuffix(o.In.Name(), "Input")
 	first, _, _ := strings.Cut(o.Verb(), "_")
@@ -292,4 +295,30 @@ func goStruct(v reflect.Value) string {
 		return v.Type().String() + "{}"
 	}
 	return v.Type().String() + "{\n" + strings.Join(fields, "") + "}"
+}
+
+// goNames are the Go variables of operations whose name is not their verb and noun.
+var goNames = map[string]string{
+	"artifacts.delete":       "artifacts.Delete",
+	"artifacts.download":     "artifacts.Content",
+	"artifacts.get":          "artifacts.Get",
+	"budgets.history":        "usage.ListWarnings",
+	"invoices.pdf":           "billing.PrintInvoice",
+	"organizations.deletion": "directory.GetDeletion",
+	"organizations.recovery": "directory.GetRecovery",
+	"retention.acknowledged": "artifacts.ListAcknowledged",
+	"retention.deleted":      "artifacts.ListDeleted",
+	"retention.due":          "artifacts.ListDue",
+	"retention.preview":      "artifacts.PreviewRetention",
+	"reviews.items":          "governance.ListItems",
+	"seats.get":              "billing.GetSeats",
+	"subscription.cancel":    "billing.CancelSubscription",
+	"subscription.change":    "billing.ChangeSubscription",
+	"subscription.portal":    "billing.OpenPortal",
+	"subscription.resume":    "billing.ResumeSubscription",
+	"usage.events":           "usage.ListEvents",
+	"usage.export":           "usage.ExportEvents",
+	"usage.live":             "usage.GetLive",
+	"usage.summary":          "usage.GetSummary",
+	"organizations.purge":    "directory.PurgeOrganization(steps)", // made with the rooms' steps
 }

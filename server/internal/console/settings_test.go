@@ -108,7 +108,7 @@ func TestSettingsAreSavedAndShown(t *testing.T) {
 		t.Errorf("the field holds %q, not what was typed", kept)
 	}
 	viewer := s.as(acme.People["viewer"])
-	viewer.get("/o/acme-inc/settings/general").says("/o/acme-inc/settings/general", 200, "Acme Inc.", "kept for 90 days", "does not include: Update organization settings")
+	viewer.get("/o/acme-inc/settings/general").says("/o/acme-inc/settings/general", 200, "Acme Inc.", "kept for 14 days", "does not include: Update organization settings")
 	viewer.post("/o/acme-inc/settings/general", url.Values{"name": {"Viewers Inc."}}).says("/o/acme-inc/settings/general", 403, "owner@acme.test")
 	s.Sound()
 }
