@@ -133,6 +133,7 @@ func (s *site) usesKeyOtherwise(t *testing.T, o op.Any, key string, a ask, field
 		s.mend()
 	}
 	s.Clock.Advance(op.KeepRepeats)
+	s.moved.Store(true) // days go by here, and sessions end with them
 	s.mend()
 	by, _ = s.mayCall(o)
 	got := s.send(request(info, s.fill(info, s.acme, by), s.called(by.name).Credential).with(key))
