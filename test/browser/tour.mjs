@@ -8,7 +8,8 @@ const source = new URL("../../server/internal/console/", import.meta.url);
 const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
-const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report"];
+const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
+  "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf", "/o/{slug}/settings/billing/plans/{plan}"]; // the demo has no line, no bill, no other plan in every charter
 
 // everywhere are routes whose pages are the same with every charter.
 const everywhere = (path) => path.startsWith("/docs");
