@@ -55,10 +55,6 @@ func newAiling(t *testing.T, dsn string) *ailing {
 	return a
 }
 
-func (a *ailing) set(text string) {
-	a.operator(pragma.Call(a.Operator(), a.Service(), pragmaInput{Text: text}))
-}
-
 func (a *ailing) do(t *testing.T, statements ...string) {
 	t.Helper()
 	for _, s := range statements {

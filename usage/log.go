@@ -34,7 +34,6 @@ type cell struct {
 	Greatest int64  `json:"g,omitzero"`
 	Last     int64  `json:"l,omitzero"`
 	LastAt   int64  `json:"a"`
-	index    int    // of the last event in its recording
 }
 
 type cellKey struct {

@@ -42,10 +42,6 @@ func (v *visit) findingHref(id, verb string) string {
 	return v.org("/settings/findings/" + id + "/" + verb)
 }
 
-func (v *visit) findingsCrumb() ui.LinkProps {
-	return ui.LinkProps{Text: ui.T("Findings"), Href: v.findingsHref()}
-}
-
 // findingsPage is the list of what good practice would change.
 type findingsPage struct {
 	visit *visit
