@@ -40,7 +40,7 @@ func Settings() []Setting {
 			value: func(c *Config) any { return &c.Database }},
 		{Name: "secret_file", Doc: "The instance secret, made at the first start; servers on one database share it. Keep it out of the database's backups. Empty: the file secret in data_dir.",
 			value: func(c *Config) any { return &c.SecretFile }},
-		{Name: "artifacts", Doc: "Where stored files are, with spaces between: an address for all regions, and REGION=ADDRESS for one. Addresses are file:///FOLDER, s3://BUCKET?region=…, gs://BUCKET and azblob://CONTAINER; servers on one database share them. Empty: the folder artifacts in data_dir.",
+		{Name: "artifacts", Doc: "Where stored files are, with spaces between: an address for all regions, and REGION=ADDRESS for one. Addresses are file:///FOLDER; servers on one database share the folder. Empty: the folder artifacts in data_dir.",
 			value: func(c *Config) any { return &c.Artifacts }},
 		{Name: "artifact_max_megabytes", Default: "5120", Doc: "How large one stored file may be, in MiB. 0: 5120.",
 			value: func(c *Config) any { return &c.ArtifactMaxMegabytes }},
