@@ -19,8 +19,7 @@ type counter struct {
 	mu            sync.Mutex
 	counted       map[string]int64 // by organization, source and id
 	requests      int
-	before, after int // requests that fail
-	organization  string
+	before, after int    // requests that fail
 	refusesEvents string // of this meter
 	largest       int
 	err           *op.Error
