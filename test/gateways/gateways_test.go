@@ -99,16 +99,16 @@ func recipeOf(t *testing.T, language string) string {
 }
 
 // identity are the headers that say who calls, as the product reads them.
-var identity = []string{"X-Guildhall-User", "X-Guildhall-Member", "X-Guildhall-Organization", "X-Guildhall-Role", "X-Guildhall-Credential",
+var identity = [...]string{"X-Guildhall-User", "X-Guildhall-Member", "X-Guildhall-Organization", "X-Guildhall-Role", "X-Guildhall-Credential",
 	"X-Guildhall-Kind", "X-Guildhall-Region", "X-Guildhall-Plan", "X-Guildhall-Features", "X-Guildhall-Permission", "X-Guildhall-Resource"}
 
 // passed is one request with the identity that goes with it: what Guildhall let pass, and what the product received.
 type passed struct {
 	Method, Path string
-	Identity     [10]string // in the order of identity
+	Identity     [len(identity)]string // in the order of identity
 }
 
-func identityIn(h http.Header) (found [10]string) {
+func identityIn(h http.Header) (found [len(identity)]string) {
 	for i, name := range identity {
 		found[i] = strings.Join(h.Values(name), ", ")
 	}
@@ -163,7 +163,7 @@ func (p *product) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.received = append(p.received, passed{r.Method, path, identityIn(r.Header)})
 	for name, values := range r.Header {
 		folded := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-		known := slices.Contains(identity, name)
+		known := slices.Contains(identity[:], name)
 		if refused.MatchString(name) || strings.Contains(folded, "guildhall") && (!known || len(values) != 1) {
 			p.wrong = append(p.wrong, fmt.Sprintf("%s %s with %s: %q", r.Method, r.RequestURI, name, values))
 		}
