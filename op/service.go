@@ -81,6 +81,9 @@ type Service struct {
 	}
 }
 
+// strictCasing tells huma, for the whole process, that names are as they are written. Services may be made at any time.
+var strictCasing = sync.OnceFunc(func() { huma.ValidateStrictCasing = true })
+
 // New makes a service for a table of operations. It refuses a table with a mistake in it: an operation that allows
 // nobody, that changes access and fences nothing, whose route names no field of its input, or that stands there twice.
 func New(config Config) (*Service, error) {
@@ -91,7 +94,7 @@ func New(config Config) (*Service, error) {
 		config.Log = slog.Default()
 	}
 	config.Settings = config.Settings.WithDefaults()
-	huma.ValidateStrictCasing = true
+	strictCasing()
 	s := &Service{config: config, table: map[string]*declared{}, registry: NewRegistry()}
 	for _, o := range config.Operations {
 		d, err := s.declare(o)
