@@ -138,7 +138,8 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	}
 	h.sightings, h.budgets = credential.NewSightings(), credential.NewBudgets(h.db)
 	h.requests = requestlog.New(h.db, h.config.Log)
-	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Log: h.config.Log})
+	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Spend: h.budgets.Spend,
+		Count: h.countUse, Log: h.config.Log})
 	if err := h.openArtifacts(ctx); err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ type Config struct {
 	// Spend counts one request of each of the scoped tokens, and says whether all of them had one left. Nil: nothing is
 	// counted.
 	Spend func(ctx context.Context, tokens []string) (bool, error)
+	// Count counts what a yes uses up, and says what is left; false: there is not so much left, and nothing was counted.
+	// Nil: such questions have no answer.
+	Count func(ctx context.Context, by check.Who, on check.Resource, n check.Count) (left *int64, ok bool, err error)
 	Log   *slog.Logger // nil: slog.Default
 }
 
@@ -182,6 +185,9 @@ type party struct {
 
 // judge resolves subject and organization, from memory where they are known, and decides.
 func (a *Access) judge(ctx context.Context, q *check.Request, now time.Time, v *Verdict) error {
+	if err := a.countable(q); err != nil {
+		return err
+	}
 	about, reason := a.asked(q)
 	if reason != "" {
 		refuse(&v.Decision, reason, q.Permission, about)
@@ -216,8 +222,38 @@ func (a *Access) decide(ctx context.Context, about *question, q *check.Request, 
 		refuse(&v.Decision, decide.BudgetSpent, q.Permission, about)
 		return err
 	}
+	if q.Count != nil {
+		if left, err = a.count(ctx, q, v); !left {
+			refuse(&v.Decision, decide.QuotaExceeded, q.Permission, about)
+			return err
+		}
+	}
 	v.Allow, v.Reason = true, decided.Reason
 	return nil
+}
+
+// countable says what is wrong with what a question would count.
+func (a *Access) countable(q *check.Request) error {
+	if q.Count == nil {
+		return nil
+	}
+	if wrong := q.Count.Wrong(a.config.Charter); wrong != "" {
+		return &op.Error{Kind: op.Malformed, Text: wrong}
+	}
+	return nil
+}
+
+// count counts what an answer yes uses up, and says whether there was so much left.
+func (a *Access) count(ctx context.Context, q *check.Request, v *Verdict) (left bool, err error) {
+	if a.config.Count == nil {
+		return false, op.Errorf(op.Unavailable, "", "nothing is counted here")
+	}
+	var by check.Who
+	a.name(&v.party, &by)
+	if v.Remaining, left, err = a.config.Count(ctx, by, q.Resource, *q.Count); err != nil {
+		return false, a.unavailable(ctx, err)
+	}
+	return left, nil
 }
 
 // tell says in an answer yes for whom it is.
@@ -257,6 +293,8 @@ func refuse(d *check.Decision, why decide.Reason, needs charter.Permission, abou
 	switch {
 	case why == decide.OutOfScope:
 		d.FixURL = "/docs/keys#scopes"
+	case why == decide.QuotaExceeded:
+		d.FixURL = "/docs/usage#quotas"
 	case about != nil:
 		d.FixURL = about.fix
 	}

@@ -118,6 +118,9 @@ func (pl Plan) Has(feature string) bool {
 	return slices.Contains(pl.Features, feature)
 }
 
+// Adds reports whether the meter's events add up: such a meter can be reserved and consumed.
+func (m Meter) Adds() bool { return m.Kind == Counter || m.Kind == Sum }
+
 // Meter returns a meter by its id; false: the charter has none of that id.
 func (c *Charter) Meter(id string) (Meter, bool) {
 	for _, m := range c.Meters {

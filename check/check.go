@@ -6,6 +6,7 @@ package check
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
@@ -42,6 +43,38 @@ type Request struct {
 	// Address is where the subject's own request came from, for credentials that are for some networks only; such a
 	// credential is refused where it is empty.
 	Address string
+	// Count is what a yes uses up. Nil: nothing is counted.
+	Count *Count
+}
+
+// Count is what an answer yes uses up, counted in the same call: exactly, and durably before the answer. Where less is left
+// of the limit of the plan, of a budget that stops, of the member or of the key, the answer is no, with the reason
+// quota_exceeded, and nothing is counted. What is counted is put down to the member, key, resource and region of the
+// answer, as far as the meter has such dimensions.
+type Count struct {
+	Meter  string // of the charter, one that adds up
+	Amount int64  // 0: 1
+	// ID is the use's own id: asked again with it, the answer is yes again and it counts once. Empty: every yes counts.
+	ID string
+}
+
+// MaxAmount is the most that one check counts.
+const MaxAmount = 1_000_000_000_000_000
+
+// Wrong says what is wrong with it; empty: nothing.
+func (n *Count) Wrong(c *charter.Charter) string {
+	m, known := c.Meter(n.Meter)
+	switch {
+	case !known:
+		return fmt.Sprintf("usage.meter: the charter has no meter %q", n.Meter)
+	case !m.Adds():
+		return fmt.Sprintf("usage.meter: %s does not add up: a check counts a counter or a sum", n.Meter)
+	case n.Amount < 0 || n.Amount > MaxAmount:
+		return fmt.Sprintf("usage.amount is from 1 to %d", MaxAmount)
+	case len(n.ID) > 200:
+		return "usage.id has at most 200 bytes"
+	}
+	return ""
 }
 
 // ByUser is a person, by Guildhall's id or the product's external id.
@@ -68,6 +101,8 @@ type Decision struct {
 	Holders []Holder           // on a denial: who has it; only where the asker may see members
 	FixURL  string             // on a denial: where to read on, or to mend it; a path is one of Guildhall's server
 	Who     Who                // on an answer yes: for whom it is, and where
+	// Remaining is on an answer yes that counted: how much is left of the organization's limit. Nil: there is none.
+	Remaining *int64
 }
 
 // Who is the subject of an answer, as far as it is known. It holds no pointers but to texts of the charter.

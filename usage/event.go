@@ -295,11 +295,11 @@ func (e *Event) checkValue(m charter.Meter) *refusal {
 		return refused("invalid", "meter %s counts different things: each counts 1", m.ID)
 	case m.Kind != charter.Unique && e.Item != "":
 		return refused("invalid", "meter %s does not count different things: item is for those that do", m.ID)
-	case e.Corrects != "" && !adds(m):
+	case e.Corrects != "" && !m.Adds():
 		return refused("not_correctable", "meter %s does not add up: send what is right, with its time", m.ID)
 	case e.Value < 0 && e.Corrects == "":
 		return refused("negative", "value %d is negative: only an event that corrects another may be", e.Value)
-	case adds(m) && (e.Value > MaxValue || e.Value < -MaxValue):
+	case m.Adds() && (e.Value > MaxValue || e.Value < -MaxValue):
 		return refused("too_large", "value %d is more than %d", e.Value, int64(MaxValue))
 	}
 	return nil

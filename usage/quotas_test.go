@@ -2,6 +2,7 @@ package usage_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,6 +133,78 @@ func TestALimitIsExactUnder200Callers(t *testing.T) {
 		want(t, "refused", refused.Load(), 200)
 		q := o.quota("runs")
 		want(t, "used and held", q.Used+q.Reserved, 10_000)
+		o.sound()
+	})
+}
+
+func (o *office) consumes(in usage.ConsumeInput) (usage.Consumed, error) {
+	in.InOrganization = o.in()
+	return usage.Consume.Call(o.product, o.Service, in)
+}
+
+// T-090: the same in one call, with some that are sent again: at the limit, after it, and by two callers at once.
+func TestWhatIsConsumedAtOnceIsExactToo(t *testing.T) {
+	inOffices(t, func(t *testing.T, o *office) {
+		o.records(usage.Event{Meter: "runs", Value: 10_000 - 300})
+		var accepted, again, refused atomic.Int64
+		var wait sync.WaitGroup
+		for caller := range 200 {
+			wait.Go(func() {
+				for n := range 4 {
+					// Two callers share their ids.
+					c, err := o.consumes(usage.ConsumeInput{Meter: "runs", ID: fmt.Sprintf("run_%d_%d", caller/2, n)})
+					var told *op.Error
+					switch {
+					case errors.As(err, &told) && told.FullCode() == "quota_exceeded":
+						refused.Add(1)
+					case err != nil:
+						t.Errorf("a caller: %v", err)
+					case c.Status == usage.StatusDuplicate:
+						again.Add(1)
+					default:
+						accepted.Add(1)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		want(t, "accepted", accepted.Load(), 300)
+		if n := again.Load() + refused.Load(); n != 500 || refused.Load() < 200 {
+			t.Errorf("%d sent again and %d refused, of 500", again.Load(), refused.Load())
+		}
+		q := o.quota("runs")
+		want(t, "used", q.Used, 10_000)
+		want(t, "held", q.Reserved, 0)
+		o.sound()
+	})
+}
+
+func TestWhatIsConsumedCountsOnceAndSaysWhatIsLeft(t *testing.T) {
+	inOffices(t, func(t *testing.T, o *office) {
+		bob := o.Join(o.acme, "bob@acme.test", "viewer")
+		_, err := usage.SetLimit.Call(o.As(o.ada.Token), o.Service, usage.SetLimitInput{InOrganization: o.in(), Subject: bob.Member, Meter: "runs", Limit: 5})
+		o.Must(err)
+		take := func(in usage.ConsumeInput, status string, left int64) {
+			t.Helper()
+			in.Meter, in.Member = "runs", bob.Member
+			c, err := o.consumes(in)
+			o.Must(err)
+			if c.Status != status || *c.Remaining != left {
+				t.Errorf("%+v: %s, %d left", in, c.Status, *c.Remaining)
+			}
+		}
+		take(usage.ConsumeInput{Amount: 4, ID: "a"}, usage.StatusRecorded, 9_996)
+		take(usage.ConsumeInput{Amount: 4, ID: "a"}, usage.StatusDuplicate, 9_996)
+		_, err = o.consumes(usage.ConsumeInput{Meter: "runs", Member: bob.Member, Amount: 2})
+		want(t, "who has no more", o.Refused("bob", err, "quota_exceeded").Refers["subject"], bob.Member)
+		take(usage.ConsumeInput{ID: "b"}, usage.StatusRecorded, 9_995)
+		take(usage.ConsumeInput{ID: "b"}, usage.StatusDuplicate, 9_995)
+		_, err = o.consumes(usage.ConsumeInput{Meter: "disk"})
+		o.Refused("a gauge", err, "invalid")
+		_, err = o.consumes(usage.ConsumeInput{Meter: "tokens", Region: "eu"})
+		o.Refused("a dimension that the meter lacks", err, "invalid")
+		q := o.quota("runs")
+		want(t, "used and held", q.Used*1_000+q.Reserved, 5_000)
 		o.sound()
 	})
 }

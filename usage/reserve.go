@@ -70,7 +70,7 @@ func addingMeter(c *charter.Charter, id string) (charter.Meter, error) {
 	switch {
 	case !known:
 		return m, unknownMeter(c, id)
-	case !adds(m):
+	case !m.Adds():
 		return m, op.InvalidField("meter", "not_adding", "meter %s does not add up: units are held of counters and sums", id)
 	}
 	return m, nil
@@ -345,10 +345,12 @@ func (b *batch) heldBy(ctx context.Context, tx *op.Tx, id string) (reserved, err
 
 // free lets go what a reservation holds. It locks the counters before the reservation, as whoever reserves does.
 func (b *batch) free(ctx context.Context, tx *op.Tx, h reserved) error {
+	var held []counterKey
 	for _, subject := range append([]string{""}, strings.Fields(h.subjects)...) {
-		if err := b.letGo(ctx, tx, counterKey{h.meter, h.start, subject}, h.amount); err != nil {
-			return err
-		}
+		held = append(held, counterKey{h.meter, h.start, subject})
+	}
+	if err := b.letAllGo(ctx, tx, held, h.amount); err != nil {
+		return err
 	}
 	n, err := tx.Exec(ctx, "DELETE FROM usage_reservations WHERE organization = $1 AND id = $2", b.organization, h.id)
 	if err == nil && n == 0 {
@@ -359,16 +361,22 @@ func (b *batch) free(ctx context.Context, tx *op.Tx, h reserved) error {
 
 // committedBefore answers for a reservation that is not there any more: the event that it became, or nothing.
 func (b *batch) committedBefore(ctx context.Context, tx *op.Tx, source, id string) (Recorded, error) {
-	var n int64
-	err := tx.QueryRow(ctx, "SELECT count(*) FROM usage_events WHERE organization = $1 AND source = $2 AND id = $3", b.organization, source, id).Scan(&n)
+	before, err := b.counted(ctx, tx, source, id)
 	if err != nil {
 		return Recorded{}, err
 	}
-	if n == 0 {
+	if !before {
 		return Recorded{}, op.Errorf(op.Gone, "reservation_gone", "no such reservation, or it is past its time: record what was used with usage.record")
 	}
 	b.verdicts = []Verdict{{ID: id, Status: StatusDuplicate}}
 	return b.answer(), nil
+}
+
+// counted reports whether an event was recorded before.
+func (b *batch) counted(ctx context.Context, tx *op.Tx, source, id string) (bool, error) {
+	var n int64
+	err := tx.QueryRow(ctx, "SELECT count(*) FROM usage_events WHERE organization = $1 AND source = $2 AND id = $3", b.organization, source, id).Scan(&n)
+	return n > 0, err
 }
 
 // ReleaseInput names a reservation.

@@ -148,7 +148,7 @@ func (b *batch) count(ctx context.Context, tx *op.Tx) error {
 		r := &b.rows[i]
 		k := counterKey{meter: r.meter.ID, start: b.month(r.at).Start}
 		switch {
-		case adds(r.meter):
+		case r.meter.Adds():
 			b.addTo(sums, k, r)
 		case r.meter.Kind == charter.Maximum:
 			greatest[k] = max(greatest[k], r.event.Value)

@@ -20,7 +20,7 @@ import (
 
 // Operations are the room's operations, in the order of the reference.
 func Operations() []op.Any {
-	return []op.Any{Record, GetSummary, Query, GetLive, ListEvents, ExportEvents, GetQuotas, Reserve, Commit, Release,
+	return []op.Any{Record, GetSummary, Query, GetLive, ListEvents, ExportEvents, GetQuotas, Reserve, Commit, Release, Consume,
 		ListLimits, SetLimit, DeleteLimit, ListBudgets, CreateBudget, UpdateBudget, DeleteBudget, ListWarnings, Fire}
 }
 
@@ -73,9 +73,6 @@ func (a account) limit(c *charter.Charter, meter string) charter.Limit {
 	plan, _ := c.Plan(a.plan)
 	return plan.LimitOf(meter)
 }
-
-// adds reports whether a meter's events add up.
-func adds(m charter.Meter) bool { return m.Kind == charter.Counter || m.Kind == charter.Sum }
 
 // series is what an event was for: one value for each of the dimensions, and what the tables keep of it.
 type series struct{ Member, Key, Resource, Region, Model string }

@@ -6,7 +6,7 @@ export type { Checker, Introspection, Semantic } from "./client.js";
 export { Denied, GuildhallError, RateLimited, Unauthenticated, Unavailable } from "./errors.js";
 export type { FieldError, Problem } from "./errors.js";
 export { credential, organization, user } from "./questions.js";
-export type { Decision, Holder, Question, Resource, Subject } from "./questions.js";
+export type { Count, Decision, Holder, Question, Resource, Subject } from "./questions.js";
 export { QueueFull, Recorder, Unsent } from "./recorder.js";
 export type { RecorderOptions, UsageEvent } from "./recorder.js";
 export type { Options } from "./transport.js";

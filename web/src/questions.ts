@@ -38,6 +38,20 @@ export interface Question<P extends string = string> {
   readonly resource: Resource;
   /** The address that the request came from; credentials can be limited to some. */
   readonly address?: string | undefined;
+  /** What a yes uses up, counted in the same call. */
+  readonly count?: Count | undefined;
+}
+
+/**
+ * Count is what a yes uses up. Where less is left of a limit, the answer is no with the reason quota_exceeded, and nothing
+ * is counted. With an id, a question that is asked again counts once.
+ */
+export interface Count {
+  /** A meter of the charter that adds up. */
+  readonly meter: string;
+  /** How much; 1 without it. */
+  readonly amount?: number | undefined;
+  readonly id?: string | undefined;
 }
 
 /** Holder is somebody who has what the subject lacks. */
@@ -71,6 +85,8 @@ export interface Decision {
   readonly plan?: string;
   /** What the plan unlocks. */
   readonly features?: readonly string[];
+  /** On a yes that counted: what is left of the organization's limit, if there is one. */
+  readonly remaining?: number;
   /** What the server's log calls the request. */
   readonly requestId?: string;
 }
@@ -82,7 +98,15 @@ export function wireQuestion(q: Question): object {
     subject: { type: q.subject.type, id: q.subject.id },
     action: { name: q.permission },
     resource: { type, id, ...(organization && { properties: { organization } }) },
-    ...(q.address && { context: { address: q.address } }),
+    ...((q.address || q.count) && { context: wireContext(q) }),
+  };
+}
+
+/** wireContext writes what counts of the surroundings. A question may be sent again: with an id it counts once all the same. */
+function wireContext({ address, count }: Question): object {
+  return {
+    ...(address && { address }),
+    ...(count && { usage: { meter: count.meter, amount: count.amount ?? 1, id: count.id ?? `chk_${crypto.randomUUID()}` } }),
   };
 }
 
@@ -119,6 +143,9 @@ export function decisionOf(answer: unknown, requestId?: string): Decision | unde
   const features = textsOf(context["features"]);
   if (features) {
     decision["features"] = features;
+  }
+  if (typeof context["remaining"] === "number") {
+    decision["remaining"] = context["remaining"];
   }
   if (requestId) {
     decision["requestId"] = requestId;

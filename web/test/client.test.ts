@@ -23,6 +23,13 @@ beforeEach(() => {
 /** may asks whether the key of Acme may do something in an organization. */
 const may = (permission: string, where = "acme"): Question => ({ subject: credential("key-of-acme"), permission, resource: organization(where) });
 
+test("what a yes uses up has an id, so that it counts once when it is sent again", async () => {
+  await hall.check({ ...may("pipelines.use"), count: { meter: "pages" } });
+  const { usage } = (fake.asked.at(-1)?.body as { context: { usage: { amount: number; id: string } } }).context;
+  assert.equal(usage.amount, 1);
+  assert.match(usage.id, /^chk_.{20}/);
+});
+
 test("a question is written as AuthZEN says", async (t) => {
   const pipeline = { type: "pipeline", id: "p_1" };
   const cases: [string, Question, object][] = [
@@ -39,6 +46,16 @@ test("a question is written as AuthZEN says", async (t) => {
         action: { name: "pipelines.use" },
         resource: { ...pipeline, properties: { organization: "acme" } },
         context: { address: "203.0.113.7" },
+      },
+    ],
+    [
+      "what a yes uses up",
+      { subject: credential("s"), permission: "pipelines.use", resource: pipeline, count: { meter: "pages", amount: 12, id: "run_1" } },
+      {
+        subject: { type: "credential", id: "s" },
+        action: { name: "pipelines.use" },
+        resource: pipeline,
+        context: { usage: { meter: "pages", amount: 12, id: "run_1" } },
       },
     ],
     [

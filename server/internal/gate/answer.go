@@ -30,6 +30,9 @@ func (g *gate) appendAnswer(b []byte, v *access.Verdict) []byte {
 		var who check.Who
 		g.config.Access.Name(v, &who)
 		b = appendWho(b, &who)
+		if v.Remaining != nil {
+			b = strconv.AppendInt(append(b, `,"remaining":`...), *v.Remaining, 10)
+		}
 	}
 	return append(b, "}}"...)
 }

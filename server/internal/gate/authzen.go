@@ -53,9 +53,29 @@ type resourceProperties struct {
 }
 
 // surroundings are what of a request's context counts: where the subject's own request came from, for credentials that are
-// for some networks only.
+// for some networks only, and what a yes uses up.
 type surroundings struct {
 	Address string `json:"address"`
+	Usage   *use   `json:"usage"`
+}
+
+// use is what a yes uses up.
+type use struct {
+	Meter  string `json:"meter"`
+	Amount *int64 `json:"amount"`
+	ID     string `json:"id"`
+}
+
+// count is what is counted. An amount that is there is at least 1.
+func (u *use) count() (*check.Count, error) {
+	n := &check.Count{Meter: u.Meter, Amount: 1, ID: u.ID}
+	if u.Amount != nil {
+		n.Amount = *u.Amount
+	}
+	if n.Amount < 1 {
+		return nil, malformed("context.usage.amount is from 1 to %d", int64(check.MaxAmount))
+	}
+	return n, nil
 }
 
 // ignoredThing is an object that has to be one, and decides nothing.
@@ -138,6 +158,11 @@ func (e evaluation) question() (check.Request, error) {
 	}
 	if e.Context != nil {
 		q.Address = e.Context.Address
+		if e.Context.Usage != nil {
+			var err error
+			q.Count, err = e.Context.Usage.count()
+			return q, err
+		}
 	}
 	return q, nil
 }
@@ -162,7 +187,7 @@ func (b evaluations) semantic() (func(check.Decision) bool, error) {
 
 // questions are the questions in their order, and what is wrong with those that are not well-formed: asked as they
 // stand, these are answered no.
-func (b evaluations) questions() ([]check.Request, []*op.Error, error) {
+func (b evaluations) questions(c *charter.Charter) ([]check.Request, []*op.Error, error) {
 	if len(b.Evaluations) > maxEvaluations {
 		return nil, nil, malformed("%d evaluations are asked at once, and %d is the most", len(b.Evaluations), maxEvaluations)
 	}
@@ -172,6 +197,11 @@ func (b evaluations) questions() ([]check.Request, []*op.Error, error) {
 		err := decode(raw, &e)
 		if err == nil {
 			questions[i], err = e.withDefaults(b.evaluation).question()
+		}
+		if n := questions[i].Count; err == nil && n != nil {
+			if text := n.Wrong(c); text != "" {
+				err = malformed("context.%s", text)
+			}
 		}
 		if err != nil {
 			questions[i], wrong[i] = check.Request{}, op.AsError(err)

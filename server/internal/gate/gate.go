@@ -178,7 +178,7 @@ func (g *gate) evaluations(x *web.Exchange, body []byte) error {
 	if err != nil {
 		return err
 	}
-	questions, wrong, err := batch.questions()
+	questions, wrong, err := batch.questions(g.config.Service.Charter())
 	if err != nil {
 		return err
 	}
