@@ -18,6 +18,7 @@ type Caller struct {
 	Address    string // the client's address, as far as trusted proxies tell
 	Agent      string // its user agent, cut to 512 bytes
 	RequestID  string
+	Passive    bool   // nobody did anything for it, such as a page that keeps itself up to date: it is no use of the session
 	Machine    bool   // the operator at the machine that holds the data
 	System     string // scheduled work of this process, by name
 }

@@ -38,6 +38,7 @@ type call struct {
 	also     []subject
 	others   []*otherLog // further organizations that the call changes
 	fences   []Fence
+	fenced   []Fence // whose decisions were dropped before the commit
 	outbox   []outboxRow
 	session  *NewSession
 	failed   *Error // kept: see Keep
@@ -160,7 +161,7 @@ func (s *Service) before(ctx context.Context, r *Reader, c *call) (response Resp
 	if err := s.validate(r, c, wrong); err != nil {
 		return response, false, err
 	}
-	if s.config.Seen != nil {
+	if s.config.Seen != nil && !c.request.Caller.Passive {
 		s.config.Seen(&c.actor, c.request.Caller, r.Now)
 	}
 	return s.answerEarly(ctx, r, c, response)
@@ -386,6 +387,7 @@ func (s *Service) write(ctx context.Context, c *call) (Response, error) {
 		return err
 	})
 	release()
+	s.noticeWatches(c, err)
 	if err == nil && len(c.outbox) > 0 && s.config.Committed != nil {
 		s.config.Committed()
 	}
@@ -507,18 +509,34 @@ const firstOrNext = `INSERT INTO streams (id, seq, at) VALUES ($1, 1, $2)
 	RETURNING seq, at`
 
 func (s *Service) fence(ctx context.Context, c *call) (func(), error) {
-	if c.bound.fences == nil && len(c.fences) == 0 || s.config.Fence == nil {
+	if c.bound.fences == nil && len(c.fences) == 0 {
 		return func() {}, nil
 	}
-	principals := append(c.fences, c.target.Fences...)
+	c.fenced = append(c.fences, c.target.Fences...)
 	if c.bound.fences != nil {
-		principals = append(principals, c.bound.fences(c.target)...)
+		c.fenced = append(c.fenced, c.bound.fences(c.target)...)
 	}
-	release, err := s.config.Fence(ctx, principals)
+	if s.config.Fence == nil {
+		return func() {}, nil
+	}
+	release, err := s.config.Fence(ctx, c.fenced)
 	if err != nil {
 		return func() {}, &Error{Kind: Unavailable, Text: "the change could not be made known to every server: nothing was changed", RetryAfter: time.Second}
 	}
 	return release, nil
+}
+
+// noticeWatches ends the watches that rest on what a call has changed, and tells the others of it. Whether a commit that
+// failed was made after all nobody knows, so it ends them too.
+func (s *Service) noticeWatches(c *call, err error) {
+	s.endWatches(s.watches.of(c.fenced))
+	if err != nil {
+		return
+	}
+	s.watches.tell(c.stream)
+	for _, o := range c.others {
+		s.watches.tell(o.stream)
+	}
 }
 
 // writeRefusal writes one gathered refusal as a row of its stream.

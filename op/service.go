@@ -74,6 +74,7 @@ type Service struct {
 	order    []*declared
 	registry huma.Registry
 	buckets  buckets
+	watches  watches
 	refusals struct {
 		sync.Mutex
 		held map[refusalKey]*refusal

@@ -18,6 +18,7 @@ type ServeConfig struct {
 	Listener net.Listener // nil: one of Addr
 	Addr     string       // "127.0.0.1:8080", or with port 0 any free one
 	Handler  http.Handler
+	Ending   func()        // called when serving ends, and before requests are waited for: what ends live pages; nil: nobody is
 	Grace    time.Duration // how long requests may take to end when serving does; 0: 10 seconds
 	Log      *slog.Logger  // nil: slog.Default
 }
@@ -51,6 +52,9 @@ func Serve(ctx context.Context, c ServeConfig) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	if c.Ending != nil {
+		c.Ending()
+	}
 	err := c.shutdown(context.WithoutCancel(ctx), s)
 	<-ended
 	return err
@@ -65,7 +69,7 @@ func (c ServeConfig) server() *http.Server {
 		IdleTimeout: web.IdleTimeout, MaxHeaderBytes: web.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 }
 
-// shutdown waits for the requests that run. Live pages never end by themselves, so what is left after the grace is cut.
+// shutdown waits for the requests that run. What is left after the grace is cut.
 func (c ServeConfig) shutdown(ctx context.Context, s *http.Server) error {
 	grace := c.Grace
 	if grace == 0 {

@@ -166,6 +166,30 @@ func TestRequestsThatRunMayEnd(t *testing.T) {
 	}
 }
 
+func TestLivePagesAreToldThatServingEnds(t *testing.T) {
+	began, over := make(chan struct{}), make(chan struct{})
+	l, err := server.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- server.Serve(ctx, server.ServeConfig{Listener: l, Ending: func() { close(over) }, Grace: time.Hour, Log: slog.New(slog.DiscardHandler),
+			Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(began); <-over })})
+	}()
+	go func() {
+		if response, err := http.Get("http://" + l.Addr().String()); err == nil {
+			_ = response.Body.Close()
+		}
+	}()
+	<-began
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAPageThatNeverEndsIsCut(t *testing.T) {
 	began := make(chan struct{})
 	url, end := serving(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -105,7 +105,7 @@ func serveDemo(ctx context.Context, p process, f demoFlags, d *demo.Demo, l net.
 		Demo: true, Extra: d.Pages(), Log: log}))
 	return together(ctx, d.Run, func(ctx context.Context) error {
 		return together(ctx, operator, func(ctx context.Context) error {
-			return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: handler, Log: log})
+			return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: handler, Ending: d.Hall().Service().EndWatches, Log: log})
 		})
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -52,7 +51,8 @@ func serve(ctx context.Context, p process) error {
 	operator := operatorWork(c.DataDir, hall, log)
 	err = together(ctx, hall.Run, func(ctx context.Context) error {
 		return together(ctx, operator, func(ctx context.Context) error {
-			return listenAndServe(ctx, c, listener, handlerOf(c, hall, page, metrics, log), metrics, log)
+			return listenAndServe(ctx, c, server.ServeConfig{Listener: listener, Handler: handlerOf(c, hall, page, metrics, log),
+				Ending: hall.Service().EndWatches, Log: log}, metrics, log)
 		})
 	})
 	return errors.Join(err, hall.Close())
@@ -101,11 +101,9 @@ func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, metrics
 		DocsEditURL: c.DocsEditURL, Extra: map[string]http.Handler{start.Path: page}})
 }
 
-// listenAndServe serves the handler, and metrics where they are wanted, until ctx ends or one of them fails.
-func listenAndServe(ctx context.Context, c *config.Loaded, l net.Listener, h http.Handler, m *server.Metrics, log *slog.Logger) error {
-	serve := func(ctx context.Context) error {
-		return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: h, Log: log})
-	}
+// listenAndServe serves, and metrics where they are wanted, until ctx ends or one of them fails.
+func listenAndServe(ctx context.Context, c *config.Loaded, s server.ServeConfig, m *server.Metrics, log *slog.Logger) error {
+	serve := func(ctx context.Context) error { return server.Serve(ctx, s) }
 	if c.MetricsAddr == "" {
 		return serve(ctx)
 	}

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return errors.Join(err, hall.Close())
 	}
 	fmt.Fprintf(stdout, "automation: %s (API under %s/api)\n", o.baseURL, o.baseURL)
-	err = serve(ctx, hall, server.ServeConfig{Listener: listener, Handler: handler(hall, p, o.baseURL)})
+	err = serve(ctx, hall, server.ServeConfig{Listener: listener, Handler: handler(hall, p, o.baseURL), Ending: hall.Service().EndWatches})
 	return errors.Join(err, p.close(), hall.Close())
 }
 
