@@ -246,8 +246,9 @@ func (s *sight) says(path string, status int, all ...string) *sight {
 	if s.url != path || s.Code != status {
 		s.t.Fatalf("got %d at %s, want %d at %s: %s", s.Code, s.url, status, path, s.text())
 	}
+	whole := s.whole()
 	for _, want := range all {
-		if whole := s.whole(); !strings.Contains(whole, want) {
+		if !strings.Contains(whole, want) {
 			s.t.Errorf("%s does not say %q: %s", path, want, whole)
 		}
 	}
