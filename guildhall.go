@@ -190,7 +190,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 	return jobs.Config{
 		Now: h.config.Now, Log: h.config.Log,
 		Open:     func(kind string, payload []byte) ([]byte, error) { return ring.Open("outbox:"+kind, payload) },
-		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail, billing.UsageKind: h.reportUsage},
+		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail, billing.UsageKind: h.reportUsage, storedKind: h.meterStored},
 		After:    h.afterJob,
 		Schedules: []jobs.Schedule{
 			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},
@@ -325,7 +325,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken} {
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken, brokenMeters} {
 		more, err := h.brokenRules(ctx, find)
 		if err != nil {
 			return nil, err

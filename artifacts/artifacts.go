@@ -30,9 +30,9 @@ type Config struct {
 	DB    *sqldb.DB
 	// MaxSize is how many bytes one file may have; 0: DefaultMaxSize.
 	MaxSize int64
-	// Meter writes down how many bytes of an organization are stored now, in the transaction that changed it. Nil: the
-	// charter's meter is nobody's business.
-	Meter func(ctx context.Context, tx *op.Tx, organization, meter string, total int64) error
+	// Meter promises to tell a meter how much of an organization is stored now, in the transaction that changed it. Nil:
+	// the charter's meter is nobody's business.
+	Meter func(ctx context.Context, tx *op.Tx, organization, meter string, l Level) error
 	// Principal is what a person is in an organization now: whoever made a link has to be able to open it. Nil: there
 	// are no links.
 	Principal func(ctx context.Context, r *op.Reader, organization, user string) (decide.Principal, error)
@@ -156,38 +156,65 @@ var Get = &op.Op[ArtifactInput, Artifact]{
 
 var exampleArtifact = ArtifactInput{InOrganization: op.InOrganization{Organization: "acme"}, Artifact: "art_01k9v5x0w3m8q6t2c4h7n0r5sz"}
 
-// meter tells the charter's meter how much is stored now.
-func (m *Room) meter(ctx context.Context, tx *op.Tx, total int64) error {
-	id := tx.Charter.Artifacts.Meter
-	if m.config.Meter == nil || id == "" {
-		return nil
-	}
-	return m.config.Meter(ctx, tx, tx.Organization(), id, total)
-}
-
 const day = 24 * time.Hour
 
-// added counts a new file of an organization, and meters it.
-func (m *Room) added(ctx context.Context, tx *op.Tx, bytes int64) error {
-	var total int64
-	err := tx.QueryRow(ctx, `INSERT INTO artifact_totals (organization, files, bytes) VALUES ($1, 1, $2)
-		ON CONFLICT (organization) DO UPDATE SET files = artifact_totals.files + 1, bytes = artifact_totals.bytes + $2 RETURNING bytes`,
-		tx.Organization(), bytes).Scan(&total)
-	if err != nil {
-		return err
-	}
-	return m.meter(ctx, tx, total)
+// Level is how many bytes of an organization are stored from a moment on. Of two levels of an organization, the later
+// one has the later moment.
+type Level struct {
+	Bytes int64
+	At    time.Time
 }
 
-// removed counts files that are gone, and meters what is left.
-func (m *Room) removed(ctx context.Context, tx *op.Tx, files, bytes int64) error {
-	var total int64
-	err := tx.QueryRow(ctx, `UPDATE artifact_totals SET files = files - $2, bytes = bytes - $3 WHERE organization = $1 RETURNING bytes`,
-		tx.Organization(), files, bytes).Scan(&total)
+// meter tells the charter's meter how much is stored now.
+func (m *Room) meter(ctx context.Context, tx *op.Tx, l Level) error {
+	id := m.meterOf(tx)
+	if id == "" {
+		return nil
+	}
+	return m.config.Meter(ctx, tx, tx.Organization(), id, l)
+}
+
+// meterOf is the meter that is told; empty: none is.
+func (m *Room) meterOf(tx *op.Tx) string {
+	if m.config.Meter == nil {
+		return ""
+	}
+	return tx.Charter.Artifacts.Meter
+}
+
+// moment is the time of a change as the meter is told; 0: it is not.
+func (m *Room) moment(tx *op.Tx) int64 {
+	if m.meterOf(tx) == "" {
+		return 0
+	}
+	return tx.Micros()
+}
+
+// Where clocks go back, or those of two servers differ, the moment of a level is one after the moment of the one before.
+const nextMoment = "CASE WHEN $4 > artifact_totals.metered_at THEN $4 WHEN $4 = 0 THEN artifact_totals.metered_at ELSE artifact_totals.metered_at + 1 END"
+
+// added counts a new file of an organization, and tells the meter.
+func (m *Room) added(ctx context.Context, tx *op.Tx, bytes int64) error {
+	l, err := levelOf(tx.QueryRow(ctx, `INSERT INTO artifact_totals (organization, files, bytes, metered_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (organization) DO UPDATE SET files = artifact_totals.files + $2, bytes = artifact_totals.bytes + $3, metered_at = `+nextMoment+`
+		RETURNING bytes, metered_at`, tx.Organization(), 1, bytes, m.moment(tx)))
 	if err != nil {
 		return err
 	}
-	return m.meter(ctx, tx, total)
+	return m.meter(ctx, tx, l)
+}
+
+// removed counts files that are gone.
+func (m *Room) removed(ctx context.Context, tx *op.Tx, files, bytes int64) (Level, error) {
+	return levelOf(tx.QueryRow(ctx, `UPDATE artifact_totals SET files = files - $2, bytes = bytes - $3, metered_at = `+nextMoment+`
+		WHERE organization = $1 RETURNING bytes, metered_at`, tx.Organization(), files, bytes, m.moment(tx)))
+}
+
+func levelOf(row *sql.Row) (l Level, err error) {
+	var at int64
+	err = row.Scan(&l.Bytes, &at)
+	l.At = time.UnixMicro(at).UTC()
+	return l, err
 }
 
 // view is the permission of whoever opens a link.

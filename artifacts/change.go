@@ -91,8 +91,11 @@ func remove(ctx context.Context, tx *op.Tx, _ ArtifactInput) (Proof, error) {
 	}
 	tx.Changed("size", a.Size, nil)
 	tx.Changed("sha256", a.SHA256, nil)
-	return Proof{ID: a.ID, Size: a.Size, SHA256: a.SHA256, Resource: a.Resource, CreatedAt: a.CreatedAt, DeletedAt: tx.Now, DeletedBy: by},
-		m.removed(ctx, tx, 1, a.Size)
+	l, err := m.removed(ctx, tx, 1, a.Size)
+	if err != nil {
+		return Proof{}, err
+	}
+	return Proof{ID: a.ID, Size: a.Size, SHA256: a.SHA256, Resource: a.Resource, CreatedAt: a.CreatedAt, DeletedAt: tx.Now, DeletedBy: by}, m.meter(ctx, tx, l)
 }
 
 // heldBy refuses to delete what a hold keeps, and names the hold.

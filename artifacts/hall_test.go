@@ -42,8 +42,8 @@ func newHall(t *testing.T, db *sqldb.DB, product string, most int64) *hall {
 	h.Must(err)
 	t.Cleanup(func() { h.Must(store.Close()) })
 	h.room = artifacts.New(artifacts.Config{Store: store, DB: db, MaxSize: most, Principal: directory.PrincipalOf,
-		Meter: func(_ context.Context, _ *op.Tx, organization, meter string, total int64) error {
-			h.gauge[organization+" "+meter] = total
+		Meter: func(_ context.Context, _ *op.Tx, organization, meter string, l artifacts.Level) error {
+			h.gauge[organization+" "+meter] = l.Bytes
 			return nil
 		}})
 	operations := append(artifacts.Operations(), directory.Operations()...)

@@ -75,7 +75,11 @@ func sweep(ctx context.Context, tx *op.Tx, condition, by string) (Swept, error) 
 	tx.Also("artifacts", ids[0], fmt.Sprintf("%s, %s", Files(swept.Files), Size(swept.Bytes)))
 	tx.Changed("files", swept.Files, 0)
 	tx.Changed("bytes", swept.Bytes, 0)
-	if err := m.removed(ctx, tx, swept.Files, swept.Bytes); err != nil {
+	l, err := m.removed(ctx, tx, swept.Files, swept.Bytes)
+	if err == nil && by != endSweeps { // what was used of an organization that ends goes with it
+		err = m.meter(ctx, tx, l)
+	}
+	if err != nil {
 		return swept, err
 	}
 	return swept, m.at("claimed")
@@ -111,9 +115,10 @@ func dueNow(ctx context.Context, tx *op.Tx, condition string) (ids []string, s S
 	return ids, s, rows.Err()
 }
 
-// Overdue are organizations, at most 100, that have files which retention deletes now.
+// Overdue are organizations, at most 100, that have files which retention deletes now. One that is scheduled for deletion
+// can be restored as it was until then, with its files.
 func Overdue(ctx context.Context, r *op.Reader) ([]string, error) {
-	rows, err := r.Query(ctx, `SELECT o.id FROM organizations o WHERE o.retention_days > 0 AND EXISTS (SELECT 1 FROM artifacts a
+	rows, err := r.Query(ctx, `SELECT o.id FROM organizations o WHERE o.state = 'active' AND o.retention_days > 0 AND EXISTS (SELECT 1 FROM artifacts a
 		WHERE a.organization = o.id AND a.state = 'stored' AND a.created_at <= $1 - o.retention_days * $2 AND NOT `+held+`) ORDER BY o.id LIMIT 100`,
 		r.Micros(), day.Microseconds())
 	if err != nil {

@@ -75,7 +75,7 @@ var Record = &op.Op[RecordInput, Recorded]{
 	Route:   "POST /v1/organizations/{organization}/usage/events",
 	Summary: "Record what was used: one event, up to 1000, or CloudEvents; the same source and id counts once",
 	Kind:    op.Count,
-	Allow:   op.AnyOf(op.ByService, op.ByOperator),
+	Allow:   op.AnyOf(op.ByService, op.AlsoClosed(op.ByOperator)), // what was used before a deletion was scheduled may come late
 	Do:      record,
 	Example: RecordInput{InOrganization: op.InOrganization{Organization: "acme"}, Event: Event{Meter: "executions", Value: 1, ID: "run_8126"}},
 }

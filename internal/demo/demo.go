@@ -79,6 +79,8 @@ const (
 	databaseFile = "guildhall.db"
 	secretFile   = "secret"
 	markerFile   = "demo"
+	// artifactsFolder is where a hall keeps stored files: beside its secret file.
+	artifactsFolder = "artifacts"
 )
 
 func (d *Demo) database() string {
@@ -125,7 +127,7 @@ func (d *Demo) forget(ctx context.Context) error {
 			return fmt.Errorf("data folder: %w", err)
 		}
 	}
-	return nil
+	return os.RemoveAll(filepath.Join(d.config.Data, artifactsFolder))
 }
 
 // gatewayExample is where examples/gateway waits for those who sign in here.
