@@ -9,7 +9,7 @@ const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
 const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
-  "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf", "/o/{slug}/settings/billing/plans/{plan}"]; // the demo has no line, no bill, no other plan in every charter
+  "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf", "/o/{slug}/settings/billing/plans/{plan}"]; // the demo has no line, no bill, no other plan in every charter
 
 // everywhere are routes whose pages are the same with every charter.
 const everywhere = (path) => path.startsWith("/docs");
@@ -33,6 +33,10 @@ const inStates = [
   "/o/{slug}/settings/access?what=role&role={role}",
   "/o/{slug}/settings/access?what=member&member={member}&role={role}",
   "/o/{slug}/settings/access?what=remove&member={member}",
+  "/o/{slug}/settings/artifacts?q=nothing",
+  "/o/{slug}/settings/artifacts/holds?state=released",
+  "/o/{slug}/settings/artifacts/holds?artifacts={artifact}",
+  "/o/{slug}/settings/general/retention?days=many",
   "/o/{slug}/settings/findings?show=dismissed",
   "/o/{slug}/settings/findings?severity=none",
   "/o/{slug}/settings/reviews/{review}?flag=unused",
@@ -85,6 +89,8 @@ export async function guide(demo) {
   facts.finding = `unexpiring_key:${endless.id}`;
   facts.review = (await demo.api(owner, "POST", "/v1/organizations/acme/reviews", { title: "Every quarter", subject: "members" })).id;
   facts.item = demo.people()[1].member;
+  facts.artifact = (await list("artifacts"))[0].id;
+  facts.hold = (await demo.api(owner, "POST", "/v1/organizations/acme/holds", { reason: "case 24-117", artifacts: [facts.artifact] })).id;
   return (route, person) => {
     // An owner looks at the one below, everybody else at themselves.
     const seen = person === owner ? demo.people()[1] : person;

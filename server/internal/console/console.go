@@ -76,6 +76,7 @@ func organizationPages() []page {
 		keysPages(), newKeyPages(), keySecretPages(), keyPages(), serviceAccountsPages(), tokensPages(),
 		rolesPages(), rolePages(), accessPages(),
 		deletionPages(), recoveryPages(),
+		artifactsPages(), artifactPages(), holdsPages(), retentionPages(),
 		findingsPages(), reviewsPages(),
 		billingPages(), plansPages(),
 		auditPages(),

@@ -192,8 +192,9 @@ func valuesOf(form *html.Node) url.Values {
 	values := url.Values{}
 	eachIn(form, func(n *html.Node, attrs map[string]string) {
 		_, checked := attrs["checked"]
+		_, disabled := attrs["disabled"]
 		switch {
-		case attrs["name"] == "" || (attrs["type"] == "radio" || attrs["type"] == "checkbox") && !checked:
+		case disabled || attrs["name"] == "" || (attrs["type"] == "radio" || attrs["type"] == "checkbox") && !checked:
 		case n.Data == "input":
 			values.Add(attrs["name"], attrs["value"])
 		case n.Data == "textarea":

@@ -35,6 +35,8 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Account"), ui.T("Sessions"), ui.T("Where you are signed in."), v.href("/account/sessions"), "", "", ""},
 		{ui.T("Account"), ui.T("Activity"), ui.T("What you did, in every organization."), v.href("/account/activity"), "", "", ""},
 		{ui.T("Organization"), ui.T("General"), ui.T("Name, address, time zone, region and how long artifacts are kept."), v.org("/settings/general"), "organization.view", "settings.update", generalValue(o)},
+		{ui.T("Organization"), ui.T("Files"), ui.T("What work has made, and when each file is deleted."), v.artifactsHref(""), "artifacts.view", "artifacts.manage", ""},
+		{ui.T("Organization"), ui.T("Legal holds"), ui.T("What is kept in spite of retention, for a case."), v.artifactsHref("/holds"), "settings.update", "settings.update", ""},
 		{ui.T("People"), ui.T("Team"), ui.T("Who belongs to the organization, and with which role."), v.org("/settings/team"), "members.view", "members.assign_role", ""},
 		{ui.T("People"), ui.T("Invitations"), ui.T("Who was asked to join."), v.invitationsHref(), "members.invite", "members.invite", ""},
 		{ui.T("People"), ui.T("Roles"), ui.T("What each role may do, and roles of your own."), v.org("/settings/roles"), "organization.view", managesRoles, ""},
@@ -156,20 +158,35 @@ func (p generalPage) show() error {
 // editable reports whether the viewer may change the settings.
 func (p generalPage) editable() bool { return p.visit.can("settings.update") }
 
-// saveGeneral saves what was sent, unless somebody else saved something since: then both are shown.
+// saveGeneral saves what was sent, unless somebody else saved something since: then both are shown. What deletes or moves
+// something is asked about first.
 func saveGeneral(v *visit) error {
 	in, ok := v.generalInput()
 	if !ok {
 		return showGeneral(v)
 	}
-	out, err := directory.UpdateOrganization.Call(v.ctx, v.Service, in, v.form.options()...)
-	if err == nil {
-		return v.redirect(v.href("/o/"+out.Slug+"/settings/general"), done(ui.T("The settings of %s are saved.", out.Name)))
+	if v.form.value(stepField) != "save" {
+		impact, err := v.dryRun(directory.UpdateOrganization, in)
+		if err != nil {
+			return v.generalRefused(err)
+		}
+		if len(impact.Effects) > 0 {
+			return v.askGeneral(impact)
+		}
 	}
+	out, err := directory.UpdateOrganization.Call(v.ctx, v.Service, in, v.form.options()...)
+	if err != nil {
+		return v.generalRefused(err)
+	}
+	return v.redirect(v.href("/o/"+out.Slug+"/settings/general"), done(ui.T("The settings of %s are saved.", out.Name)))
+}
+
+// generalRefused shows the form again with what is wrong, or with what somebody else saved.
+func (v *visit) generalRefused(err error) error {
 	if e := op.AsError(err); e.Kind == op.Stale {
 		return v.generalConflict(e)
 	}
-	if v.again(err) {
+	if v.again(err) || v.ofPlan(err) {
 		return showGeneral(v)
 	}
 	return err
@@ -193,6 +210,7 @@ func (v *visit) generalInput() (directory.UpdateOrganizationInput, bool) {
 			*field = new(v.form.value(name))
 		}
 	}
+	in.AllowedRegions = v.chosenRegions(in.Region)
 	if !v.form.values.Has("retention_days") {
 		return in, true
 	}
@@ -231,7 +249,7 @@ func (p generalPage) region() ui.SelectProps {
 }
 
 func (p generalPage) retention() ui.InputProps {
-	f := p.field("retention_days", ui.T("Artifact retention, in days"), ui.T("Artifacts are deleted after so many days. 0 keeps them for ever."), strconv.FormatInt(p.organization.RetentionDays, 10))
+	f := p.field("retention_days", ui.T("Artifact retention, in days"), p.retentionHint(), strconv.FormatInt(p.organization.RetentionDays, 10))
 	f.InputMode = "numeric"
 	return f
 }
@@ -242,7 +260,7 @@ func (p generalPage) facts() []ui.Fact {
 	facts := []ui.Fact{{Name: ui.T("Name"), Value: ui.Text(o.Name)}, {Name: ui.T("Slug"), Value: ui.Code(o.Slug)},
 		{Name: ui.T("Time zone"), Value: ui.Text(o.TimeZone)}}
 	if o.Region != "" {
-		facts = append(facts, ui.Fact{Name: ui.T("Default region"), Value: ui.Code(o.Region)})
+		facts = append(facts, ui.Fact{Name: ui.T("Default region"), Value: ui.Code(o.Region)}, ui.Fact{Name: ui.T("Allowed regions"), Value: ui.Text(strings.Join(o.AllowedRegions, ", "))})
 	}
 	return append(facts, ui.Fact{Name: ui.T("Artifact retention"), Value: ui.Text(capitalised(retentionText(o.RetentionDays)))},
 		ui.Fact{Name: ui.T("Organization id"), Value: ui.Code(o.ID)})

@@ -179,7 +179,7 @@ func affectedBy(i op.Impact) []ui.Fact {
 // effectName says what is affected: its kind, and its name where it has one.
 func effectName(e op.Effect) string {
 	kind, ok := map[string]string{"session": ui.T("Sessions"), "invitation": ui.T("Invitation"), "transfer": ui.T("Hand-over of ownership"),
-		"member": ui.T("Member"), "key": ui.T("Key"), "token": ui.T("Scoped token"), "service_account": ui.T("Service account")}[e.Type]
+		"member": ui.T("Member"), "key": ui.T("Key"), "token": ui.T("Scoped token"), "service_account": ui.T("Service account"), "artifacts": ui.T("Files"), "region": ui.T("Region")}[e.Type]
 	switch {
 	case !ok:
 		return e.Type

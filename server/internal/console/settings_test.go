@@ -30,6 +30,8 @@ var organizationPages = map[string]charter.Permission{
 	"/o/acme/settings/service-accounts":     "service_accounts.manage",
 	"/o/acme/settings/service-accounts/new": "service_accounts.manage",
 	"/o/acme/settings/tokens/new":           "tokens.create",
+	"/o/acme/settings/artifacts":            "artifacts.view",
+	"/o/acme/settings/artifacts/holds":      "settings.update",
 	"/o/acme/settings/audit-log":            "audit.view",
 	"/o/acme/settings/audit-log/export":     "audit.export",
 }
@@ -97,8 +99,8 @@ func TestSettingsAreSavedAndShown(t *testing.T) {
 	b, path := s.as(acme.Owner()), "/o/acme/settings/general"
 	page := b.get(path)
 	bound(t, s, page, path, "organizations.update")
-	b.submit(page, path, "name", "Acme Inc.", "retention_days", "14", "slug", "acme-inc").
-		says("/o/acme-inc/settings/general", 200, "The settings of Acme Inc. are saved.")
+	asked := b.submit(page, path, "name", "Acme Inc.", "retention_days", "14", "slug", "acme-inc").says(path, 200, "would delete nothing at once")
+	b.submit(asked, path).says("/o/acme-inc/settings/general", 200, "The settings of Acme Inc. are saved.")
 	b.get(path).says("/o/acme-inc/settings/general", 200)
 	b.submit(b.get("/o/acme-inc/settings/general"), "/o/acme-inc/settings/general", "time_zone", "Mars", "name", "Acme").
 		says("/o/acme-inc/settings/general", 422, "is not an IANA time zone")

@@ -337,6 +337,7 @@ func (v *visit) entries() []entry {
 		{ui.T("Keys"), ui.T("Service accounts"), "/settings/service-accounts", "bot", "", "service_accounts.manage"},
 		{ui.T("Keys"), ui.T("Scoped tokens"), "/settings/tokens", "fingerprint", "", v.firstOf(readingTokens)},
 		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
+		{ui.T("Organization"), ui.T("Files"), "/settings/artifacts", "inbox", "", "artifacts.view"},
 		{ui.T("Usage and billing"), ui.T("Billing"), "/settings/billing", "credit-card", "g b", readsBilling},
 		{ui.T("Security"), ui.T("Security policies"), "/settings/security-policies", "lock", "", ""},
 		{ui.T("Security"), ui.T("Findings"), "/settings/findings", "circle-alert", "", "reviews.manage"},
