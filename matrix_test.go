@@ -432,8 +432,8 @@ var manyStatements = map[string]string{
 	"organizations.purge":             "a step of a room may take some, and owners are told when it begins",
 	"organizations.complete_recovery": "it makes a member of somebody new, and tells everybody",
 	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
-	"subscription.change":             "an invoice gets the next number of the installation, behind a lock of its own",
-	"invoices.close":                  "once a month it bills, begins the next period and carries out what waited for it, at once",
+	"subscription.change":             "an invoice gets the next number of the installation, and what was used is looked up for it: five",
+	"invoices.close":                  "once a month it looks up what was used (five), bills it, begins the next period and carries out what waited for it",
 	"invoices.remind":                 "three times and once more it looks up whom to mail",
 }
 

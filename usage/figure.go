@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"math/bits"
+	"slices"
+	"strconv"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/internal/period"
@@ -21,17 +23,21 @@ func (a account) figures(ctx context.Context, r *op.Reader, p period.Period, unt
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range r.Charter.Meters {
-		if m.Kind != charter.Gauge {
-			continue
-		}
-		days, err := a.days(ctx, r, m.ID, p, until)
-		if err != nil {
-			return nil, err
-		}
-		figures[m.ID] = mean(days)
+	days, err := a.days(ctx, r, metersOf(r.Charter, charter.Gauge), p, until)
+	for meter, levels := range days {
+		figures[meter] = mean(levels)
 	}
-	return figures, nil
+	return figures, err
+}
+
+// metersOf are the meters of some kinds.
+func metersOf(c *charter.Charter, kinds ...charter.MeterKind) (ids []string) {
+	for _, m := range c.Meters {
+		if slices.Contains(kinds, m.Kind) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
 }
 
 // counted reads the counters of a period.
@@ -42,23 +48,32 @@ func (a account) counted(ctx context.Context, r *op.Reader, p period.Period) (ma
 
 // added adds the events of any span of time up, whether it has counters or not.
 func (a account) added(ctx context.Context, r *op.Reader, p period.Period) (map[string]int64, error) {
-	figures := map[string]int64{}
-	for kind, what := range map[charter.MeterKind]string{
-		charter.Sum: "COALESCE(SUM(value), 0)", charter.Maximum: "COALESCE(MAX(value), 0)", charter.Unique: "COUNT(DISTINCT item)",
-	} {
-		for _, m := range r.Charter.Meters {
-			if m.Kind != kind && (kind != charter.Sum || m.Kind != charter.Counter) {
-				continue
-			}
-			var n int64
-			if err := r.QueryRow(ctx, "SELECT CAST("+what+" AS bigint) FROM usage_events WHERE organization = $1 AND meter = $2 AND at >= $3 AND at < $4",
-				a.organization, m.ID, p.Start, p.End).Scan(&n); err != nil {
-				return nil, err
-			}
-			figures[m.ID] = n
-		}
+	args := []any{a.organization, p.Start, p.End}
+	list := func(ids []string) (text string) {
+		text, args = listed(ids, args)
+		return text
 	}
-	return figures, nil
+	// What does not add up is left out of the sum, since its sum may be greater than there are numbers.
+	sums, greatest := list(metersOf(r.Charter, charter.Counter, charter.Sum)), list(metersOf(r.Charter, charter.Maximum))
+	items := list(metersOf(r.Charter, charter.Unique))
+	rows, err := r.Query(ctx, `SELECT meter, CASE WHEN meter IN (`+sums+`) THEN CAST(SUM(CASE WHEN meter IN (`+sums+`) THEN value ELSE 0 END) AS bigint)
+			WHEN meter IN (`+greatest+`) THEN MAX(value) ELSE COUNT(DISTINCT item) END
+		FROM usage_events WHERE organization = $1 AND at >= $2 AND at < $3 AND meter IN (`+sums+", "+greatest+", "+items+`) GROUP BY meter`, args...)
+	return figuresOf(rows, err)
+}
+
+// listed writes values as placeholders after those that there are. Of none it is a value that nothing has.
+func listed(values []string, args []any) (text string, all []any) {
+	if len(values) == 0 {
+		return "''", args
+	}
+	for n, value := range values {
+		if args = append(args, value); n > 0 {
+			text += ", "
+		}
+		text += "$" + strconv.Itoa(len(args))
+	}
+	return text, args
 }
 
 func figuresOf(rows *sql.Rows, err error) (map[string]int64, error) {
@@ -84,18 +99,21 @@ func daysOf(p period.Period, until int64) (first, last int64) {
 	return floor(p.Start, day), min(floor(p.End, day)-day, floor(until, day))
 }
 
-// days are the readings of a gauge at the end of each of a period's days, all of its series together: the last ones, or
+// days are the readings of gauges at the end of each of a period's days, all series of each together: the last ones, or
 // those before them where a day has none.
-func (a account) days(ctx context.Context, r *op.Reader, meter string, p period.Period, until int64) ([]int64, error) {
+func (a account) days(ctx context.Context, r *op.Reader, meters []string, p period.Period, until int64) (map[string][]int64, error) {
 	first, last := daysOf(p, until)
 	if last < first {
 		first, last = floor(p.End-1, day), floor(p.End-1, day)
 	}
-	levels, err := a.levels(ctx, r, meter, func(series) (string, bool) { return "", true }, "day", day, first, last+day)
-	if n := int((last-first)/day) + 1; err == nil && levels[""] == nil {
-		return make([]int64, n), nil
+	levels, err := a.levels(ctx, r, meters, func(series) (string, bool) { return "", true }, "day", day, first, last+day)
+	all := map[string][]int64{}
+	for _, m := range meters {
+		if all[m] = levels[m][""]; all[m] == nil {
+			all[m] = make([]int64, int((last-first)/day)+1)
+		}
 	}
-	return levels[""], err
+	return all, err
 }
 
 // mean is the mean of readings, rounded up; of none, 0.
@@ -115,14 +133,22 @@ func mean(readings []int64) int64 {
 	return int64(quotient) //nolint:gosec // the mean of int64s is one
 }
 
-// levels are the readings of a gauge at the end of each bucket from a moment until before another, by what group says of
-// each series; false: it is not meant.
-func (a account) levels(ctx context.Context, r *op.Reader, meter string, group func(series) (string, bool), grain string, size, from, to int64) (map[string][]int64, error) {
-	state, err := a.levelsBefore(ctx, r, meter, from)
+// levels are the readings of gauges, by their meters, at the end of each bucket from a moment until before another, by
+// what group says of each series; false: it is not meant. However many gauges there are, it takes three statements.
+func (a account) levels(ctx context.Context, r *op.Reader, meters []string, group func(series) (string, bool), grain string, size, from, to int64) (map[string]map[string][]int64, error) {
+	if len(meters) == 0 {
+		return nil, nil //nolint:nilnil // no gauges have no levels
+	}
+	unfolded, err := tail(ctx, r, a.organization)
 	if err != nil {
 		return nil, err
 	}
-	within, err := a.readings(ctx, r, meter, grain, size, floor(from, day), to)
+	unfolded = slices.DeleteFunc(unfolded, func(c cell) bool { return !slices.Contains(meters, c.Meter) })
+	state, err := a.levelsBefore(ctx, r, meters, from, unfolded)
+	if err != nil {
+		return nil, err
+	}
+	within, err := a.readings(ctx, r, meters, grain, size, floor(from, day), to, unfolded)
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +156,18 @@ func (a account) levels(ctx context.Context, r *op.Reader, meter string, group f
 	for k := range within {
 		byStart[k.start] = append(byStart[k.start], k)
 	}
-	all := map[string][]int64{}
+	all := map[string]map[string][]int64{}
+	for _, m := range meters {
+		all[m] = map[string][]int64{}
+	}
 	for start := floor(from, day); start < to; start += size {
 		for _, k := range byStart[start] {
-			state[k.series] = within[k].Last
+			state[k.meter][k.series] = within[k].Last
 		}
 		if start >= from {
-			appendLevels(all, state, group, int((start-from)/size))
+			for _, m := range meters {
+				appendLevels(all[m], state[m], group, int((start-from)/size))
+			}
 		}
 	}
 	return all, nil
@@ -156,78 +187,71 @@ func appendLevels(all map[string][]int64, state map[string]int64, group func(ser
 	}
 }
 
-// levelsBefore are the last readings of a gauge's series before the day of a moment.
-func (a account) levelsBefore(ctx context.Context, r *op.Reader, meter string, at int64) (map[string]int64, error) {
+// levelsBefore are the last readings of the series of gauges before the day of a moment, by meter and series.
+func (a account) levelsBefore(ctx context.Context, r *op.Reader, meters []string, at int64, unfolded []cell) (map[string]map[string]int64, error) {
 	before := floor(at, day)
-	rows, err := r.Query(ctx, `SELECT b.member, b.api_key, b.resource, b.region, b.model, b.last, b.last_at
-		FROM usage_buckets b JOIN (SELECT member, api_key, resource, region, model, MAX(start) AS latest FROM usage_buckets
-			WHERE organization = $1 AND meter = $2 AND grain = 'day' AND start < $3 GROUP BY member, api_key, resource, region, model) l
-			ON b.member = l.member AND b.api_key = l.api_key AND b.resource = l.resource AND b.region = l.region AND b.model = l.model AND b.start = l.latest
-		WHERE b.organization = $1 AND b.meter = $2 AND b.grain = 'day'`, a.organization, meter, before)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	latest := map[string]*cell{}
-	for rows.Next() {
-		var s series
-		c := cell{Events: 1}
-		if err := rows.Scan(&s.Member, &s.Key, &s.Resource, &s.Region, &s.Model, &c.Last, &c.LastAt); err != nil {
-			return nil, err
-		}
-		latest[s.String()] = &c
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	unfolded, err := tail(ctx, r, a.organization)
+	list, args := listed(meters, []any{a.organization, before})
+	rows, err := r.Query(ctx, `SELECT b.meter, b.start, b.member, b.api_key, b.resource, b.region, b.model, b.last, b.last_at
+		FROM usage_buckets b JOIN (SELECT meter, member, api_key, resource, region, model, MAX(start) AS latest FROM usage_buckets
+			WHERE organization = $1 AND start < $2 AND grain = 'day' AND meter IN (`+list+`) GROUP BY meter, member, api_key, resource, region, model) l
+			ON b.meter = l.meter AND b.member = l.member AND b.api_key = l.api_key AND b.resource = l.resource AND b.region = l.region
+				AND b.model = l.model AND b.start = l.latest
+		WHERE b.organization = $1 AND b.grain = 'day' AND b.meter IN (`+list+`)`, args...)
+	cells, err := readingsOf(rows, err)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range unfolded {
-		if c.Meter == meter && c.LastAt < before {
-			if latest[c.Series] == nil {
-				latest[c.Series] = &cell{}
-			}
-			latest[c.Series].take(c)
+		if c.LastAt < before {
+			cells = append(cells, c)
 		}
 	}
-	state := map[string]int64{}
-	for s, c := range latest {
-		state[s] = c.Last
+	state, latest := map[string]map[string]int64{}, map[cellKey]*cell{}
+	for _, m := range meters {
+		state[m] = map[string]int64{}
+	}
+	for _, c := range cells {
+		k := cellKey{meter: c.Meter, series: c.Series}
+		if latest[k] == nil {
+			latest[k] = &cell{}
+		}
+		latest[k].take(c)
+		state[k.meter][k.series] = latest[k].Last
 	}
 	return state, nil
 }
 
-// readings are the last ones in each bucket of a gauge's series, from a moment until before another.
-func (a account) readings(ctx context.Context, r *op.Reader, meter, grain string, size, from, to int64) (map[cellKey]*cell, error) {
-	rows, err := r.Query(ctx, `SELECT start, member, api_key, resource, region, model, last, last_at FROM usage_buckets
-		WHERE organization = $1 AND meter = $2 AND grain = $3 AND start >= $4 AND start < $5`, a.organization, meter, grain, from, to)
+// readings are the last ones in each bucket of the series of gauges, from a moment until before another.
+func (a account) readings(ctx context.Context, r *op.Reader, meters []string, grain string, size, from, to int64, unfolded []cell) (map[cellKey]*cell, error) {
+	list, args := listed(meters, []any{a.organization, grain, from, to})
+	rows, err := r.Query(ctx, `SELECT meter, start, member, api_key, resource, region, model, last, last_at FROM usage_buckets
+		WHERE organization = $1 AND grain = $2 AND start >= $3 AND start < $4 AND meter IN (`+list+`)`, args...)
+	cells, err := readingsOf(rows, err)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range unfolded {
+		if c.LastAt >= from && c.LastAt < to {
+			cells = append(cells, c)
+		}
+	}
+	return merged(cells, size), nil
+}
+
+// readingsOf are the readings that a query gives.
+func readingsOf(rows *sql.Rows, err error) (cells []cell, _ error) {
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var cells []cell
 	for rows.Next() {
 		var s series
-		c := cell{Meter: meter, Events: 1}
-		if err := rows.Scan(&c.Start, &s.Member, &s.Key, &s.Resource, &s.Region, &s.Model, &c.Last, &c.LastAt); err != nil {
+		c := cell{Events: 1}
+		if err := rows.Scan(&c.Meter, &c.Start, &s.Member, &s.Key, &s.Resource, &s.Region, &s.Model, &c.Last, &c.LastAt); err != nil {
 			return nil, err
 		}
 		c.Series = s.String()
 		cells = append(cells, c)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	unfolded, err := tail(ctx, r, a.organization)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range unfolded {
-		if c.Meter == meter && c.LastAt >= from && c.LastAt < to {
-			cells = append(cells, c)
-		}
-	}
-	return merged(cells, size), nil
+	return cells, rows.Err()
 }

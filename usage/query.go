@@ -370,12 +370,12 @@ func (a account) askThings(ctx context.Context, r *op.Reader, q question) (found
 func (a account) askLevels(ctx context.Context, r *op.Reader, q question) (found, error) {
 	f := found{points: map[string]map[int64]int64{}, totals: map[string]int64{}}
 	until := min(q.to, floor(r.Micros(), q.size())+q.size()) // there is no level of what has not come
-	by, err := a.levels(ctx, r, q.meter.ID, func(s series) (string, bool) { return s.of(q.by), q.filter.keeps(s) }, q.smallGrain(), q.size(), q.from, until)
+	byMeter, err := a.levels(ctx, r, []string{q.meter.ID}, func(s series) (string, bool) { return s.of(q.by), q.filter.keeps(s) }, q.smallGrain(), q.size(), q.from, until)
 	if err != nil {
 		return f, err
 	}
 	whole := make([]int64, max(0, (until-q.from)/q.size()))
-	for value, levels := range by {
+	for value, levels := range byMeter[q.meter.ID] {
 		f.points[value] = map[int64]int64{}
 		for i, level := range levels {
 			f.points[value][q.begin(q.from+int64(i)*q.size())] = level // of a month, the last one stands
