@@ -190,13 +190,14 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 	return jobs.Config{
 		Now: h.config.Now, Log: h.config.Log,
 		Open:     func(kind string, payload []byte) ([]byte, error) { return ring.Open("outbox:"+kind, payload) },
-		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail, billing.UsageKind: h.reportUsage, storedKind: h.meterStored},
+		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail, billing.ErrandKind: h.billingErrand, storedKind: h.meterStored},
 		After:    h.afterJob,
 		Schedules: []jobs.Schedule{
 			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},
 			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
 			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
 			{Name: "billing", Every: time.Minute, Do: h.bill},
+			{Name: "payment provider", Every: time.Minute, Do: h.reconcile},
 			{Name: "ended memberships", Every: time.Minute, Do: h.endMemberships},
 			{Name: "access reviews", Every: time.Hour, Do: h.tendReviews},
 			{Name: "deletions", Every: time.Minute, Do: h.purgeOrganizations},
@@ -268,9 +269,26 @@ func (h *Hall) desk() billing.Desk {
 	return billing.Desk{Name: cmp.Or(h.config.Billing.Name, billing.Builtin), Provider: h.config.Billing.Provider, Read: h.service.Snapshot}
 }
 
-// reportUsage tells the payment provider what was used in a month.
-func (h *Hall) reportUsage(ctx context.Context, job jobs.Job) error {
-	return h.desk().Report(ctx, job.Payload)
+// billingErrand tells the payment provider what came about here.
+func (h *Hall) billingErrand(ctx context.Context, job jobs.Job) error {
+	return h.desk().Run(ctx, job.Payload)
+}
+
+// reconcile reads back from the payment provider what no event told.
+func (h *Hall) reconcile(ctx context.Context) error {
+	var due []string
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		due, err = billing.DueSyncs(ctx, r, h.desk().Name)
+		return err
+	})
+	ctx = op.As(ctx, op.Caller{System: "billing"})
+	for _, organization := range due {
+		in := billing.SyncInput{InOrganization: op.InOrganization{Organization: organization}}
+		if failed := billing.Sync(ctx, h.service, in); failed != nil {
+			err = errors.Join(err, fmt.Errorf("reading the subscription of %s back: %w", organization, failed))
+		}
+	}
+	return err
 }
 
 // Service runs operations.

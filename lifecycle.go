@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/guildhall/guildhall/artifacts"
+	"github.com/guildhall/guildhall/billing"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
@@ -21,6 +22,7 @@ func purgeSteps() []directory.PurgeStep {
 		directory.PurgeRows("dismissals", "dismissals", "finding"),
 		directory.PurgeRows("request log", "requests", "at"),
 		{Name: "files", Do: artifacts.End},
+		{Name: "subscription at the payment provider", Do: billing.EndAtProvider},
 		directory.PurgeRows("subscriptions", "subscriptions", "organization"),
 		directory.PurgeRows("billing events", "billing_events", "id"),
 		directory.PurgeRows("usage warnings", "usage_warnings", "about"),

@@ -82,7 +82,7 @@ var sentences = map[string]string{
 	"invoices.pay":            "{actor} noted that the invoice {invoice} was paid",
 	"invoices.void":           "{actor} made the invoice {invoice} void",
 	"invoices.pdf":            "{actor} downloaded an invoice",
-	"subscription.apply":      "{actor} took in what the payment provider says[: {fields}]",
+	"subscription.sync":       "{actor} read back from the payment provider how it stands[: {fields}]",
 	"artifacts.put":           "{actor} stored the file {artifact}",
 	"artifacts.update":        "{actor} changed the file {artifact}[: {fields}]",
 	"artifacts.delete":        "{actor} deleted the file {artifact}",

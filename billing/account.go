@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/guildhall/guildhall/directory"
@@ -67,6 +68,8 @@ func updateAccount(ctx context.Context, tx *op.Tx, in UpdateAccountInput) (Stand
 		tx.Unchanged()
 		return s.standing(tx.Reader), nil
 	}
-	err := s.save(ctx, tx)
-	return s.standing(tx.Reader), err
+	if err := s.save(ctx, tx); err != nil || s.customer == "" {
+		return s.standing(tx.Reader), err
+	}
+	return s.standing(tx.Reader), s.send(tx, Errand{Payer: true, Key: fmt.Sprintf("%s:payer:%d", s.organization, s.version)})
 }

@@ -22,7 +22,7 @@ func Operations() []op.Any {
 	return []op.Any{
 		ListPlans, GetSubscription, PreviewChange, ChangeSubscription, GetSeats, ListInvoices, GetInvoice,
 		PrintInvoice, CancelSubscription, ResumeSubscription, OpenPortal, UpdateAccount, PayInvoice, VoidInvoice,
-		ClosePeriod, Remind, ApplyState,
+		ClosePeriod, Remind, SyncSubscription,
 	}
 }
 

@@ -30,7 +30,7 @@ var CancelSubscription = &op.Op[CancelInput, ChangedSubscription]{
 	Fences: func(_ CancelInput, t op.Target) []op.Fence { return fences(t) },
 	Prepare: func(ctx context.Context, in CancelInput) (CancelInput, error) {
 		var err error
-		in.asked, err = deskOf(ctx).order(ctx, in.Organization, func(_ context.Context, s record, r *op.Reader, o *Order) error {
+		in.asked, err = deskOf(ctx).order(ctx, in.Organization, nil, func(_ context.Context, s record, r *op.Reader, o *Order) error {
 			o.Plan, o.Interval, o.When, o.Cancel = s.plan, s.interval, AtPeriodEnd, true
 			return s.cancellable(r)
 		})
@@ -60,7 +60,7 @@ func cancelSubscription(ctx context.Context, tx *op.Tx, in CancelInput) (Changed
 		return ChangedSubscription{}, err
 	}
 	tx.Because(in.Reason)
-	if in.asked.state != nil {
+	if in.asked.provider != "" {
 		return in.asked.taken(ctx, tx, s)
 	}
 	if s.next.cancels {
@@ -100,7 +100,7 @@ var ResumeSubscription = &op.Op[ResumeInput, ChangedSubscription]{
 	Fences: func(_ ResumeInput, t op.Target) []op.Fence { return fences(t) },
 	Prepare: func(ctx context.Context, in ResumeInput) (ResumeInput, error) {
 		var err error
-		in.asked, err = deskOf(ctx).order(ctx, in.Organization, func(_ context.Context, s record, _ *op.Reader, o *Order) error {
+		in.asked, err = deskOf(ctx).order(ctx, in.Organization, nil, func(_ context.Context, s record, _ *op.Reader, o *Order) error {
 			o.Plan, o.Interval, o.When, o.Resume = s.plan, s.interval, Now, true
 			return s.resumable()
 		})
@@ -125,7 +125,7 @@ func resumeSubscription(ctx context.Context, tx *op.Tx, in ResumeInput) (Changed
 	if err := s.resumable(); err != nil {
 		return ChangedSubscription{}, err
 	}
-	if in.asked.state != nil {
+	if in.asked.provider != "" {
 		return in.asked.taken(ctx, tx, s)
 	}
 	return s.waits(ctx, tx, scheduled{})

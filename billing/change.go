@@ -27,6 +27,8 @@ type WantedPlan struct {
 	Plan     string   `json:"plan" doc:"The plan's id" minLength:"1" maxLength:"64" example:"business"`
 	Interval Interval `json:"interval,omitzero" doc:"How often it is paid; left out: as now" enum:"month,year"`
 	At       When     `json:"at,omitzero" doc:"When; left out: a greater plan now, a smaller one at the end of the period" enum:"now,period_end"`
+
+	asked *ProviderPreview // what the provider would charge; nil: it is reckoned here
 }
 
 // quote is what a change would do.
@@ -70,6 +72,13 @@ func (s record) quote(ctx context.Context, r *op.Reader, in WantedPlan) (quote, 
 	}
 	if q.when == Now && s.interval == Yearly && interval == Monthly && q.down {
 		return quote{}, op.InvalidField("at", "not_now", "the year that is paid comes to its end first: at has to be period_end")
+	}
+	if in.asked != nil && !q.same {
+		q.at, q.next, q.credit, q.charges, q.due = s.period.End, s.period, s.credit, in.asked.Lines, in.asked.Due
+		if q.when == Now {
+			q.at = r.Micros()
+		}
+		return q, nil
 	}
 	return q, s.amounts(ctx, r, &q)
 }
@@ -190,10 +199,50 @@ var PreviewChange = &op.Op[WantedPlan, ChangePreview]{
 	Route:   "GET /v1/organizations/{organization}/subscription/preview_change",
 	Summary: "Say what a change of plan would cost and take away",
 	Allow:   op.AnyOf(op.On(see), op.ByService),
+	Prepare: func(ctx context.Context, in WantedPlan) (WantedPlan, error) {
+		var err error
+		in.asked, err = deskOf(ctx).preview(ctx, in)
+		return in, err
+	},
 	Do: func(ctx context.Context, tx *op.Tx, in WantedPlan) (ChangePreview, error) {
 		return preview(ctx, tx.Reader, in)
 	},
 	Example: WantedPlan{Plan: "business"},
+}
+
+// preview asks the provider what a change would cost; nil: it is reckoned here, since it is done here.
+func (d Desk) preview(ctx context.Context, in WantedPlan) (*ProviderPreview, error) {
+	if d.Name == Builtin {
+		return nil, nil //nolint:nilnil // no provider has anything to say
+	}
+	var begun ProviderPreview
+	o, _, err := d.written(ctx, in.Organization, func(ctx context.Context, s record, r *op.Reader, o *Order) error {
+		if err := sold(r.Charter); err != nil {
+			return err
+		}
+		q, err := s.quote(ctx, r, in)
+		q.order(o)
+		begun = q.begins(r)
+		return err
+	})
+	switch {
+	case err != nil || o.here() || o.Resume:
+		return nil, err
+	case o.Object == "":
+		return &begun, nil
+	}
+	asked, err := d.Provider.Preview(ctx, o)
+	return &asked, err
+}
+
+// begins is a subscription that begins now with a provider: its first period is paid, and then the next one.
+func (q quote) begins(r *op.Reader) ProviderPreview {
+	now := q.to.Interval.Of(r.Micros(), r.Micros())
+	after := q.to.Interval.Of(r.Micros(), now.End)
+	paid, _ := planLine(r.Charter, q.to, now)
+	then, _ := planLine(r.Charter, q.to, after)
+	return ProviderPreview{Lines: []InvoiceLine{paid}, Due: paid.Amount,
+		Next: Estimate{At: moment(now.End), Lines: []InvoiceLine{then}, Total: then.Amount}}
 }
 
 func preview(ctx context.Context, r *op.Reader, in WantedPlan) (ChangePreview, error) {
@@ -211,10 +260,10 @@ func preview(ctx context.Context, r *op.Reader, in WantedPlan) (ChangePreview, e
 	if err != nil {
 		return ChangePreview{}, err
 	}
-	return s.previewOf(ctx, r, q)
+	return s.previewOf(ctx, r, q, in.asked)
 }
 
-func (s record) previewOf(ctx context.Context, r *op.Reader, q quote) (ChangePreview, error) {
+func (s record) previewOf(ctx context.Context, r *op.Reader, q quote, asked *ProviderPreview) (ChangePreview, error) {
 	p := ChangePreview{Plan: q.plan.ID, PlanTitle: q.plan.Title, Interval: q.to.Interval, Direction: q.direction(), When: q.when, At: moment(q.at),
 		Currency: r.Charter.Currency, DueToday: q.due, Lines: q.charges}
 	if p.Lines == nil {
@@ -227,6 +276,9 @@ func (s record) previewOf(ctx context.Context, r *op.Reader, q quote) (ChangePre
 	var err error
 	if p.Next, err = then.estimate(ctx, r); err != nil {
 		return p, err
+	}
+	if asked != nil && !q.same {
+		p.Next = asked.Next
 	}
 	p.Gains, p.Loses.Features = featureChanges(r.Charter, s.plan, q.plan)
 	p.Loses.Settings = s.settingLosses(r, q)

@@ -39,7 +39,7 @@ var ChangeSubscription = &op.Op[ChangeInput, ChangedSubscription]{
 	Fences: func(_ ChangeInput, t op.Target) []op.Fence { return fences(t) },
 	Prepare: func(ctx context.Context, in ChangeInput) (ChangeInput, error) {
 		var err error
-		in.asked, err = deskOf(ctx).order(ctx, in.Organization, in.fill)
+		in.asked, err = deskOf(ctx).order(ctx, in.Organization, in.AtMost, in.fill)
 		return in, err
 	},
 	Preview: previewImpact,
@@ -76,10 +76,13 @@ func changeSubscription(ctx context.Context, tx *op.Tx, in ChangeInput) (Changed
 	if err != nil {
 		return ChangedSubscription{}, err
 	}
-	if in.asked.address != "" || in.asked.state != nil {
+	if in.asked.provider != "" {
 		return in.asked.taken(ctx, tx, s)
 	}
-	if err := s.allowed(tx, q, in.AtMost); err != nil {
+	if err := s.allowed(tx.Reader, q); err != nil {
+		return ChangedSubscription{}, err
+	}
+	if err := within(q.due, in.AtMost, tx.Charter.Currency); err != nil {
 		return ChangedSubscription{}, err
 	}
 	if q.same && s.next.at == 0 {
@@ -89,20 +92,26 @@ func changeSubscription(ctx context.Context, tx *op.Tx, in ChangeInput) (Changed
 	return s.carryOut(ctx, tx, q)
 }
 
-// allowed refuses what is not paid for, what costs more than was agreed to, and what needs a fresh sign-in.
-func (s record) allowed(tx *op.Tx, q quote, most *int64) error {
-	overdue := s.state == PastDue || s.open != 0 && s.open <= tx.Micros()
+// allowed refuses what is not paid for, and what needs a fresh sign-in.
+func (s record) allowed(r *op.Reader, q quote) error {
+	overdue := s.state == PastDue || s.open != 0 && s.open <= r.Micros()
 	switch {
 	case overdue && q.when == Now && !q.same: // T-089
 		return &op.Error{Kind: op.Conflict, Code: "payment_overdue", FixURL: "/o/" + s.organization + "/settings/billing",
 			Text: "an invoice is overdue: pay it first, then change the plan"}
-	case most != nil && q.due > *most:
-		return op.Errorf(op.Conflict, "costs_more", "this would make %s due today, which is more than the %s that were agreed to: look at the preview again",
-			Money(q.due, tx.Charter.Currency), Money(*most, tx.Charter.Currency))
 	case q.down:
-		return tx.DemandFresh()
+		return r.DemandFresh()
 	}
 	return nil
+}
+
+// within refuses what costs more than was agreed to.
+func within(due int64, most *int64, currency string) error {
+	if most == nil || due <= *most {
+		return nil
+	}
+	return op.Errorf(op.Conflict, "costs_more", "this would make %s due today, which is more than the %s that were agreed to: look at the preview again",
+		Money(due, currency), Money(*most, currency))
 }
 
 // carryOut does a change that nothing speaks against.
@@ -133,14 +142,21 @@ func (s record) carryOut(ctx context.Context, tx *op.Tx, q quote) (ChangedSubscr
 	return done, err
 }
 
-// taken is what became of a change that a provider was asked for.
-func (a answer) taken(ctx context.Context, tx *op.Tx, s record) (ChangedSubscription, error) {
-	done := ChangedSubscription{Checkout: a.address}
-	var err error
-	if a.state == nil {
+// taken is what became of a change that a provider was asked for. Where somebody else changed the subscription meanwhile,
+// what the provider answered may be older than what is known: then its events, or the next reading, say how it stands.
+func (a answer) taken(ctx context.Context, tx *op.Tx, s record) (done ChangedSubscription, err error) {
+	done.Checkout = a.checkout.Address
+	changed := false
+	switch {
+	case s.version != a.seen:
+	case a.state != nil:
+		changed, err = s.absorb(ctx, tx, a.provider, *a.state)
+	case a.checkout.Customer != s.customer:
+		s.customer, changed = a.checkout.Customer, true
+		err = s.save(ctx, tx)
+	}
+	if !changed {
 		tx.Unchanged()
-	} else {
-		_, err = s.apply(ctx, tx, *a.state)
 	}
 	done.Standing = s.standing(tx.Reader)
 	return done, err
@@ -148,12 +164,21 @@ func (a answer) taken(ctx context.Context, tx *op.Tx, s record) (ChangedSubscrip
 
 // fill writes the order that the provider gets. What would be refused here is refused before anything is ordered.
 func (in ChangeInput) fill(ctx context.Context, s record, r *op.Reader, o *Order) error {
+	if err := sold(r.Charter); err != nil {
+		return err
+	}
 	q, err := s.quote(ctx, r, in.WantedPlan)
 	if err != nil {
 		return err
 	}
+	q.order(o)
+	return s.allowed(r, q)
+}
+
+// order is the change as a provider is asked for it. What costs nothing is the end of what it keeps.
+func (q quote) order(o *Order) {
 	o.Plan, o.Interval, o.Amount, o.When, o.Resume = q.plan.ID, q.to.Interval, q.to.Amount, q.when, q.same
-	return nil
+	o.Cancel = !q.same && q.to.Amount == 0
 }
 
 // previewImpact answers dry_run.

@@ -12,9 +12,6 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// UsageKind is the kind of the outbox's jobs that tell a provider what was used; the payload is a UsageReport.
-const UsageKind = "billing_usage"
-
 // ClosePeriodInput names an organization.
 type ClosePeriodInput struct{ op.InOrganization }
 
@@ -50,16 +47,13 @@ func closePeriod(ctx context.Context, tx *op.Tx, _ ClosePeriodInput) (ClosedPeri
 		tx.Unchanged()
 		return ClosedPeriod{Standing: s.standing(tx.Reader)}, nil
 	}
-	used, err := usageLines(ctx, tx.Reader, s.organization, s.month())
-	if err != nil {
-		return ClosedPeriod{}, err
-	}
 	before := s
 	var done ClosedPeriod
+	var err error
 	if s.provider == Builtin {
-		done.Invoice, err = s.invoiceMonth(ctx, tx, used)
+		done.Invoice, err = s.invoiceMonth(ctx, tx)
 	} else {
-		err = s.reportMonth(tx, used)
+		err = s.reportUsage(ctx, tx, s.month())
 	}
 	if err != nil {
 		return done, err
@@ -76,7 +70,11 @@ func closePeriod(ctx context.Context, tx *op.Tx, _ ClosePeriodInput) (ClosedPeri
 }
 
 // invoiceMonth issues the invoice of the open month, if anything is to be said on it, and gives its id.
-func (s *record) invoiceMonth(ctx context.Context, tx *op.Tx, used []InvoiceLine) (string, error) {
+func (s *record) invoiceMonth(ctx context.Context, tx *op.Tx) (string, error) {
+	used, err := usageLines(ctx, tx.Reader, s.organization, s.month())
+	if err != nil {
+		return "", err
+	}
 	lines, total, credit := settled(append(s.closing(tx.Charter).lines, used...), s.credit, s.closesAt)
 	if sumOfSizes(lines) == 0 {
 		return "", nil
@@ -97,16 +95,6 @@ func sumOfSizes(lines []InvoiceLine) (size int64) {
 		size += max(l.Amount, -l.Amount)
 	}
 	return size
-}
-
-// reportMonth tells the provider that keeps the subscription what was used.
-func (s record) reportMonth(tx *op.Tx, used []InvoiceLine) error {
-	payload, err := json.Marshal(UsageReport{Customer: Customer{Organization: s.organization, Name: s.name, Account: s.account, Customer: s.customer, Object: s.object},
-		Month: s.month(), Lines: used, Key: fmt.Sprintf("%s:%d", s.organization, s.closesAt)})
-	if err == nil {
-		tx.Send(UsageKind, payload)
-	}
-	return err
 }
 
 // advance begins the next month, and the next period where the old one is over.

@@ -2,10 +2,13 @@ package billing_test
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/billing"
@@ -16,6 +19,7 @@ import (
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/usage"
 )
 
 // house is Acme, made on Monday 2 November 2026 at nine. Its plans: free has 3 seats, pro and business have any number.
@@ -65,9 +69,9 @@ func inHouses(t *testing.T, run func(t *testing.T, h *house)) {
 func openHouse(t testing.TB, db *sqldb.DB, c *charter.Charter, config op.Config) *house {
 	t.Helper()
 	h := &house{Room: testroom.New(t, db, c)}
-	config.Operations = slices.Concat(billing.Operations(), directory.Operations(), credential.Operations())
+	config.Operations = slices.Concat(billing.Operations(), directory.Operations(), credential.Operations(), usage.Operations())
 	config.Fence, config.Settings.BaseURL, config.Settings.SessionIdle, config.Settings.SessionLife = h.Fence, "https://hall.test", -1, 10*365*24*time.Hour
-	h.Most = 30 // usage asks once for each meter
+	h.Most = 15 // what was used is looked up for an invoice: five
 	h.Serve(config)
 	h.acme, h.owner = h.Found("acme", "ada@acme.test")
 	h.editor = h.Join(h.acme, "eve@acme.test", "editor")
@@ -160,4 +164,31 @@ func amounts(lines []billing.InvoiceLine) (all []int64) {
 		all = append(all, l.Amount)
 	}
 	return all
+}
+
+// uses records that so much of a meter was used now.
+func (h *house) uses(meter string, n int64) {
+	h.T.Helper()
+	done, err := usage.Record.Call(h.As(h.svc), h.Service, usage.RecordInput{InOrganization: h.in(), Event: usage.Event{Meter: meter, Value: n}})
+	h.Must(err)
+	if done.Recorded != 1 {
+		h.T.Fatalf("%d of %s: %+v", n, meter, done.Results)
+	}
+}
+
+// errands are what the provider is to be told, the oldest first.
+func (h *house) errands() (all []billing.Errand) {
+	h.T.Helper()
+	for _, payload := range h.Sent(billing.ErrandKind) {
+		var e billing.Errand
+		h.Must(json.Unmarshal(payload, &e))
+		all = append(all, e)
+	}
+	return all
+}
+
+// prints asks for an invoice on paper.
+func (h *house) prints(id string) error {
+	return h.Service.Stream(h.T.Context(), billing.PrintInvoice, op.Request{Caller: op.Caller{Credential: h.owner.Token}, Input: h.invoice(id)},
+		func(op.Info) io.Writer { return io.Discard })
 }

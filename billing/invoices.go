@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -29,7 +28,8 @@ const (
 // Invoice is what an organization is asked to pay, as it was issued.
 type Invoice struct {
 	ID          string        `json:"id" example:"bil_01k..."`
-	Number      string        `json:"number" doc:"Counts up over the whole installation, without a gap" example:"INV-000012"`
+	Number      string        `json:"number" doc:"Counts up over the whole installation, without a gap; of a payment provider's invoice: the number that stands on it" example:"INV-000012"`
+	Provider    string        `json:"provider" cli:"-" doc:"Who issued it" example:"builtin"`
 	State       InvoiceState  `json:"state" enum:"open,paid,void,past_due"`
 	Currency    string        `json:"currency" example:"USD"`
 	Total       int64         `json:"total" doc:"In minor units; never below 0" example:"4900"`
@@ -41,7 +41,11 @@ type Invoice struct {
 	IssuedAt    time.Time     `json:"issued_at"`
 	DueAt       time.Time     `json:"due_at"`
 	SettledAt   *time.Time    `json:"settled_at,omitzero" cli:"-" doc:"When it was paid or made void"`
+	Page        string        `json:"page,omitzero" cli:"-" doc:"The payment provider's page of it, where it is paid"`
+	Paper       string        `json:"paper,omitzero" cli:"-" doc:"Where the payment provider has its PDF"`
 	Version     int64         `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
+
+	ordinal int64 // orders our own ones
 }
 
 // ETag is the invoice's version.
@@ -61,21 +65,32 @@ type bill struct {
 	total int64
 }
 
-const invoiceColumns = `v.id, v.number, v.state, v.currency, v.total, v.period_start, v.period_end, v.lines, v.payer, v.reference,
-	v.issued_at, v.due_at, v.settled_at, v.version`
+// bothKinds reads our own invoices and those of a payment provider alike; $1 is the organization.
+const bothKinds = `SELECT i.id, i.provider, i.number, i.ordinal, i.state, i.currency, i.total, i.period_start, i.period_end, i.lines, i.payer,
+		i.reference, i.page, i.paper, i.issued_at, i.due_at, i.settled_at, i.version
+	FROM (SELECT v.id, 'builtin' AS provider, '' AS number, v.number AS ordinal, v.state, v.currency, v.total, v.period_start, v.period_end, v.lines,
+			v.payer, v.reference, '' AS page, '' AS paper, v.issued_at, v.due_at, v.settled_at, v.version
+		FROM invoices v WHERE v.organization = $1
+		UNION ALL SELECT p.id, p.provider, p.number, 0, p.state, p.currency, p.total, p.period_start, p.period_end, p.lines,
+			p.payer, '', p.page, p.paper, p.issued_at, p.due_at, p.settled_at, p.version
+		FROM provider_invoices p WHERE p.organization = $1) i`
 
 func scanInvoice(row interface{ Scan(...any) error }) (Invoice, error) {
 	var i Invoice
-	var number, start, end, issued, due, settled int64
+	var start, end, issued, due, settled int64
 	var lines, payer string
-	err := row.Scan(&i.ID, &number, &i.State, &i.Currency, &i.Total, &start, &end, &lines, &payer, &i.Reference, &issued, &due, &settled, &i.Version)
+	err := row.Scan(&i.ID, &i.Provider, &i.Number, &i.ordinal, &i.State, &i.Currency, &i.Total, &start, &end, &lines, &payer, &i.Reference,
+		&i.Page, &i.Paper, &issued, &due, &settled, &i.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return i, op.ErrNotFound
 	}
 	if err != nil {
 		return i, err
 	}
-	i.Number, i.PeriodStart, i.PeriodEnd = numbered(number), moment(start), moment(end)
+	if i.ordinal != 0 {
+		i.Number = numbered(i.ordinal)
+	}
+	i.PeriodStart, i.PeriodEnd = moment(start), moment(end)
 	i.IssuedAt, i.DueAt = moment(issued), moment(due)
 	if settled != 0 {
 		at := moment(settled)
@@ -88,7 +103,7 @@ func numbered(n int64) string { return fmt.Sprintf("INV-%06d", n) }
 
 // issue writes an invoice with the next number: two statements. What comes to nothing is paid.
 func (s record) issue(ctx context.Context, tx *op.Tx, b bill) (Invoice, error) {
-	i := Invoice{ID: tx.NewID("bil"), State: Open, Currency: tx.Charter.Currency, Total: b.total, Lines: b.lines, PeriodStart: moment(b.span.Start),
+	i := Invoice{ID: tx.NewID("bil"), Provider: Builtin, State: Open, Currency: tx.Charter.Currency, Total: b.total, Lines: b.lines, PeriodStart: moment(b.span.Start),
 		PeriodEnd: moment(b.span.End), Payer: Payer{s.name, s.account}, IssuedAt: moment(tx.Micros()),
 		DueAt: moment(tx.Micros()).Add(tx.Settings.InvoiceDue), Version: 1}
 	settled := int64(0)
@@ -136,20 +151,21 @@ var ListInvoices = &op.Op[ListInvoicesInput, op.List[Invoice]]{
 }
 
 func listInvoices(ctx context.Context, tx *op.Tx, in ListInvoicesInput) (op.List[Invoice], error) {
-	query, args := "SELECT "+invoiceColumns+" FROM invoices v WHERE v.organization = $1", []any{tx.Organization()}
-	if after := strings.Join(in.After(), ""); after != "" {
-		number, err := strconv.ParseInt(after, 10, 64)
-		if err != nil {
+	query, args := bothKinds+" WHERE i.version > 0", []any{tx.Organization()}
+	if after := in.After(); len(after) == 3 {
+		issued, wrong := strconv.ParseInt(after[0], 10, 64)
+		ordinal, bad := strconv.ParseInt(after[1], 10, 64)
+		if err := errors.Join(wrong, bad); err != nil {
 			return op.List[Invoice]{}, err
 		}
-		args = append(args, number)
-		query += " AND v.number < $" + strconv.Itoa(len(args))
+		args = append(args, issued, ordinal, after[2])
+		query += " AND (i.issued_at, i.ordinal, i.id) < ($2, $3, $4)"
 	}
 	if in.State != "" {
 		args = append(args, string(in.State))
-		query += " AND v.state = $" + strconv.Itoa(len(args))
+		query += " AND i.state = $" + strconv.Itoa(len(args))
 	}
-	rows, err := tx.Query(ctx, query+" ORDER BY v.number DESC LIMIT "+strconv.Itoa(in.Size()+1), args...)
+	rows, err := tx.Query(ctx, query+" ORDER BY i.issued_at DESC, i.ordinal DESC, i.id DESC LIMIT "+strconv.Itoa(in.Size()+1), args...)
 	if err != nil {
 		return op.List[Invoice]{}, err
 	}
@@ -162,7 +178,12 @@ func listInvoices(ctx context.Context, tx *op.Tx, in ListInvoicesInput) (op.List
 		}
 		all = append(all, i)
 	}
-	return op.Listed(tx.Reader, &in.Page, all, func(i Invoice) []string { return []string{strings.TrimPrefix(i.Number, "INV-")} }), rows.Err()
+	return op.Listed(tx.Reader, &in.Page, all, Invoice.position), rows.Err()
+}
+
+// position is where an invoice stands in the list.
+func (i Invoice) position() []string {
+	return []string{strconv.FormatInt(i.IssuedAt.UnixMicro(), 10), strconv.FormatInt(i.ordinal, 10), i.ID}
 }
 
 // InvoiceInput names one invoice.
@@ -173,7 +194,7 @@ type InvoiceInput struct {
 
 // read reads the invoice that an operation is about.
 func (in InvoiceInput) read(ctx context.Context, r *op.Reader) (Invoice, error) {
-	return scanInvoice(r.QueryRow(ctx, "SELECT "+invoiceColumns+" FROM invoices v WHERE v.organization = $1 AND v.id = $2", r.Organization(), in.Invoice))
+	return scanInvoice(r.QueryRow(ctx, bothKinds+" WHERE i.id = $2", r.Organization(), in.Invoice))
 }
 
 func invoiceTarget(ctx context.Context, r *op.Reader, in InvoiceInput) (op.Target, error) {

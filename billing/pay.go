@@ -66,6 +66,9 @@ func (i Invoice) creditUsed() (used int64) {
 
 // settle ends an open invoice: two statements. Where nothing else is overdue any more, neither is the subscription.
 func (i Invoice) settle(ctx context.Context, tx *op.Tx, to InvoiceState, reference string, credit int64) (Invoice, error) {
+	if i.Provider != Builtin {
+		return i, i.elsewhere()
+	}
 	if i.State == to && i.Reference == reference {
 		tx.Unchanged()
 		return i, nil
@@ -90,4 +93,10 @@ func (i Invoice) settle(ctx context.Context, tx *op.Tx, to InvoiceState, referen
 			version = version + 1, updated_at = $2
 		WHERE organization = $1`, tx.Organization(), tx.Micros(), credit)
 	return i, err
+}
+
+// elsewhere answers what is asked of an invoice that a payment provider issued: it is done there.
+func (i Invoice) elsewhere() error {
+	return &op.Error{Kind: op.Conflict, Code: "at_provider", FixURL: i.Page,
+		Text: "the invoice " + i.Number + " was issued by the payment provider " + i.Provider + ": it is paid, made void and downloaded there"}
 }

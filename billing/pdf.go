@@ -24,6 +24,9 @@ var PrintInvoice = &op.Stream[InvoiceInput]{
 	Target:    invoiceTarget,
 	Write: func(ctx context.Context, r *op.Reader, in InvoiceInput, w io.Writer) error {
 		i, err := in.read(ctx, r)
+		if err == nil && i.Provider != Builtin {
+			err = i.elsewhere()
+		}
 		if err != nil {
 			return err
 		}

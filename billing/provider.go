@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/period"
 	"github.com/guildhall/guildhall/op"
 )
@@ -19,27 +18,47 @@ import (
 const Builtin = "builtin"
 
 // Provider takes the money for subscriptions that it keeps. Its methods are called outside of any transaction, after the
-// caller was authorized, and are safe for concurrent use. What comes of them arrives as a ProviderState, never as what a
-// browser says on its way back.
+// caller was authorized, and are safe for concurrent use. What comes of them is read back from it as a ProviderState,
+// and is never what a browser says on its way back.
 type Provider interface {
-	// Checkout begins a subscription, and gives the address at which a person pays for it.
-	Checkout(ctx context.Context, o Order) (address string, err error)
-	// Change changes, cancels or resumes a subscription that the provider keeps, and gives its state afterwards.
-	Change(ctx context.Context, o Order) (ProviderState, error)
+	Pages
+	Books
+}
+
+// Pages are what a person does on a provider's own pages.
+type Pages interface {
+	// Checkout begins a subscription: it says where a person pays for it.
+	Checkout(ctx context.Context, o Order) (Checkout, error)
 	// Portal gives the address of the provider's own pages for means of payment and invoices.
 	Portal(ctx context.Context, c Customer) (address string, err error)
-	// ReportUsage tells what was used in a month. It may be called again with the same key, and counts once.
-	ReportUsage(ctx context.Context, u UsageReport) error
+}
+
+// Books are what a provider keeps of a customer.
+type Books interface {
+	// State reads how it stands with a customer now. A customer who is another organization's is op.ErrNotFound.
+	State(ctx context.Context, c Customer) (ProviderState, error)
+	// Preview says what the provider would charge for a change of a subscription that it keeps. It changes nothing.
+	Preview(ctx context.Context, o Order) (ProviderPreview, error)
+	// Change changes, cancels or resumes a subscription that it keeps, and gives its state afterwards.
+	Change(ctx context.Context, o Order) (ProviderState, error)
+	// Run does an errand. It may be called again for the same one, which counts once.
+	Run(ctx context.Context, e Errand) error
 }
 
 // Customer is an organization as a provider knows it. Customer and Object are empty where it does not yet.
 type Customer struct {
-	Organization string // our id
-	Name         string
-	Account      Account
-	Customer     string // the provider's id of the customer
-	Object       string // and of the subscription
-	ReturnTo     string // the address that the browser comes back to
+	Organization string  `json:"organization"` // our id
+	Name         string  `json:"name"`
+	Account      Account `json:"account"`
+	Customer     string  `json:"customer"`           // the provider's id of the customer
+	Object       string  `json:"object"`             // and of the subscription that gives a plan
+	ReturnTo     string  `json:"return_to,omitzero"` // the address that the browser comes back to
+}
+
+// Checkout is where a person pays, and whom for.
+type Checkout struct {
+	Address  string
+	Customer string // the provider's id of the customer
 }
 
 // Order is what a customer wants of a provider.
@@ -48,50 +67,74 @@ type Order struct {
 	Plan     string
 	Interval Interval
 	Currency string
-	Amount   int64  // what one interval costs, in minor units
-	When     When   // AtPeriodEnd: the change waits
-	Cancel   bool   // the subscription ends with its period
-	Resume   bool   // what waits for the end of the period is taken back
-	Key      string // the same for the same order: what is asked again is done once
+	Amount   int64     // what one interval costs, in minor units
+	When     When      // AtPeriodEnd: the change waits
+	At       time.Time // of a change now: the moment that it is reckoned from
+	Cancel   bool      // the subscription ends: with its period, or Now
+	Resume   bool      // what waits for the end of the period is taken back
+	Key      string    // the same for the same order: what is asked again is done once
 }
 
-// UsageReport is what an organization used in a month that has ended.
-type UsageReport struct {
+// ErrandKind is the kind of the outbox's jobs that a provider is told by; the payload is an Errand.
+const ErrandKind = "billing_errand"
+
+// Errand is what a provider is told after the transaction in which it came about.
+type Errand struct {
 	Customer
-	Month period.Period
-	Lines []InvoiceLine
-	Key   string
+	Month period.Period `json:"month"`           // with Lines: the span in which they were used
+	Lines []InvoiceLine `json:"lines,omitempty"` // what was used beyond what is included, to be charged
+	Payer bool          `json:"payer,omitzero"`  // who pays has changed
+	End   bool          `json:"end,omitzero"`    // the organization is gone: its subscription ends at once
+	Key   string        `json:"key"`
 }
 
-// ProviderState is a subscription as a provider keeps it, at a version of its object. Of two states of one object the one
-// with the greater version counts, whichever arrives later.
+// ProviderState is how it stands with a customer, as a provider keeps it.
 type ProviderState struct {
-	Provider    string    `json:"provider" doc:"Who says so" example:"stripe" minLength:"1" maxLength:"40"`
-	Event       string    `json:"event" doc:"The provider's id of the event: one that was applied is not applied again" minLength:"1" maxLength:"255" example:"evt_1"`
-	Customer    string    `json:"customer" doc:"The provider's id of the customer" maxLength:"255" example:"cus_1"`
-	Object      string    `json:"object" doc:"The provider's id of the subscription" minLength:"1" maxLength:"255" example:"sub_1"`
-	Version     int64     `json:"version" doc:"Orders the states of one object; never 0" minimum:"1"`
-	Plan        string    `json:"plan" doc:"The plan that is paid" minLength:"1" maxLength:"64" example:"pro"`
-	Interval    Interval  `json:"interval" enum:"month,year"`
-	State       State     `json:"state" enum:"active,past_due,cancelled,ended" doc:"active and past_due give the plan; the others give the first one. What is not paid yet at all is none of them, and is not told"`
-	PeriodStart time.Time `json:"period_start"`
-	PeriodEnd   time.Time `json:"period_end"`
-	CancelAtEnd bool      `json:"cancel_at_period_end,omitzero" doc:"Whether it ends with its period"`
-	PastDue     time.Time `json:"past_due_since,omitzero" doc:"Since when it is overdue"`
+	Customer    string // the provider's id
+	Object      string // of the subscription; empty: there is none, or nothing of it was ever paid
+	Plan        string // that is paid
+	Interval    Interval
+	State       State // Active and PastDue give the plan; the others give the first one
+	PeriodStart time.Time
+	PeriodEnd   time.Time
+	Anchor      time.Time         // whose day of the month all periods begin on; the zero value: PeriodStart
+	CancelAtEnd bool              // it ends with its period
+	Next        NextPlan          // what follows the period, if that is another plan
+	PastDue     time.Time         // since when it is overdue; the zero value: since the period began
+	Invoices    []ProviderInvoice // the latest ones that were issued, in any order
+}
+
+// NextPlan is what a subscription becomes at the end of its period. Without a plan it stays as it is.
+type NextPlan struct {
+	Plan     string
+	Interval Interval
+}
+
+// ProviderPreview is what a provider would charge for a change.
+type ProviderPreview struct {
+	Lines []InvoiceLine // today's; they add up to Due
+	Due   int64
+	Next  Estimate // the invoice after that
 }
 
 // builtin is the provider of an installation that takes no money itself: everything is done here, in Do.
 type builtin struct{}
 
-func (builtin) Checkout(context.Context, Order) (string, error) { return "", nil }
-
-func (builtin) Change(context.Context, Order) (ProviderState, error) { return ProviderState{}, nil }
+func (builtin) Checkout(context.Context, Order) (Checkout, error) { return Checkout{}, nil }
 
 func (builtin) Portal(context.Context, Customer) (string, error) {
 	return "", op.Errorf(op.Conflict, "no_portal", "invoices are paid here as they say: there is no payment provider with pages of its own")
 }
 
-func (builtin) ReportUsage(context.Context, UsageReport) error { return nil }
+func (builtin) State(context.Context, Customer) (ProviderState, error) { return ProviderState{}, nil }
+
+func (builtin) Preview(context.Context, Order) (ProviderPreview, error) {
+	return ProviderPreview{}, nil
+}
+
+func (builtin) Change(context.Context, Order) (ProviderState, error) { return ProviderState{}, nil }
+
+func (builtin) Run(context.Context, Errand) error { return nil }
 
 // Desk is what reaches beyond this process: the provider, and a look at the data.
 type Desk struct {
@@ -101,13 +144,13 @@ type Desk struct {
 	Read func(ctx context.Context, look func(*op.Reader) error) error
 }
 
-// Report tells the provider what a job of kind UsageKind holds.
-func (d Desk) Report(ctx context.Context, payload []byte) error {
-	var u UsageReport
-	if err := json.Unmarshal(payload, &u); err != nil {
+// Run tells the provider what a job of kind ErrandKind holds.
+func (d Desk) Run(ctx context.Context, payload []byte) error {
+	var e Errand
+	if err := json.Unmarshal(payload, &e); err != nil {
 		return err
 	}
-	return deskOf(At(ctx, d)).Provider.ReportUsage(ctx, u)
+	return deskOf(At(ctx, d)).Provider.Run(ctx, e)
 }
 
 type deskKey struct{}
@@ -130,188 +173,92 @@ func (d Desk) look(ctx context.Context, organization string, use func(record, *o
 		if err != nil {
 			return err
 		}
-		return use(s, r, Customer{Organization: s.organization, Name: s.name, Account: s.account, Customer: s.customer, Object: s.object,
-			ReturnTo: r.Settings.URL("/o/" + s.organization + "/settings/billing")})
+		c := s.customerOf()
+		c.ReturnTo = r.Settings.URL("/o/" + s.organization + "/settings/billing")
+		return use(s, r, c)
 	})
+}
+
+// customerOf is the organization as its provider knows it. What has ended is not kept by the provider any more.
+func (s record) customerOf() Customer {
+	c := Customer{Organization: s.organization, Name: s.name, Account: s.account, Customer: s.customer}
+	if s.provider != Builtin && s.state != Cancelled && s.state != Ended {
+		c.Object = s.object
+	}
+	return c
 }
 
 // answer is what a provider said to an order. The zero value is that of the built-in one: it is done here.
 type answer struct {
-	address string         // where the person goes on
-	state   *ProviderState // what is so now
+	provider string
+	checkout Checkout       // where the person goes on
+	state    *ProviderState // what is so now
+	seen     int64          // the version of the subscription at which it was asked
 }
 
-// order asks the provider for a change. Whoever has no subscription with it yet begins one.
-func (d Desk) order(ctx context.Context, organization string, fill func(context.Context, record, *op.Reader, *Order) error) (answer, error) {
+// fillOrder writes what is wanted into an order. What would be refused later is refused there.
+type fillOrder func(context.Context, record, *op.Reader, *Order) error
+
+// order asks the provider for a change. Whoever has no subscription with it yet begins one, if it costs anything.
+func (d Desk) order(ctx context.Context, organization string, most *int64, fill fillOrder) (answer, error) {
 	if d.Name == Builtin {
 		return answer{}, nil
 	}
-	var o Order
-	err := d.look(ctx, organization, func(s record, r *op.Reader, c Customer) error {
-		o = Order{Customer: c, Currency: r.Charter.Currency, Key: s.organization + ":" + strconv.FormatInt(s.version, 10)}
-		return fill(ctx, s, r, &o)
-	})
-	if err != nil {
+	o, seen, err := d.written(ctx, organization, fill)
+	if err != nil || o.here() {
 		return answer{}, err
 	}
+	a := answer{provider: d.Name, seen: seen}
+	if err := d.agreed(ctx, o, most); err != nil {
+		return a, err
+	}
 	if o.Object == "" {
-		address, err := d.Provider.Checkout(ctx, o)
-		return answer{address: address}, err
+		a.checkout, err = d.Provider.Checkout(ctx, o)
+		return a, err
 	}
 	state, err := d.Provider.Change(ctx, o)
-	return answer{state: &state}, err
+	a.state = &state
+	return a, err
 }
 
-// AppliedState says what became of a provider's state.
-type AppliedState struct {
-	Standing
-	Applied bool `json:"applied" doc:"False: it was applied before, or is older than what is known"`
+func (d Desk) written(ctx context.Context, organization string, fill fillOrder) (o Order, seen int64, err error) {
+	err = d.look(ctx, organization, func(s record, r *op.Reader, c Customer) error {
+		seen = s.version
+		o = Order{Customer: c, Currency: r.Charter.Currency, At: r.Now.Truncate(time.Second), Key: s.organization + ":" + strconv.FormatInt(s.version, 10)}
+		return fill(ctx, s, r, &o)
+	})
+	return o, seen, err
 }
 
-// ApplyStateInput is what a provider says of an organization's subscription.
-type ApplyStateInput struct {
-	op.InOrganization
-	ProviderState
+// here reports whether an order is none of the provider's: it keeps no subscription, and nothing is to be paid now.
+func (o Order) here() bool {
+	return o.Object == "" && (o.Cancel || o.Resume || o.Amount == 0 || o.When == AtPeriodEnd)
 }
 
-// ApplyState takes in what a provider says of a subscription. The adapter of the provider's webhooks calls it as the
-// system, after it has verified that the provider said so.
-var ApplyState = &op.Op[ApplyStateInput, AppliedState]{
-	Name:    "subscription.apply",
-	Route:   "POST /v1/organizations/{organization}/subscription/apply",
-	Summary: "Take in what a payment provider says of a subscription",
-	Kind:    op.Access,
-	Allow:   op.ByOperator,
-	Target: func(ctx context.Context, r *op.Reader, _ ApplyStateInput) (op.Target, error) {
-		return subscriptionTarget(ctx, r)
-	},
-	Fences: func(_ ApplyStateInput, t op.Target) []op.Fence { return fences(t) },
-	Do: func(ctx context.Context, tx *op.Tx, in ApplyStateInput) (AppliedState, error) {
-		if err := sold(tx.Charter); err != nil {
-			return AppliedState{}, err
+// agreed refuses what costs more today than the person agreed to.
+func (d Desk) agreed(ctx context.Context, o Order, most *int64) error {
+	if most == nil || o.When == AtPeriodEnd || o.Cancel || o.Resume {
+		return nil
+	}
+	due := o.Amount
+	if o.Object != "" {
+		p, err := d.Provider.Preview(ctx, o)
+		if err != nil {
+			return err
 		}
-		s, _ := tx.Target().Value.(record)
-		applied, err := s.apply(ctx, tx, in.ProviderState)
-		if !applied {
-			tx.Unchanged()
-		}
-		return AppliedState{s.standing(tx.Reader), applied}, err
-	},
-	Example: ApplyStateInput{ProviderState: ProviderState{Provider: "stripe", Event: "evt_1", Customer: "cus_1", Object: "sub_1", Version: 1,
-		Plan: "pro", Interval: Monthly, State: Active, PeriodStart: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), PeriodEnd: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}},
+		due = p.Due
+	}
+	return within(due, most, o.Currency)
 }
 
-// OrganizationOf finds whose subscription a provider's object is; without one it returns op.ErrNotFound.
-func OrganizationOf(ctx context.Context, r *op.Reader, provider, object string) (organization string, err error) {
-	err = r.QueryRow(ctx, "SELECT organization FROM subscriptions WHERE provider = $1 AND provider_object = $2", provider, object).Scan(&organization)
+// OrganizationOf finds whose customer a provider's customer is; without one it returns op.ErrNotFound.
+func OrganizationOf(ctx context.Context, r *op.Reader, customer string) (organization string, err error) {
+	if customer == "" {
+		return "", op.ErrNotFound
+	}
+	err = r.QueryRow(ctx, "SELECT organization FROM subscriptions WHERE customer = $1", customer).Scan(&organization)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = op.ErrNotFound
 	}
 	return organization, err
-}
-
-// Apply makes the subscription of the call's organization what a provider says. Who calls it has locked the organization.
-// An event that was applied changes nothing again, and neither does a state that is older than what is known of the same
-// object; applied says so. Another object than the known one counts once it gives a plan. It takes four statements.
-func Apply(ctx context.Context, tx *op.Tx, p ProviderState) (applied bool, err error) {
-	s, err := recordOf(ctx, tx.Reader, tx.Organization())
-	if err != nil {
-		return false, err
-	}
-	return s.apply(ctx, tx, p)
-}
-
-func (s *record) apply(ctx context.Context, tx *op.Tx, p ProviderState) (applied bool, err error) {
-	newer := s.newer(p)
-	outcome := map[bool]string{true: "applied", false: "older"}[newer]
-	first, err := tx.Exec(ctx, `INSERT INTO billing_events (provider, id, organization, object, version, outcome, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (provider, id) DO NOTHING`,
-		p.Provider, p.Event, s.organization, p.Object, p.Version, outcome, tx.Micros())
-	if err != nil || first == 0 || !newer {
-		return false, err
-	}
-	before := *s
-	if err := s.take(tx.Reader, p); err != nil {
-		return false, err
-	}
-	s.note(tx, before)
-	return true, s.give(ctx, tx)
-}
-
-// newer reports whether a provider's state is to be believed.
-func (s record) newer(p ProviderState) bool {
-	if s.provider == p.Provider && s.object == p.Object {
-		return p.Version > s.objectVersion
-	}
-	return p.State == Active || p.State == PastDue
-}
-
-// take makes the subscription what a provider says. What is over gives the first plan, by the month. T-089.
-func (s *record) take(r *op.Reader, p ProviderState) error {
-	if _, ok := r.Charter.Plan(p.Plan); !ok {
-		return op.InvalidField("plan", "unknown", "there is no plan %q: %s", p.Plan, planIDs(r.Charter))
-	}
-	s.provider, s.customer, s.object, s.objectVersion, s.state, s.next, s.pastDueSince = p.Provider, p.Customer, p.Object, p.Version, p.State, scheduled{}, 0
-	if p.State == Cancelled || p.State == Ended {
-		s.fall(r, p.State)
-		return nil
-	}
-	if !p.PeriodEnd.After(p.PeriodStart) {
-		return op.InvalidField("period_end", "out_of_range", "period_end has to be after period_start")
-	}
-	s.plan, s.interval = p.Plan, p.Interval
-	s.period = period.Period{Start: p.PeriodStart.UnixMicro(), End: p.PeriodEnd.UnixMicro()}
-	if s.interval.Of(s.anchor, s.period.Start) != s.period {
-		s.anchor = s.period.Start
-	}
-	s.closesAt = min(max(period.Month(s.anchor, max(s.period.Start, r.Micros())).End, s.period.Start+1), s.period.End)
-	if p.CancelAtEnd {
-		s.next = scheduled{plan: first(r.Charter).ID, interval: Monthly, at: s.period.End, cancels: true}
-	}
-	if p.State == PastDue {
-		if s.pastDueSince = p.PastDue.UnixMicro(); p.PastDue.IsZero() {
-			s.pastDueSince = r.Micros()
-		}
-	}
-	return nil
-}
-
-// fall brings the subscription to the first plan, by the month. The open month stays as it is, and is billed when it ends.
-func (s *record) fall(r *op.Reader, state State) {
-	s.period = s.month()
-	s.plan, s.interval, s.state, s.next, s.pastDueSince = first(r.Charter).ID, Monthly, state, scheduled{}, 0
-}
-
-// give writes the subscription, and tells the directory what it gives: two statements.
-func (s *record) give(ctx context.Context, tx *op.Tx) error {
-	if err := s.save(ctx, tx); err != nil {
-		return err
-	}
-	plan, _ := tx.Charter.Plan(s.plan)
-	s.seats = int64(plan.Seats)
-	return directory.SetPlan(ctx, tx, s.organization, s.plan, s.seats, s.anchor)
-}
-
-// note notes what is another thing than before, for the audit row.
-func (s record) note(tx *op.Tx, before record) {
-	noted(tx, "plan", before.plan, s.plan)
-	noted(tx, "interval", before.interval, s.interval)
-	noted(tx, "state", before.state, s.state)
-	noted(tx, "scheduled_plan", before.next.plan, s.next.plan)
-	if before.next.at != s.next.at {
-		tx.Changed("scheduled_at", timeOrNil(before.next.at), timeOrNil(s.next.at))
-	}
-}
-
-func noted[T comparable](tx *op.Tx, field string, before, after T) {
-	if before != after {
-		tx.Changed(field, before, after)
-	}
-}
-
-func timeOrNil(micros int64) any {
-	if micros == 0 {
-		return nil
-	}
-	return moment(micros)
 }

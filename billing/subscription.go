@@ -61,7 +61,8 @@ type scheduled struct {
 const recordQuery = `SELECT o.id, o.name, o.region, o.retention_days, o.plan, o.seats, o.created_at, o.period_anchor,
 		(SELECT COUNT(*) FROM members m WHERE m.organization = o.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $2)),
 		(SELECT COUNT(*) FROM invitations i WHERE i.organization = o.id AND i.state = 'pending' AND i.expires_at > $2),
-		(SELECT COALESCE(SUM(v.total), 0) FROM invoices v WHERE v.organization = o.id AND v.state IN ('open', 'past_due')),
+		(SELECT COALESCE(SUM(v.total), 0) FROM invoices v WHERE v.organization = o.id AND v.state IN ('open', 'past_due'))
+			+ (SELECT COALESCE(SUM(p.owed), 0) FROM provider_invoices p WHERE p.organization = o.id AND p.state IN ('open', 'past_due')),
 		(SELECT COALESCE(MIN(v.due_at), 0) FROM invoices v WHERE v.organization = o.id AND v.state IN ('open', 'past_due')),
 		COALESCE(s.plan, ''), COALESCE(s.term, ''), COALESCE(s.state, ''), COALESCE(s.anchor, 0), COALESCE(s.period_start, 0),
 		COALESCE(s.period_end, 0), COALESCE(s.closes_at, 0), COALESCE(s.change_plan, ''), COALESCE(s.change_term, ''),
@@ -159,10 +160,11 @@ type Standing struct {
 	Change            *ScheduledChange `json:"change,omitzero" cli:"-" doc:"What happens at the end of the period"`
 	Seats             Seats            `json:"seats" cli:"-"`
 	Credit            int64            `json:"credit" cli:"-" doc:"What is kept for the next invoice, in minor units"`
+	Portal            bool             `json:"portal" cli:"-" doc:"Whether the payment provider has pages of its own for this organization: see subscription.portal"`
 	Owed              int64            `json:"owed" cli:"-" doc:"What is not paid yet of the invoices so far, in minor units"`
 	PastDueSince      *time.Time       `json:"past_due_since,omitzero" cli:"-" doc:"Since when an invoice is overdue"`
 	PastDueDays       int64            `json:"past_due_days,omitzero" cli:"-" doc:"For how many whole days"`
-	EndsAt            *time.Time       `json:"ends_at,omitzero" cli:"-" doc:"When the organization falls to the first plan unless it is paid"`
+	EndsAt            *time.Time       `json:"ends_at,omitzero" cli:"-" doc:"When the organization falls to the first plan unless it is paid; left out where a payment provider decides it"`
 	Account           Account          `json:"account" cli:"-" doc:"Who pays"`
 	Provider          string           `json:"provider" cli:"-" doc:"Who takes the money" example:"builtin"`
 	Version           int64            `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
@@ -212,10 +214,12 @@ func (s record) standing(r *op.Reader) Standing {
 	shown := Standing{Plan: s.plan, PlanTitle: titleOf(r.Charter, s.plan), Interval: s.interval, State: s.state,
 		Currency: r.Charter.Currency, Price: feeOf(r.Charter, s.plan, s.interval).Amount, PeriodStart: moment(s.period.Start),
 		PeriodEnd: moment(s.period.End), CancelAtPeriodEnd: s.next.cancels, Change: s.next.show(r), Seats: s.seatUse(),
-		Credit: s.credit, Owed: s.owed, Account: s.account, Provider: s.provider, Version: s.version}
+		Credit: s.credit, Owed: s.owed, Account: s.account, Provider: s.provider, Portal: s.customer != "", Version: s.version}
 	if s.pastDueSince != 0 && s.state == PastDue {
 		since, ends := moment(s.pastDueSince), moment(s.pastDueSince).Add(r.Settings.UnpaidFor)
-		shown.PastDueSince, shown.EndsAt, shown.PastDueDays = &since, &ends, (r.Micros()-s.pastDueSince)/day
+		if shown.PastDueSince, shown.PastDueDays = &since, (r.Micros()-s.pastDueSince)/day; s.provider == Builtin {
+			shown.EndsAt = &ends // a provider has rules of its own
+		}
 	}
 	return shown
 }

@@ -11,10 +11,20 @@ import (
 
 // usageLines are what was used in a period beyond what the plan includes, as far as it costs anything.
 func usageLines(ctx context.Context, r *op.Reader, organization string, p period.Period) ([]InvoiceLine, error) {
+	return linesOf(ctx, r, organization, p, func(l usage.Line) bool { return l.Amount != 0 })
+}
+
+// unitLines are what was used in a period beyond what the plan includes, of what has a price: also what is rounded to
+// nothing here, since a provider reckons for itself.
+func unitLines(ctx context.Context, r *op.Reader, organization string, p period.Period) ([]InvoiceLine, error) {
+	return linesOf(ctx, r, organization, p, func(l usage.Line) bool { return l.Charged != 0 && !l.Meter.Price.Free() })
+}
+
+func linesOf(ctx context.Context, r *op.Reader, organization string, p period.Period, meant func(usage.Line) bool) ([]InvoiceLine, error) {
 	bill, err := usage.Bill(ctx, r, organization, p)
 	var lines []InvoiceLine
 	for _, l := range bill {
-		if l.Amount == 0 {
+		if !meant(l) {
 			continue
 		}
 		text := l.Meter.Title + ": " + grouped(l.Quantity) + " " + l.Meter.Unit

@@ -120,6 +120,9 @@ func (s *Service) run(ctx context.Context, c *call) (Response, error) {
 			return response, err
 		}
 	}
+	if c.reads() {
+		return s.readPrepared(ctx, c, response)
+	}
 	if err := s.take(ctx, c); err != nil {
 		return response, err
 	}
@@ -129,6 +132,28 @@ func (s *Service) run(ctx context.Context, c *call) (Response, error) {
 	}
 	out.Rate = response.Rate
 	return out, err
+}
+
+// reads reports whether a call changes nothing and leaves no row.
+func (c *call) reads() bool { return c.d.info.Kind == Read && !c.d.info.Recorded }
+
+// readPrepared answers a read that had to reach beyond this process first, on another snapshot: whoever lost the right
+// meanwhile is refused.
+func (s *Service) readPrepared(ctx context.Context, c *call, response Response) (Response, error) {
+	err := s.config.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		r := s.reader(tx, c.request.Caller)
+		if c.actor, err = s.load(ctx, r, "", false); err != nil {
+			return err
+		}
+		r.Actor = &c.actor
+		if err := s.authorize(ctx, r, c); err != nil {
+			return err
+		}
+		out, err := c.bound.do(ctx, &Tx{Reader: r, call: c})
+		response = c.respond(response, out)
+		return err
+	})
+	return response, err
 }
 
 // outside is the context of what reaches beyond this process.
@@ -187,7 +212,10 @@ func (s *Service) answerEarly(ctx context.Context, r *Reader, c *call, response 
 		response.Output = impact
 		return response, true, err
 	}
-	if c.d.info.Kind == Read && !c.d.info.Recorded {
+	if c.reads() {
+		if c.bound.prepare != nil {
+			return response, false, nil // and then it is answered: see readPrepared
+		}
 		out, err := c.bound.do(ctx, &Tx{Reader: r, call: c})
 		return c.respond(response, out), true, err
 	}

@@ -100,6 +100,22 @@ func (r *Room) Mails() (all []mail.Message) {
 	return all
 }
 
+// Sent are the payloads of a kind of jobs that wait in the outbox, the oldest first.
+func (r *Room) Sent(kind string) (all [][]byte) {
+	r.T.Helper()
+	r.each("SELECT kind, payload FROM outbox ORDER BY id", func(rows *sql.Rows) error {
+		var of string
+		var sealed []byte
+		if err := rows.Scan(&of, &sealed); err != nil || of != kind {
+			return err
+		}
+		payload, err := r.Secrets.Open("outbox:"+kind, sealed)
+		all = append(all, payload)
+		return err
+	})
+	return all
+}
+
 // Refused fails the test unless err is a refusal with the code, whose text begins with a small letter.
 func (r *Room) Refused(what string, err error, code string) *op.Error {
 	r.T.Helper()
