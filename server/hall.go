@@ -2,14 +2,17 @@ package server
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
 
 	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/billing/stripe"
 	"github.com/guildhall/guildhall/requestlog"
 	"github.com/guildhall/guildhall/server/internal/console"
 	"github.com/guildhall/guildhall/server/internal/gate"
+	"github.com/guildhall/guildhall/server/internal/hooks"
 )
 
 // HallConfig says how a hall is served.
@@ -21,8 +24,12 @@ type HallConfig struct {
 	Metrics        *Metrics                // counts checks; nil: nobody does
 	Demo           bool                    // the console shows the page of its components
 	DocsEditURL    string                  // where a page of the documentation is changed, with {page} for its file; empty: nowhere
+	Stripe         *stripe.Provider        // whose events are taken in at StripePath; nil: none are
 	Log            *slog.Logger            // nil: slog.Default
 }
+
+// StripePath is where Stripe sends its events.
+const StripePath = "/webhooks/stripe"
 
 // ForHall makes the handler of everything that a hall has: its operations, its checks and its console.
 func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
@@ -31,7 +38,17 @@ func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
 	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
 		Gate: gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways,
 			Record: func(r *gate.Record) { c.record(h.Requests(), r) }, Log: c.Log}),
-		Extra: c.Extra, Ready: h.Ready, Log: c.Log})
+		Extra: c.extra(h), Ready: h.Ready, Log: c.Log})
+}
+
+// extra are the further patterns, with those of a payment provider.
+func (c *HallConfig) extra(h *guildhall.Hall) map[string]http.Handler {
+	if c.Stripe == nil {
+		return c.Extra
+	}
+	all := map[string]http.Handler{StripePath: hooks.Stripe(h.Service(), c.Stripe, c.Log)}
+	maps.Copy(all, c.Extra)
+	return all
 }
 
 // record counts a check, and gives it its line in the request log.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/billing/stripe"
 	"github.com/guildhall/guildhall/cmd/guildhall/internal/config"
 	"github.com/guildhall/guildhall/cmd/guildhall/internal/start"
 	"github.com/guildhall/guildhall/internal/demo"
@@ -36,6 +37,10 @@ func serve(ctx context.Context, p process) error {
 		return err
 	}
 	hallConfig.Mail, hallConfig.Observe = post, metrics.Observe
+	payments, err := takeMoney(c, &hallConfig, log)
+	if err != nil {
+		return err
+	}
 	hall, err := guildhall.Open(ctx, hallConfig)
 	if err != nil {
 		return err
@@ -51,7 +56,7 @@ func serve(ctx context.Context, p process) error {
 	operator := operatorWork(c.DataDir, hall, log)
 	err = together(ctx, hall.Run, func(ctx context.Context) error {
 		return together(ctx, operator, func(ctx context.Context) error {
-			return listenAndServe(ctx, c, server.ServeConfig{Listener: listener, Handler: handlerOf(c, hall, page, metrics, log),
+			return listenAndServe(ctx, c, server.ServeConfig{Listener: listener, Handler: handlerOf(c, hall, page, payments, metrics, log),
 				Ending: hall.Service().EndWatches, Log: log}, metrics, log)
 		})
 	})
@@ -69,6 +74,18 @@ func hallConfigOf(c *config.Loaded, log *slog.Logger) (guildhall.Config, error) 
 	}
 	return guildhall.Config{Database: c.Database, SecretFile: c.SecretFile, Charter: model, Settings: c.OpSettings(),
 		Limits: c.Limits(), Log: log, Artifacts: c.Artifacts, MaxArtifact: int64(c.ArtifactMaxMegabytes) << 20}, nil
+}
+
+// takeMoney lets Stripe take the money where it is configured; nil: nobody does.
+func takeMoney(c *config.Loaded, h *guildhall.Config, log *slog.Logger) (*stripe.Provider, error) {
+	if c.StripeKey == "" {
+		return nil, nil //nolint:nilnil // no provider is no mistake
+	}
+	sold := c.Stripe()
+	sold.Charter, sold.Log = h.Charter, log
+	payments, err := stripe.New(sold)
+	h.Billing = guildhall.Billing{Name: stripe.Name, Provider: payments}
+	return payments, err
 }
 
 // firstOwner makes the page of the first owner.
@@ -94,11 +111,11 @@ func greet(ctx context.Context, p process, c *config.Loaded, hall *guildhall.Hal
 	return err
 }
 
-func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, metrics *server.Metrics, log *slog.Logger) http.Handler {
+func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, payments *stripe.Provider, metrics *server.Metrics, log *slog.Logger) http.Handler {
 	proxies, _ := c.Proxies() // checked with the configuration, as the gateways are
 	gateways, _ := c.GatewayNetworks()
 	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Gateways: gateways, Metrics: metrics, Log: log,
-		DocsEditURL: c.DocsEditURL, Extra: map[string]http.Handler{start.Path: page}})
+		Stripe: payments, DocsEditURL: c.DocsEditURL, Extra: map[string]http.Handler{start.Path: page}})
 }
 
 // listenAndServe serves, and metrics where they are wanted, until ctx ends or one of them fails.

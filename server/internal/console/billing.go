@@ -2,6 +2,7 @@ package console
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -19,6 +20,7 @@ func billingPages() []page {
 		{"GET /o/{slug}/settings/billing/cancel", member, askCancelPlan},
 		{"POST /o/{slug}/settings/billing/cancel", member, cancelPlan},
 		{"POST /o/{slug}/settings/billing/resume", member, resumePlan},
+		{"POST /o/{slug}/settings/billing/portal", member, openPortal},
 		{"GET /o/{slug}/settings/billing/invoices/{invoice}", member, showInvoice},
 		{"GET /o/{slug}/settings/billing/invoices/{invoice}/pdf", member, downloadInvoice},
 	}
@@ -192,9 +194,20 @@ func (p billingPage) invoiceTable() ui.TableProps {
 		href := p.visit.billingHref("/invoices/" + i.ID)
 		t.Rows = append(t.Rows, ui.Row{ID: i.ID, Over: i.State == billing.Void, Cells: []templ.Component{ui.Link(ui.LinkProps{Text: i.Number, Href: href}),
 			ui.Text(onDay(i.IssuedAt)), ui.Text(onDay(i.DueAt)), ui.Badge(invoiceBadge(i.State)), ui.Text(billing.Money(i.Total, i.Currency)),
-			ui.Link(ui.LinkProps{Text: ui.T("PDF of %s", i.Number), Href: href + "/pdf"})}})
+			ui.Link(paper(i, href))}})
 	}
 	return t
+}
+
+// paper is where an invoice's PDF is: here, or with the payment provider that issued it.
+func paper(i billing.Invoice, href string) ui.LinkProps {
+	if i.Provider == billing.Builtin {
+		return ui.LinkProps{Text: ui.T("PDF of %s", i.Number), Href: href + "/pdf"}
+	}
+	if i.Paper == "" {
+		return ui.LinkProps{Text: i.Number, Href: href}
+	}
+	return ui.LinkProps{Text: ui.T("PDF of %s", i.Number), Href: i.Paper, External: true}
 }
 
 func invoiceBadge(s billing.InvoiceState) ui.BadgeProps {
@@ -288,6 +301,28 @@ func resumePlan(v *visit) error {
 	return v.redirect(v.billingHref(""), done(ui.T("The plan %s goes on.", out.PlanTitle)))
 }
 
+func openPortal(v *visit) error {
+	out, err := billing.OpenPortal.Call(v.ctx, v.Service, billing.PortalInput{InOrganization: v.inOrg()}, v.form.options()...)
+	if v.again(err) {
+		return showBilling(v)
+	}
+	if err != nil {
+		return err
+	}
+	return v.toProvider(ui.T("Means of payment"), ui.T("Means of payment are kept by the payment provider, and never here."), out.Address)
+}
+
+// toProvider leads to a payment provider's page. The address of a form's answer may be any of the provider's, which the
+// page's policy does not know: without a script a link leads there.
+func (v *visit) toProvider(title, text, address string) error {
+	if ui.Fragment(v.r) {
+		return v.away(address)
+	}
+	v.w.Header().Set("Cache-Control", "no-store")
+	return v.page(ui.PageProps{Title: title, Lede: text, Crumb: v.billingCrumb()}, ui.Button(ui.ButtonProps{Text: ui.T("Go on at the payment provider"),
+		Kind: ui.Primary, Icon: "external-link", Href: address}))
+}
+
 // invoicePage is one invoice, to read and to print.
 type invoicePage struct {
 	visit *visit
@@ -304,10 +339,27 @@ func showInvoice(v *visit) error {
 		return err
 	}
 	p := invoicePage{visit: v, Invoice: i}
-	return v.page(ui.PageProps{Title: ui.T("Invoice %s", i.Number), Crumb: v.billingCrumb(),
-		Actions: ui.Button(ui.ButtonProps{Text: ui.T("Download PDF"), Icon: "download", Href: v.billingHref("/invoices/" + i.ID + "/pdf")}),
-		Ways:    v.same(billing.GetInvoice, "invoice", i.ID)}, p.show())
+	return v.page(ui.PageProps{Title: ui.T("Invoice %s", i.Number), Crumb: v.billingCrumb(), Actions: p.verbs(),
+		Ways: v.same(billing.GetInvoice, "invoice", i.ID)}, p.show())
 }
+
+// verbs are what can be done with an invoice: what a payment provider issued is paid and downloaded there.
+func (p invoicePage) verbs() component {
+	if p.Provider == billing.Builtin {
+		return ui.Button(ui.ButtonProps{Text: ui.T("Download PDF"), Icon: "download", Href: p.visit.billingHref("/invoices/" + p.ID + "/pdf")})
+	}
+	text := ui.T("See it at %s", titled(p.Provider))
+	if p.State == billing.Open || p.State == billing.Overdue {
+		text = ui.T("Pay it at %s", titled(p.Provider))
+	}
+	if p.Page == "" {
+		return nil
+	}
+	return ui.Button(ui.ButtonProps{Text: text, Icon: "external-link", Href: p.Page})
+}
+
+// titled is a provider's name as it is written.
+func titled(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
 
 func (p invoicePage) facts() []ui.Fact {
 	payer := p.Payer.Company

@@ -257,7 +257,7 @@ func changePlan(v *visit) error {
 		return err
 	}
 	if out.Checkout != "" {
-		return v.away(out.Checkout)
+		return v.toProvider(ui.T("Pay"), ui.T("The plan is there as soon as the payment provider says that it is paid."), out.Checkout)
 	}
 	return v.redirect(v.billingHref(""), done(changedText(out)))
 }

@@ -3,6 +3,14 @@ package console_test
 import (
 	"strings"
 	"testing"
+
+	"golang.org/x/net/html"
+
+	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/billing"
+	"github.com/guildhall/guildhall/billing/stripe"
+	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/internal/teststripe"
 )
 
 func TestAPlanIsPreviewedAndChanged(t *testing.T) {
@@ -80,4 +88,60 @@ func TestAnInvoiceIsReadAndDownloaded(t *testing.T) {
 	if pdf.Code != 200 || pdf.Header().Get("Content-Type") != "application/pdf" || !strings.HasPrefix(pdf.Body.String(), "%PDF-") {
 		t.Errorf("%d, %s", pdf.Code, pdf.Header().Get("Content-Type"))
 	}
+}
+
+// TestStripesPagesAreLinked: the pages are those of the other provider, and lead to Stripe's where something is done there.
+func TestStripesPagesAreLinked(t *testing.T) {
+	var fake *teststripe.Stripe
+	s := newSite(t, "automation", guildhalltest.With(func(c *guildhall.Config) {
+		fake = teststripe.New(t, c.Now)
+		provider, err := stripe.New(stripe.Config{Key: teststripe.Key, WebhookSecrets: []string{"whsec_1"}, Charter: c.Charter, Now: c.Now, BaseURL: fake.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Billing = guildhall.Billing{Name: stripe.Name, Provider: provider}
+		fake.Sells(stripe.PlanKey("pro", billing.Monthly), "month", 4900)
+		for _, m := range c.Charter.Meters {
+			fake.Sells(stripe.MeterKey(m.ID), "month", 0)
+		}
+	}))
+	acme := s.Organization("acme")
+	b, home := s.as(acme.Owner()), "/o/acme/settings/billing"
+	if text := b.get(home).text(); strings.Contains(text, "Means of payment") {
+		t.Error("means of payment are offered before there are any")
+	}
+	path := home + "/plans/pro"
+	page := b.get(path).says(path, 200, "USD 49.00", "Change to Pro for USD 49.00")
+	paying := b.submit(page, path)
+	paying.says(path, 200, "The plan is there as soon as the payment provider says that it is paid")
+	fake.Complete(paying.linkTo("https://checkout.stripe.test/"), teststripe.Good)
+	b.get(home).says(home, 200, "Free") // nothing is there yet
+	if _, err := billing.SyncSubscription.Call(s.Operator(), s.Service(), billing.SyncInput{InOrganization: acme.In()}); err != nil {
+		t.Fatal(err)
+	}
+	page = b.get(home).says(home, 200, "Pro", "FAKE-0001", "Means of payment")
+	page.linkTo("https://invoice.stripe.test/")
+	b.submit(page, home+"/portal").says(home+"/portal", 200, "never here").linkTo("https://billing.stripe.test/")
+	list, err := billing.ListInvoices.Call(acme.Owner().Ctx(), s.Service(), billing.ListInvoicesInput{InOrganization: acme.In()})
+	if err != nil || len(list.Data) != 1 {
+		t.Fatalf("invoices: %+v, %v", list.Data, err)
+	}
+	path = home + "/invoices/" + list.Data[0].ID
+	if text := b.get(path).says(path, 200, "See it at Stripe").text(); strings.Contains(text, "Download PDF") {
+		t.Error("a PDF of ours is offered")
+	}
+}
+
+// linkTo is the address of the first link that begins with a text.
+func (s *sight) linkTo(prefix string) (href string) {
+	s.t.Helper()
+	s.each(func(n *html.Node, attrs map[string]string) {
+		if n.Data == "a" && href == "" && strings.HasPrefix(attrs["href"], prefix) {
+			href = attrs["href"]
+		}
+	})
+	if href == "" {
+		s.t.Fatalf("no link leads to %s: %s", prefix, s.text())
+	}
+	return href
 }

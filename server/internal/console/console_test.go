@@ -35,25 +35,28 @@ type site struct {
 
 const host = "http://localhost"
 
-func newSite(t *testing.T, charterName string) *site { return newSiteAt(t, charterName, "") }
+func newSite(t *testing.T, charterName string, options ...guildhalltest.Option) *site {
+	return newSiteAt(t, charterName, "", options...)
+}
 
 // newSiteAt makes a site whose console stands under a base path.
-func newSiteAt(t *testing.T, charterName, base string) *site {
+func newSiteAt(t *testing.T, charterName, base string, options ...guildhalltest.Option) *site {
 	t.Helper()
 	c, err := charter.Ready(charterName)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return siteWith(t, c, base)
+	return siteWith(t, c, base, options...)
 }
 
-func siteWith(t *testing.T, c *charter.Charter, base string) *site {
+func siteWith(t *testing.T, c *charter.Charter, base string, options ...guildhalltest.Option) *site {
 	t.Helper()
 	s := &site{t: t, base: base}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.Hall = guildhalltest.WithCharter(t, c, guildhalltest.With(func(c *guildhall.Config) {
+	first := guildhalltest.With(func(c *guildhall.Config) {
 		c.Settings = op.Settings{BaseURL: host + base, ReturnTo: []string{"https://product.test/back"}}
-	}))
+	})
+	s.Hall = guildhalltest.WithCharter(t, c, append([]guildhalltest.Option{first}, options...)...)
 	pages := console.New(console.Config{Service: s.Service(), Access: s.Access(), BaseURL: host + base, BasePath: base, LastUse: s.LastUse, Log: quiet,
 		OpenAPI: server.OpenAPI(s.Service()), DocsEditURL: "https://git.test/edit/docs/{page}"})
 	s.handler = web.Handler(web.Config{BaseURL: host + base, Refuse: pages.Refuse, Now: s.Clock.Now, Log: quiet}, pages)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/guildhall/guildhall/billing/stripe"
 	"github.com/guildhall/guildhall/internal/mail"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
@@ -37,6 +38,9 @@ type Config struct {
 	SMTPHost, SMTPUser, SMTPPassword, SMTPFrom string
 	SMTPPort                                   int
 	SMTPPasswordFile, SMTPTLS                  string
+	StripeKey, StripeKeyFile                   string
+	StripeWebhookSecret                        string
+	StripeWebhookSecretFile                    string
 	DocsEditURL                                string
 	LogLevel, LogFormat                        string
 }
@@ -53,7 +57,7 @@ func (c *Config) finish() error {
 	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
 	_, badProxy := c.Proxies()
 	_, badGateway := c.GatewayNetworks()
-	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail())
+	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail(), c.checkStripe())
 }
 
 // folderURL is a folder as the address of a bucket.
@@ -100,15 +104,8 @@ func checkBaseURL(base string) error {
 }
 
 func (c *Config) checkMail() error {
-	if c.SMTPPasswordFile != "" {
-		if c.SMTPPassword != "" {
-			return errors.New("smtp_password and smtp_password_file are both set: give one")
-		}
-		text, err := os.ReadFile(c.SMTPPasswordFile)
-		if err != nil {
-			return fmt.Errorf("smtp_password_file: %w", err)
-		}
-		c.SMTPPassword = strings.TrimRight(string(text), "\r\n")
+	if err := fromFile("smtp_password", &c.SMTPPassword, c.SMTPPasswordFile); err != nil {
+		return err
 	}
 	if c.SMTPHost == "" {
 		return nil
@@ -117,6 +114,39 @@ func (c *Config) checkMail() error {
 		return errors.New("smtp_host is set and smtp_from is not: say whom the mail comes from")
 	}
 	return c.smtp().Check()
+}
+
+// fromFile reads a secret from the file that another setting names, unless it is given itself.
+func fromFile(name string, value *string, path string) error {
+	if path == "" {
+		return nil
+	}
+	if *value != "" {
+		return fmt.Errorf("%s and %s_file are both set: give one", name, name)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%s_file: %w", name, err)
+	}
+	*value = strings.TrimRight(string(text), "\r\n")
+	return nil
+}
+
+// checkStripe wants a secret key and the secrets of the webhook, or neither.
+func (c *Config) checkStripe() error {
+	if err := errors.Join(fromFile("stripe_key", &c.StripeKey, c.StripeKeyFile),
+		fromFile("stripe_webhook_secret", &c.StripeWebhookSecret, c.StripeWebhookSecretFile)); err != nil {
+		return err
+	}
+	if c.StripeKey == "" && c.StripeWebhookSecret == "" {
+		return nil
+	}
+	return c.Stripe().Check()
+}
+
+// Stripe is the configuration of the payment provider Stripe; without a key there is none.
+func (c *Config) Stripe() stripe.Config {
+	return stripe.Config{Key: c.StripeKey, WebhookSecrets: strings.FieldsFunc(c.StripeWebhookSecret, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' })}
 }
 
 // Mail is what sends mail; nil where no mail server is configured.

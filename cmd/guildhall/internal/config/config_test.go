@@ -88,6 +88,13 @@ func TestMistakesAreRefused(t *testing.T) {
 		{says: "an editor without a place for the page", args: []string{"--docs-edit-url", "https://example.com/edit"}, want: "is not an address such as https://example.com/edit/docs/{page}"},
 		{says: "a script as editor", args: []string{"--docs-edit-url", "javascript:alert({page})"}, want: "is not an address"},
 		{says: "mail from nobody", args: []string{"--smtp-host", "mail.example.com"}, want: "smtp_from is not"},
+		{says: "a publishable key", env: []string{"GUILDHALL_STRIPE_KEY=pk_hunter2"}, want: "stripe_key is not a secret key of Stripe"},
+		{says: "a key without the webhook's secret", env: []string{"GUILDHALL_STRIPE_KEY=sk_test_1"}, want: "stripe_webhook_secret is not"},
+		{says: "a webhook's secret without a key", env: []string{"GUILDHALL_STRIPE_WEBHOOK_SECRET=whsec_1"}, want: "stripe_key is not a secret key of Stripe"},
+		{says: "another secret", env: []string{"GUILDHALL_STRIPE_KEY=sk_test_1", "GUILDHALL_STRIPE_WEBHOOK_SECRET=whsec_1 hunter2"}, want: "the secret number 2 is not one of Stripe's"},
+		{says: "two keys", env: []string{"GUILDHALL_STRIPE_KEY=sk_test_hunter2", "GUILDHALL_STRIPE_KEY_FILE=b"}, want: "stripe_key and stripe_key_file are both set"},
+		{says: "a key's file that is not there", env: []string{"GUILDHALL_STRIPE_KEY_FILE=/nowhere/at/all"}, want: "stripe_key_file: open /nowhere/at/all"},
+		{says: "a key by flag", args: []string{"--stripe-key=sk_hunter2"}, want: "a secret is not given by a flag"},
 		{says: "two passwords", env: []string{"GUILDHALL_SMTP_PASSWORD=a", "GUILDHALL_SMTP_PASSWORD_FILE=b"}, want: "both set"},
 	} {
 		t.Run(c.says, func(t *testing.T) {
@@ -225,5 +232,20 @@ func TestOnlyNamedGatewaysAreBelieved(t *testing.T) {
 		if got := strings.Trim(fmt.Sprint(networks), "[]"); err != nil || got != c.want {
 			t.Errorf("%s: got %q, %v; want %q", c.says, got, err, c.want)
 		}
+	}
+}
+
+func TestStripeIsConfigured(t *testing.T) {
+	loaded, err := config.Load(nil, []string{"GUILDHALL_STRIPE_KEY_FILE=" + file(t, "sk_test_hunter2\n"), "GUILDHALL_STRIPE_WEBHOOK_SECRET=whsec_hunter3, whsec_hunter4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := loaded.Stripe()
+	if c.Key != "sk_test_hunter2" || !cmp.Equal(c.WebhookSecrets, []string{"whsec_hunter3", "whsec_hunter4"}) || c.Check() != nil {
+		t.Errorf("it is %+v", c)
+	}
+	var shown bytes.Buffer
+	if err := loaded.Show(&shown); err != nil || strings.Contains(shown.String(), "hunter") {
+		t.Errorf("%v, shows a secret:\n%s", err, &shown)
 	}
 }
