@@ -470,9 +470,8 @@ var onlyInAState = map[string]bool{
 	"organizations.deletion": true,                                                                                        // a deletion
 	"limits.delete":          true, "subscription.resume": true, "subscription.cancel": true, "subscription.portal": true, // a limit, a priced plan, a provider
 	"subscription.change": true, "subscription.preview_change": true, "invoices.get": true, "invoices.pdf": true, // another plan, a bill
-	"findings.dismiss": true, "findings.restore": true, "requests.get": true, "quotas.commit": true, "quotas.release": true, // a finding, a line, a reservation
-	"quotas.reserve": true, "usage.query": true, "usage.events": true, "limits.set": true, "budgets.create": true, "budgets.update": true, // a meter of the example's name
-	"budgets.delete": true, "reviews.start": true,
+	"findings.dismiss": true, "findings.restore": true, "requests.get": true, // a finding, a line
+	"reviews.start": true,
 }
 
 // TestEveryOperationIsCalledOverHTTP: the tests of this face of the hall find, for each operation, somebody who may.

@@ -25,6 +25,7 @@ import (
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/usage"
 )
 
 // world is a hall with two organizations, an outsider and a service key: what every operation is tried in.
@@ -287,6 +288,26 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return fmt.Sprintf("due_%s_%s", strings.TrimPrefix(in.ID, "org_"), w.Clock.Now().AddDate(0, 0, -60-w.fresh).Format("20060102"))
 	case "slug":
 		return fmt.Sprintf("slug-%d", w.fresh)
+	case "meter":
+		return w.meter()
+	case "reservation":
+		made, err := usage.Reserve.Call(w.Operator(), w.Service(), usage.ReserveInput{InOrganization: in.In(), Meter: w.meter()})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return made.ID
+	case "by":
+		m, _ := w.Charter().Meter(w.meter())
+		return string(m.Dimensions[0])
+	case "budget":
+		if info.Noun() != "budgets" { // the number of requests of a token
+			return ""
+		}
+		made, err := usage.CreateBudget.Call(w.Operator(), w.Service(), usage.CreateBudgetInput{InOrganization: in.In(), Name: email, BudgetFields: usage.BudgetFields{Meter: w.meter(), Amount: 1_000_000}})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return made.ID
 	case "finding":
 		return "single_owner:" + in.Owner().Member
 	case "review":
@@ -294,6 +315,17 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 	case "item":
 		return in.People[lowest].Member
 	}
+	return ""
+}
+
+// meter is one of the charter's that can be reserved.
+func (w *world) meter() string {
+	for _, m := range w.Charter().Meters {
+		if m.Adds() {
+			return m.ID
+		}
+	}
+	w.t.Fatal("the charter has no meter that adds up")
 	return ""
 }
 

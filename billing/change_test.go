@@ -10,6 +10,7 @@ import (
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/usage"
 )
 
 func TestPlansAreThoseOfTheCharter(t *testing.T) {
@@ -211,6 +212,45 @@ func TestAnotherIntervalBeginsAPeriod(t *testing.T) {
 		if back.Change == nil || back.Change.Interval != billing.Monthly || !back.Change.At.Equal(done.PeriodEnd) {
 			t.Errorf("back to the month: %+v", back.Change)
 		}
+	})
+}
+
+// A plan that begins anew begins a month: what was used before stays in the month that it ended, and quotas begin at none.
+func TestAnotherAnchorMovesNoUse(t *testing.T) {
+	inHouses(t, func(t *testing.T, h *house) {
+		used := func() int64 {
+			q, err := usage.GetQuotas.Call(h.Operator(), h.Service, usage.GetQuotasInput{InOrganization: h.in()})
+			h.Must(err)
+			for _, one := range q.Quotas {
+				if one.Meter == "executions" {
+					return one.Used
+				}
+			}
+			return -1
+		}
+		records := func(e usage.Event) {
+			e.Meter = "executions"
+			_, err := usage.Record.Call(h.Operator(), h.Service, usage.RecordInput{InOrganization: h.in(), Event: e})
+			h.Must(err)
+		}
+		h.changes("pro")
+		h.day(12)
+		before := h.Now()
+		records(usage.Event{Value: 7})
+		h.After(time.Hour)
+		h.changes("pro", yearlyPlease)
+		if n := used(); n != 0 {
+			t.Errorf("%d used in the month that begins", n)
+		}
+		records(usage.Event{Value: 2})
+		records(usage.Event{Value: 5, At: before}) // late
+		if n := used(); n != 2 {
+			t.Errorf("%d used, not 2", n)
+		}
+		if n := h.Number("SELECT used FROM usage_counters WHERE organization = $1 AND meter = 'executions' AND subject = '' ORDER BY start LIMIT 1", h.acme); n != 12 {
+			t.Errorf("%d used in the month before, not 12", n)
+		}
+		h.sound()
 	})
 }
 

@@ -86,7 +86,7 @@ func openHouse(t testing.TB, db *sqldb.DB, c *charter.Charter, config op.Config)
 func (h *house) sound() {
 	h.T.Helper()
 	h.Must(h.Service.Snapshot(h.T.Context(), func(r *op.Reader) error {
-		for _, find := range []func(context.Context, *op.Reader) ([]string, error){directory.Broken, audit.Broken, billing.Broken} {
+		for _, find := range []func(context.Context, *op.Reader) ([]string, error){directory.Broken, audit.Broken, billing.Broken, usage.Broken} {
 			broken, err := find(h.T.Context(), r)
 			if err != nil {
 				return err

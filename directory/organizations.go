@@ -419,11 +419,13 @@ func updateOrganization(ctx context.Context, tx *op.Tx, in UpdateOrganizationInp
 	return o, err
 }
 
-// SetPlan tells the directory which plan an organization has, with how many seats, and from when its months are counted.
-// Who calls it has locked the organization. What checks answered of the organization before is forgotten. It takes one
+// SetPlan tells the directory which plan an organization has, with how many seats, and from when its months are counted
+// from now on; how they were counted before is kept. Who calls it has locked the organization. What checks answered of the organization before is forgotten. It takes one
 // statement.
 func SetPlan(ctx context.Context, tx *op.Tx, organization, plan string, seats, anchor int64) error {
-	changed, err := tx.Exec(ctx, `UPDATE organizations SET plan = $2, seats = $3, period_anchor = $4, version = version + 1, updated_at = $5
+	changed, err := tx.Exec(ctx, `UPDATE organizations SET plan = $2, seats = $3, period_anchor = $4, version = version + 1, updated_at = $5,
+			period_history = CASE WHEN period_anchor = $4 OR period_anchor = 0 AND created_at = $4 THEN period_history ELSE period_history ||
+				CAST(CASE WHEN period_anchor = 0 THEN created_at ELSE period_anchor END AS text) || ':' || CAST(CAST($5 AS bigint) AS text) || ' ' END
 		WHERE id = $1 AND NOT (plan = $2 AND seats = $3 AND period_anchor = $4)`, organization, plan, seats, anchor, tx.Micros())
 	if changed > 0 {
 		tx.Fence(op.Fence{Kind: op.FenceOrganization, ID: organization})

@@ -69,7 +69,7 @@ func (b *batch) consume(ctx context.Context, tx *op.Tx) (Consumed, error) {
 	taken, err := b.takeAll(ctx, tx, r, &out)
 	var full *op.Error
 	if errors.As(err, &full) && full.Kind == op.Limited {
-		before, failed := b.counted(ctx, tx, r.event.Source, r.event.ID)
+		before, failed := b.isRecorded(ctx, tx, r.event.Source, r.event.ID)
 		if failed != nil || !before {
 			return Consumed{}, cmp.Or(failed, err)
 		}

@@ -52,14 +52,19 @@ func auditAll(ctx context.Context, r *op.Reader) (*check, error) {
 }
 
 func (c *check) readAccounts(ctx context.Context, r *op.Reader) error {
-	rows, err := r.Query(ctx, "SELECT id, plan, CASE WHEN period_anchor = 0 THEN created_at ELSE period_anchor END FROM organizations")
+	rows, err := r.Query(ctx, "SELECT o.id, o.plan, "+anchors+" FROM organizations o")
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var a account
-		if err := rows.Scan(&a.organization, &a.plan, &a.anchor); err != nil {
+		var anchor int64
+		var history string
+		if err := rows.Scan(&a.organization, &a.plan, &anchor, &history); err != nil {
+			return err
+		}
+		if a.months, err = monthsOf(anchor, history); err != nil {
 			return err
 		}
 		c.accounts[a.organization] = a

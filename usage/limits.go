@@ -113,9 +113,14 @@ func setLimit(ctx context.Context, tx *op.Tx, in SetLimitInput) (OwnLimit, error
 	}
 	a := account{organization: in.Organization}
 	var before sql.NullInt64
-	if err := tx.QueryRow(ctx, `SELECT CASE WHEN o.period_anchor = 0 THEN o.created_at ELSE o.period_anchor END, l.hard FROM organizations o
+	var anchor int64
+	var history string
+	if err := tx.QueryRow(ctx, "SELECT "+anchors+`, l.hard FROM organizations o
 		LEFT JOIN usage_limits l ON l.organization = o.id AND l.subject = $2 AND l.meter = $3 WHERE o.id = $1`+aloneOn(tx.Reader, "o"),
-		in.Organization, in.Subject, m.ID).Scan(&a.anchor, &before); err != nil {
+		in.Organization, in.Subject, m.ID).Scan(&anchor, &history, &before); err != nil {
+		return OwnLimit{}, err
+	}
+	if a.months, err = monthsOf(anchor, history); err != nil {
 		return OwnLimit{}, err
 	}
 	noteLimit(tx, m.ID, before, in.Limit)

@@ -138,7 +138,7 @@ func (in QueryInput) question(r *op.Reader, a account) (question, error) {
 			return q, op.InvalidField(string(d), "unknown", "meter %s is not counted by %s", m.ID, d)
 		}
 	}
-	q.from, q.to = a.month(r.Micros()).Start, r.Micros()
+	q.from, q.to = a.month(r.Micros()).Start, r.Micros()+1 // this moment is in it
 	if !in.From.IsZero() {
 		q.from = in.From.UnixMicro()
 	}

@@ -361,7 +361,7 @@ func (b *batch) free(ctx context.Context, tx *op.Tx, h reserved) error {
 
 // committedBefore answers for a reservation that is not there any more: the event that it became, or nothing.
 func (b *batch) committedBefore(ctx context.Context, tx *op.Tx, source, id string) (Recorded, error) {
-	before, err := b.counted(ctx, tx, source, id)
+	before, err := b.isRecorded(ctx, tx, source, id)
 	if err != nil {
 		return Recorded{}, err
 	}
@@ -372,8 +372,8 @@ func (b *batch) committedBefore(ctx context.Context, tx *op.Tx, source, id strin
 	return b.answer(), nil
 }
 
-// counted reports whether an event was recorded before.
-func (b *batch) counted(ctx context.Context, tx *op.Tx, source, id string) (bool, error) {
+// isRecorded reports whether an event was recorded before.
+func (b *batch) isRecorded(ctx context.Context, tx *op.Tx, source, id string) (bool, error) {
 	var n int64
 	err := tx.QueryRow(ctx, "SELECT count(*) FROM usage_events WHERE organization = $1 AND source = $2 AND id = $3", b.organization, source, id).Scan(&n)
 	return n > 0, err

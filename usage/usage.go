@@ -28,7 +28,7 @@ func Operations() []op.Any {
 type account struct {
 	organization string
 	plan         string
-	anchor       int64 // of its periods, in Unix microseconds
+	months       months
 }
 
 // holding is how the organization's row is held until the transaction ends. On SQLite, where one writes at a time, it is
@@ -49,13 +49,20 @@ func accountOf(ctx context.Context, r *op.Reader, organization string, lock hold
 	if r.Dialect() == sqldb.SQLite {
 		lock = unlocked
 	}
-	err := r.QueryRow(ctx, "SELECT plan, CASE WHEN period_anchor = 0 THEN created_at ELSE period_anchor END FROM organizations WHERE id = $1"+string(lock),
-		organization).Scan(&a.plan, &a.anchor)
+	var anchor int64
+	var history string
+	err := r.QueryRow(ctx, "SELECT o.plan, "+anchors+" FROM organizations o WHERE o.id = $1"+string(lock), organization).Scan(&a.plan, &anchor, &history)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, op.ErrNotFound
 	}
+	if err == nil {
+		a.months, err = monthsOf(anchor, history)
+	}
 	return a, err
 }
+
+// anchors are the columns that monthsOf reads.
+const anchors = "CASE WHEN o.period_anchor = 0 THEN o.created_at ELSE o.period_anchor END, o.period_history"
 
 // aloneOn holds a table's rows of a query as alone does.
 func aloneOn(r *op.Reader, table string) string {
@@ -66,7 +73,7 @@ func aloneOn(r *op.Reader, table string) string {
 }
 
 // month is the period in which a moment is.
-func (a account) month(at int64) period.Period { return period.Month(a.anchor, at) }
+func (a account) month(at int64) period.Period { return a.months.at(at) }
 
 // limit is how much of a meter the organization's plan gives. A plan that the charter does not have limits nothing.
 func (a account) limit(c *charter.Charter, meter string) charter.Limit {
