@@ -29,7 +29,7 @@ type Config struct {
 	Artifacts                                  string
 	ArtifactMaxMegabytes, DoctorFiles          int
 	SessionIdle, SessionLife, LinkLife         time.Duration
-	InvoiceDue, UnpaidFor                      time.Duration
+	InvoiceDue, UnpaidFor, OwnerRecoveryWait   time.Duration
 	CodeTries, ResendsPerDay, InvitesPerHour   int
 	InvitesPerDay, RequestsPerSecond           int
 	AddressRequestsPerMinute                   int
@@ -200,7 +200,7 @@ func networks(setting, list string) ([]netip.Prefix, error) {
 func (c *Config) OpSettings() op.Settings {
 	return op.Settings{BaseURL: c.BaseURL, SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, LinkLife: c.LinkLife,
 		CodeTries: c.CodeTries, ResendsPerDay: c.ResendsPerDay, InviterHour: c.InvitesPerHour, TenantDay: c.InvitesPerDay,
-		InvoiceDue: c.InvoiceDue, UnpaidFor: c.UnpaidFor, ReturnTo: words(c.ReturnTo)}
+		InvoiceDue: c.InvoiceDue, UnpaidFor: c.UnpaidFor, RecoveryWait: c.OwnerRecoveryWait, ReturnTo: words(c.ReturnTo)}
 }
 
 // Limits are the rate limits of all operations.
