@@ -20,7 +20,7 @@ EXAMPLE ?= automation
 .PHONY: build demo examples quick test golden soak bench generate
 
 build: ## the binary, ./guildhall
-	CGO_ENABLED=0 $(GO) build -trimpath -o guildhall ./cmd/guildhall
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o guildhall ./cmd/guildhall
 
 demo: build ## the product with made-up people, on 127.0.0.1:8080
 	./guildhall demo $(DEMO)

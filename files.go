@@ -33,6 +33,9 @@ func (h *Hall) openArtifacts(ctx context.Context) error {
 	if h.store, err = artifacts.OpenStore(ctx, places); err != nil {
 		return err
 	}
+	if err := h.store.Try(ctx, h.config.Log); err != nil {
+		return errors.Join(err, h.store.Close())
+	}
 	h.artifacts = artifacts.New(artifacts.Config{Store: h.store, DB: h.db, MaxSize: h.config.MaxArtifact, Principal: directory.PrincipalOf, Meter: sendLevel})
 	return nil
 }

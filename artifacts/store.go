@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob" // registers "file"; the clouds are linked by whoever wants them
@@ -24,6 +28,7 @@ type Store struct {
 
 // place is one bucket. Of a folder of this machine it knows the path, to make what is written there durable.
 type place struct {
+	name   string // its address, as errors say it
 	bucket *blob.Bucket
 	folder string
 	synced sync.Map // directories whose entry in the folder is durable
@@ -50,33 +55,116 @@ func OpenStore(ctx context.Context, places string) (*Store, error) {
 		}
 	}
 	if s.all == nil && len(s.regions) == 0 {
-		return nil, errors.New("artifacts: no place is given, such as file:///var/lib/guildhall/artifacts")
+		return nil, errors.New("artifacts: no place is given, such as " + example)
 	}
 	return s, nil
 }
 
+// example is the address that errors show.
+const example = "file:///var/lib/guildhall/artifacts"
+
+// checksums says when the AWS SDK checks what it reads.
+const checksums = "response_checksum_validation"
+
 func openPlace(ctx context.Context, address string) (*place, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme == "" {
-		return nil, fmt.Errorf("artifacts: %q is not the address of a bucket, such as file:///var/lib/guildhall/artifacts", address)
+	u, err := readAddress(address)
+	if err != nil {
+		return nil, fmt.Errorf("artifacts: %w", err)
 	}
-	p := &place{}
-	if u.Scheme == "file" {
+	p := &place{name: u.Scheme + "://" + u.Host + u.Path}
+	switch query := u.Query(); u.Scheme {
+	case "file":
 		p.folder = filepath.FromSlash(u.Path)
 		if u.Host == "." { // relative to where the process runs
 			p.folder = filepath.FromSlash(strings.TrimPrefix(u.Path, "/"))
 		}
-		query := u.Query()
 		query.Set("create_dir", "1")
 		query.Set("no_tmp_dir", "1") // a rename between two file systems is none
 		query.Set("dir_file_mode", "0700")
 		query.Set("metadata", "skip")
 		u.RawQuery = query.Encode()
+	case "s3":
+		if !query.Has(checksums) { // whoever reads compares with the SHA-256; the SDK would write a line where it cannot
+			query.Set(checksums, "when_required")
+			u.RawQuery = query.Encode()
+		}
 	}
 	if p.bucket, err = blob.OpenBucket(ctx, u.String()); err != nil {
-		return nil, fmt.Errorf("artifacts: %s: %w", u.Scheme, err)
+		return nil, fmt.Errorf("artifacts: %s: %w", p.name, err)
 	}
 	return p, nil
+}
+
+// readAddress reads the address of a bucket, and says what would be right.
+func readAddress(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Scheme == "" || !strings.Contains(address, "://"):
+		return nil, fmt.Errorf("%q is not the address of a bucket, such as %s", address, example)
+	case !blob.DefaultURLMux().ValidBucketScheme(u.Scheme):
+		return nil, fmt.Errorf("%s:// is no place for files: addresses begin with %s", u.Scheme, strings.Join(schemes(), ", "))
+	case u.User != nil:
+		return nil, fmt.Errorf("%s: secrets are not part of an address: the driver reads them from its environment", u.Redacted())
+	case u.Scheme == "file" && (u.Host != "" && u.Host != "." || strings.Trim(u.Path, "/") == ""):
+		return nil, fmt.Errorf("%q is not the address of a folder, which has three slashes: %s", address, example)
+	case u.Scheme != "file" && (u.Host == "" || strings.Trim(u.Path, "/") != ""):
+		return nil, fmt.Errorf("%q does not say which bucket, as %s://BUCKET does", address, u.Scheme)
+	}
+	return u, nil
+}
+
+// schemes are what addresses begin with.
+func schemes() []string {
+	all := blob.DefaultURLMux().BucketSchemes()
+	slices.Sort(all)
+	for i := range all {
+		all[i] += "://"
+	}
+	return all
+}
+
+// answersWithin is how long a bucket may take to answer at the start.
+const answersWithin = 15 * time.Second
+
+// Try looks whether every bucket can be used, and says what is wrong with an address, a name or a right. One that does not
+// answer at all now may do so later: it is told to the log, and is no error.
+func (s *Store) Try(ctx context.Context, log *slog.Logger) error {
+	var wrong error
+	for _, p := range s.places() {
+		if p.folder != "" {
+			continue
+		}
+		err := p.try(ctx)
+		if silent(err) {
+			log.Warn("the place of stored files does not answer", "place", p.name, "error", err)
+			continue
+		}
+		wrong = errors.Join(wrong, err)
+	}
+	return wrong
+}
+
+func (p *place) try(ctx context.Context) error {
+	ctx, done := context.WithTimeout(ctx, answersWithin)
+	defer done()
+	there, err := p.bucket.IsAccessible(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("artifacts: %s cannot be used: %w", p.name, err)
+	case !there:
+		return fmt.Errorf("artifacts: there is no bucket %s", p.name)
+	}
+	return nil
+}
+
+// silent reports whether an error only says that somebody did not answer.
+func silent(err error) bool {
+	var network net.Error
+	var name *net.DNSError
+	if errors.As(err, &name) && name.IsNotFound {
+		return false // nobody has this name
+	}
+	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // Close closes the buckets.
@@ -113,11 +201,12 @@ func (s *Store) in(region string) (*place, error) {
 // key is the name of the bytes of an artifact.
 func key(organization, artifact string) string { return organization + "/" + artifact }
 
-// write writes a stream, and returns when it is durable. After an error there is nothing, or a rest that drop removes.
+// write writes a stream, and returns when it is durable. After an error there is nothing, or a rest that drop removes. Of
+// a bucket elsewhere one part at a time is in memory.
 func (p *place) write(ctx context.Context, key string, body io.Reader) error {
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
-	w, err := p.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: octets, DisableContentTypeDetection: true})
+	w, err := p.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: octets, DisableContentTypeDetection: true, MaxConcurrency: 1})
 	if err != nil {
 		return err
 	}
