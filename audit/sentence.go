@@ -99,6 +99,7 @@ var sentences = map[string]string{
 	"budgets.delete":          "{actor} deleted the budget {budget}",
 	"budgets.fire":            "Limits or budgets were reached[: {fields}]",
 	"usage.export":            "{actor} exported usage",
+	"usage.export_query":      "{actor} exported usage over time",
 	"audit.list":              "{actor} looked at the audit log",
 	"audit.get":               "{actor} looked at an event of the audit log",
 	"audit.export":            "{actor} exported the audit log",

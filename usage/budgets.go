@@ -237,7 +237,7 @@ var CreateBudget = &op.Op[CreateBudgetInput, Budget]{
 }
 
 func createBudget(ctx context.Context, tx *op.Tx, in CreateBudgetInput) (Budget, error) {
-	if err := knownMeter(tx.Reader, in.Meter); err != nil {
+	if err := in.acceptable(tx, ""); err != nil {
 		return Budget{}, err
 	}
 	var n int64
@@ -254,6 +254,14 @@ func createBudget(ctx context.Context, tx *op.Tx, in CreateBudgetInput) (Budget,
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $10)`, b.ID, in.Organization, b.Name, strings.ToLower(b.Name), b.Meter, b.Amount,
 		percents(b.Thresholds), b.Action, b.CreatedBy, tx.Micros())
 	return b, nameTaken(err, b.Name)
+}
+
+// acceptable refuses an unknown meter, and asks people who make a budget stop work for a recent proof of who they are.
+func (f BudgetFields) acceptable(tx *op.Tx, before string) error {
+	if err := knownMeter(tx.Reader, f.Meter); err != nil || f.Action != ActionStop || before == ActionStop {
+		return err
+	}
+	return tx.DemandFresh()
 }
 
 // knownMeter refuses a meter that the charter does not have.
@@ -321,10 +329,10 @@ func budgetTarget(ctx context.Context, r *op.Reader, organization, id string) (o
 }
 
 func updateBudget(ctx context.Context, tx *op.Tx, in UpdateBudgetInput) (Budget, error) {
-	if err := knownMeter(tx.Reader, in.Meter); err != nil {
+	before, _ := tx.Target().Value.(Budget)
+	if err := in.acceptable(tx, before.Action); err != nil {
 		return Budget{}, err
 	}
-	before, _ := tx.Target().Value.(Budget)
 	b := in.with(before)
 	if in.Name != "" {
 		b.Name = strings.TrimSpace(in.Name)

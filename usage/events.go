@@ -110,6 +110,7 @@ type ExportInput struct {
 	Meter string    `json:"meter,omitzero" doc:"Only those of this meter" maxLength:"64" required:"false"`
 	From  time.Time `json:"from,omitzero" doc:"Only those from then on" required:"false"`
 	To    time.Time `json:"to,omitzero" doc:"Only those before then" required:"false"`
+	Filter
 }
 
 // ExportEvents writes events as CSV, meter by meter, the oldest first.
@@ -152,6 +153,9 @@ func writeMeter(ctx context.Context, r *op.Reader, in ExportInput, meter string,
 		k, err := scanKept(rows)
 		if err != nil {
 			return err
+		}
+		if !in.Filter.keeps(series{k.Member, k.Key, k.Resource, k.Region, k.Model}) {
+			continue
 		}
 		cells := []string{k.At.Format(time.RFC3339Nano), k.Meter, strconv.FormatInt(k.Value, 10), k.Source, k.ID, k.Member, k.Key, k.Resource, k.Region, k.Model, k.Corrects, k.RecordedAt.Format(time.RFC3339Nano)}
 		for i, cell := range cells {

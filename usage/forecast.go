@@ -42,25 +42,34 @@ func (f forecast) elapsed() float64 {
 	return float64(f.now-f.period.Start) / float64(f.period.End-f.period.Start)
 }
 
-// adding goes on as in the last whole days; before there is one, as in what there is of the period.
+// adding goes on as in the last whole days, of this period or the one before. Before there is one, it goes on as in what
+// there is of the period, and hardly anything is known.
 func (f forecast) adding(l Line) *Range {
 	left := float64(f.period.End-f.now) / float64(day)
-	mean, deviation := f.rate(l)
+	days := f.recent(l.Meter.ID)
+	if len(days) == 0 {
+		more := float64(l.Quantity) / float64(max(f.now-f.period.Start, hour)) * float64(f.period.End-f.now)
+		return &Range{l.Quantity, up(l.Quantity, more), up(l.Quantity, 2*more)}
+	}
+	mean, deviation := rate(days)
 	more, off := mean*left, spread*deviation*math.Sqrt(left)
 	return &Range{up(l.Quantity, more-off), up(l.Quantity, more), up(l.Quantity, more+off)}
 }
 
-// rate is the mean of the last whole days of the period, and how far they lie apart.
-func (f forecast) rate(l Line) (mean, deviation float64) {
-	today := floor(f.now, day)
-	var days []float64
-	for start := today - day; start >= f.period.Start && len(days) < recentDays; start -= day {
-		days = append(days, float64(f.daily[l.Meter.ID][start]))
+// recent is what there was on the last whole days, from the first one on that had anything.
+func (f forecast) recent(meter string) (days []float64) {
+	first := f.now
+	for start := range f.daily[meter] {
+		first = min(first, start)
 	}
-	if len(days) == 0 {
-		mean = float64(l.Quantity) * float64(day) / float64(max(f.now-f.period.Start, hour))
-		return mean, mean / 2
+	for start := floor(f.now, day) - day; start >= first && len(days) < recentDays; start -= day {
+		days = append(days, float64(f.daily[meter][start]))
 	}
+	return days
+}
+
+// rate is the mean of days, and how far they lie apart.
+func rate(days []float64) (mean, deviation float64) {
 	for _, d := range days {
 		mean += d / float64(len(days))
 	}

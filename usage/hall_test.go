@@ -32,6 +32,7 @@ const model = `
 product: Model
 key_prefix: gld
 roles:
+  auditor: {title: Auditor, grants: [usage.view, organization.view]}
   viewer: {title: Viewer, grants: [usage.view, members.view, organization.view]}
   owner: {title: Owner, grants: all}
 rules:

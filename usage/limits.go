@@ -1,18 +1,21 @@
 package usage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"strings"
 	"time"
 
+	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/op"
 )
 
 // OwnLimit is a limit of one member or key, below what the plan gives the organization.
 type OwnLimit struct {
 	Subject string    `json:"subject" doc:"The member or API key" example:"mem_01k9v5x0w3m8q6t2c4h7n0r5sz"`
+	Name    string    `json:"name,omitzero" doc:"What people call them; absent for those who may not see that"`
 	Meter   string    `json:"meter" doc:"What is counted" example:"executions"`
 	Limit   int64     `json:"limit" doc:"How much there is for them in a period"`
 	Used    int64     `json:"used" doc:"What they used in this period"`
@@ -66,7 +69,31 @@ func listLimits(ctx context.Context, tx *op.Tx, in ListLimitsInput) (op.List[Own
 		l.SetAt = moment(at)
 		all = append(all, l)
 	}
-	return op.Listed(tx.Reader, &in.Page, all, func(l OwnLimit) []string { return []string{l.Subject, l.Meter} }), rows.Err()
+	if err := rows.Err(); err != nil {
+		return op.List[OwnLimit]{}, err
+	}
+	if err := nameLimits(ctx, tx.Reader, a.organization, all); err != nil {
+		return op.List[OwnLimit]{}, err
+	}
+	return op.Listed(tx.Reader, &in.Page, all, func(l OwnLimit) []string { return []string{l.Subject, l.Meter} }), nil
+}
+
+// nameLimits puts names beside the members and keys that limits are about.
+func nameLimits(ctx context.Context, r *op.Reader, organization string, all []OwnLimit) error {
+	for _, d := range []charter.Dimension{charter.ByMember, charter.ByKey} {
+		var ids []string
+		for _, l := range all {
+			ids = append(ids, l.Subject)
+		}
+		names, err := namesOf(ctx, r, organization, d, ids)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			all[i].Name = cmp.Or(all[i].Name, names[all[i].Subject])
+		}
+	}
+	return nil
 }
 
 // SetLimitInput gives a member or key a limit of its own.

@@ -58,6 +58,7 @@ type Point struct {
 // Part is one value of the dimension.
 type Part struct {
 	Value    string  `json:"value" doc:"The member, key, resource, region or model; empty for what names none"`
+	Name     string  `json:"name,omitzero" doc:"What people call the member or key; absent for those who may not see that"`
 	Others   bool    `json:"others,omitzero" doc:"These are all the others together"`
 	Quantity int64   `json:"quantity" doc:"How much it had in the whole range"`
 	Before   int64   `json:"before" doc:"How much it had in the range before, which is as long"`
@@ -82,6 +83,7 @@ type Series struct {
 // Mover is a value of the dimension that changed.
 type Mover struct {
 	Value    string `json:"value" doc:"The member, key, resource, region or model"`
+	Name     string `json:"name,omitzero" doc:"What people call the member or key; absent for those who may not see that"`
 	Quantity int64  `json:"quantity" doc:"How much it had in this range"`
 	Before   int64  `json:"before" doc:"How much it had in the range before"`
 	Change   int64  `json:"change" doc:"How much more, or less"`
@@ -108,23 +110,29 @@ type question struct {
 }
 
 func query(ctx context.Context, tx *op.Tx, in QueryInput) (Series, error) {
-	a, err := accountOf(ctx, tx.Reader, in.Organization, unlocked)
+	return in.read(ctx, tx.Reader)
+}
+
+// read reads what the input asks for.
+func (in QueryInput) read(ctx context.Context, r *op.Reader) (Series, error) {
+	a, err := accountOf(ctx, r, in.Organization, unlocked)
 	if err != nil {
 		return Series{}, err
 	}
-	q, err := in.question(tx.Reader, a)
+	q, err := in.question(r, a)
 	if err != nil {
 		return Series{}, err
 	}
-	now, err := a.ask(ctx, tx.Reader, q)
+	now, err := a.ask(ctx, r, q)
 	if err != nil {
 		return Series{}, err
 	}
-	before, err := a.ask(ctx, tx.Reader, q.before())
+	before, err := a.ask(ctx, r, q.before())
 	if err != nil {
 		return Series{}, err
 	}
-	return q.answer(now, before, cmp.Or(in.Top, 10)), nil
+	s := q.answer(now, before, cmp.Or(in.Top, 10))
+	return s, s.name(ctx, r, a.organization, q.by)
 }
 
 func (in QueryInput) question(r *op.Reader, a account) (question, error) {
@@ -144,6 +152,8 @@ func (in QueryInput) question(r *op.Reader, a account) (question, error) {
 	}
 	if !in.To.IsZero() {
 		q.to = in.To.UnixMicro()
+	} else if in.From.IsZero() {
+		q.to = max(q.to, q.from+1) // the period may begin at this moment
 	}
 	return q.aligned(r)
 }
@@ -448,11 +458,11 @@ const maxMovers = 5
 func movers(now, before map[string]int64) []Mover {
 	var all []Mover
 	for value, n := range now {
-		all = append(all, Mover{value, n, before[value], n - before[value]})
+		all = append(all, Mover{Value: value, Quantity: n, Before: before[value], Change: n - before[value]})
 	}
 	for value, n := range before {
 		if _, still := now[value]; !still {
-			all = append(all, Mover{value, 0, n, -n})
+			all = append(all, Mover{Value: value, Before: n, Change: -n})
 		}
 	}
 	slices.SortFunc(all, func(x, y Mover) int {

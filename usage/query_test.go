@@ -141,3 +141,62 @@ func TestEventsAreListedAndExported(t *testing.T) {
 		}
 	})
 }
+
+func TestPartsHaveNamesForThoseWhoMaySeeThem(t *testing.T) {
+	inOffices(t, func(t *testing.T, o *office) {
+		o.records(usage.Event{Meter: "runs", Value: 4, Member: o.ada.Member}, usage.Event{Meter: "runs", Value: 3, Member: "somebody"})
+		in := usage.QueryInput{InOrganization: o.in(), Meter: "runs", By: "member"}
+		cy := o.Join(o.acme, "cy@acme.test", "auditor") // sees no members
+		for who, names := range map[string][]string{o.ada.Token: {"Ada", ""}, cy.Token: {"", ""}} {
+			s, err := usage.Query.Call(o.As(who), o.Service, in)
+			o.Must(err)
+			wantAll(t, "parts", []string{s.Parts[0].Name, s.Parts[1].Name}, names)
+			wantAll(t, "movers", []string{s.Movers[0].Name, s.Movers[1].Name}, names)
+		}
+		_, err := usage.SetLimit.Call(o.As(o.ada.Token), o.Service, usage.SetLimitInput{InOrganization: o.in(), Subject: o.ada.Member, Meter: "runs", Limit: 7})
+		o.Must(err)
+		limits, err := usage.ListLimits.Call(o.As(o.ada.Token), o.Service, usage.ListLimitsInput{InOrganization: o.in()})
+		o.Must(err)
+		want(t, "the limit's name", limits.Data[0].Name, "Ada")
+	})
+}
+
+func TestAQueryIsExported(t *testing.T) {
+	inOffices(t, func(t *testing.T, o *office) {
+		o.records(usage.Event{Meter: "runs", Value: 4, Member: o.ada.Member, Region: "eu"}, usage.Event{Meter: "runs", Value: 3, Member: "=1+1", Region: "us"}, usage.Event{Meter: "runs", Value: 2})
+		write := func(o2 op.Any, in any) (string, error) {
+			var file strings.Builder
+			err := o.Service.Stream(t.Context(), o2, op.Request{Caller: op.CallerOf(o.As(o.ada.Token)), Input: in}, func(op.Info) io.Writer { return &file })
+			return file.String(), err
+		}
+		got, err := write(usage.ExportQuery, usage.QueryInput{InOrganization: o.in(), Meter: "runs", By: "member", Top: 2})
+		o.Must(err)
+		want(t, "the table", got, "at,runs,Ada,'=1+1,others\n"+testroom.Monday.Truncate(24*time.Hour).Format(time.RFC3339)+",9,4,3,2\n")
+		got, err = write(usage.ExportQuery, usage.QueryInput{InOrganization: o.in(), Meter: "rums"})
+		o.Refused("an unknown meter", err, "invalid")
+		want(t, "what was written of it", got, "")
+		got, err = write(usage.ExportEvents, usage.ExportInput{InOrganization: o.in(), Filter: usage.Filter{Region: "eu"}})
+		o.Must(err)
+		want(t, "lines of the events in eu", strings.Count(got, "\n"), 2)
+	})
+}
+
+// A forecast goes on as in the last days, also at the beginning of a period.
+func TestAForecastLooksBackBeyondThePeriod(t *testing.T) {
+	inOffices(t, func(t *testing.T, o *office) {
+		o.records(usage.Event{Meter: "tokens", Value: 10})
+		first := *o.summary()["tokens"].Projected
+		if first.Low != 10 || first.Expected <= 10 || first.High <= first.Expected {
+			t.Errorf("from nothing but an hour: %+v", first)
+		}
+		for range 30 {
+			o.records(usage.Event{Meter: "tokens", Value: 10})
+			o.After(24 * time.Hour)
+		}
+		got := *o.summary()["tokens"].Projected // two hours into the second period
+		if got.Expected < 290 || got.Expected > 310 {
+			t.Errorf("after a month of 10 a day: %+v", got)
+		}
+		o.sound()
+	})
+}

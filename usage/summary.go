@@ -180,9 +180,9 @@ func (a account) levelsNow(ctx context.Context, r *op.Reader) (map[string]int64,
 	return figuresOf(r.Query(ctx, "SELECT meter, CAST(SUM(value) AS bigint) FROM usage_readings WHERE organization = $1 GROUP BY meter", a.organization))
 }
 
-// daily are what each meter that adds up had on each day of a period.
+// daily are what each meter that adds up had on each day of a period, and on the last ones before now.
 func (a account) daily(ctx context.Context, r *op.Reader, p period.Period) (map[string]map[int64]int64, error) {
-	by := map[string]map[int64]int64{}
+	by, from := map[string]map[int64]int64{}, min(floor(p.Start, day), floor(r.Micros(), day)-recentDays*day)
 	add := func(meter string, start, total int64) {
 		if by[meter] == nil {
 			by[meter] = map[int64]int64{}
@@ -191,7 +191,7 @@ func (a account) daily(ctx context.Context, r *op.Reader, p period.Period) (map[
 	}
 	in, args := listOf(meterIDs(r.Charter), 4)
 	rows, err := r.Query(ctx, "SELECT meter, start, total FROM usage_buckets WHERE organization = $1 AND grain = 'days' AND start >= $2 AND start < $3 AND meter IN ("+in+")",
-		append([]any{a.organization, floor(p.Start, day), p.End}, args...)...)
+		append([]any{a.organization, from, p.End}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (a account) daily(ctx context.Context, r *op.Reader, p period.Period) (map[
 	}
 	unfolded, err := tail(ctx, r, a.organization)
 	for _, c := range unfolded {
-		if start := floor(c.Start, day); start >= floor(p.Start, day) && start < p.End {
+		if start := floor(c.Start, day); start >= from && start < p.End {
 			add(c.Meter, start, c.Total)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 
 // Operations are the room's operations, in the order of the reference.
 func Operations() []op.Any {
-	return []op.Any{Record, GetSummary, Query, GetLive, ListEvents, ExportEvents, GetQuotas, Reserve, Commit, Release, Consume,
+	return []op.Any{Record, GetSummary, Query, GetLive, ExportQuery, ListEvents, ExportEvents, GetQuotas, Reserve, Commit, Release, Consume,
 		ListLimits, SetLimit, DeleteLimit, ListBudgets, CreateBudget, UpdateBudget, DeleteBudget, ListWarnings, Fire}
 }
 

@@ -75,7 +75,7 @@ function watch(context) {
   });
   context.on("response", (response) => {
     // Pages and dialogs may be refused; whatever they are made of may not.
-    const page = ["document", "fetch", "xhr"].includes(response.request().resourceType());
+    const page = ["document", "fetch", "xhr", "eventsource"].includes(response.request().resourceType());
     if (response.status() >= (page ? 500 : 400)) note(`${response.url()}: ${response.status()}`);
   });
   return troubles;

@@ -9,6 +9,7 @@ const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
 const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
+  "/o/{slug}/settings/usage/export", "/o/{slug}/settings/usage/events", "/o/{slug}/settings/usage/live",
   "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf", "/o/{slug}/settings/billing/plans/{plan}"]; // the demo has no line, no bill, no other plan in every charter
 
 // everywhere are routes whose pages are the same with every charter.
@@ -41,6 +42,8 @@ const inStates = [
   "/o/{slug}/settings/findings?severity=none",
   "/o/{slug}/settings/reviews/{review}?flag=unused",
   "/o/{slug}/settings/reviews/{review}/complete?undecided=keep",
+  "/o/{slug}/settings/usage?by=meter&range=12m",
+  "/o/{slug}/settings/usage?from=yesterday",
   "/o/{slug}/settings/nothing",
   "/docs/search?q=keys",
   "/docs/api?q=invitations",
@@ -85,6 +88,7 @@ export async function guide(demo) {
     account: await account(demo),
     scoped: (await demo.api(owner, "POST", "/v1/organizations/acme/tokens", { name: "one run" })).id,
   };
+  facts.meter = (await demo.api(owner, "GET", "/v1/organizations/acme/usage")).meters[0].meter;
   const endless = await demo.api(owner, "POST", "/v1/organizations/acme/keys", { name: "for ever", expires_at: "never" });
   facts.finding = `unexpiring_key:${endless.id}`;
   facts.review = (await demo.api(owner, "POST", "/v1/organizations/acme/reviews", { title: "Every quarter", subject: "members" })).id;

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/guildhall/guildhall/access"
 	"github.com/guildhall/guildhall/credential"
@@ -37,6 +38,8 @@ type Config struct {
 	// LastUse is the last use of a key of an organization, if it is not written down yet. Nil: what is written down is
 	// all that pages know.
 	LastUse func(organization, key string) (credential.Use, bool)
+	// LiveEvery is the time in which a live page changes at most once; 0: two seconds.
+	LiveEvery time.Duration
 }
 
 // Console serves the pages. It is safe for concurrent use.
@@ -78,6 +81,7 @@ func organizationPages() []page {
 		deletionPages(), recoveryPages(),
 		artifactsPages(), artifactPages(), holdsPages(), retentionPages(),
 		findingsPages(), reviewsPages(),
+		usagePages(), usageLivePages(),
 		billingPages(), plansPages(),
 		auditPages(),
 		requestPages(),
@@ -87,6 +91,7 @@ func organizationPages() []page {
 // New makes the handler of all pages and their assets. It expects the layers of web.Handler around it.
 func New(config Config) *Console {
 	config.Log = cmp.Or(config.Log, slog.Default())
+	config.LiveEvery = cmp.Or(config.LiveEvery, 2*time.Second)
 	config.BasePath = strings.TrimRight(config.BasePath, "/")
 	c := &Console{Config: config, mux: http.NewServeMux(), reference: newReference(config.OpenAPI, config.Service.Operations())}
 	for _, p := range pages() {

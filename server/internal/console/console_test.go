@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -30,6 +31,7 @@ type site struct {
 	*guildhalltest.Hall
 	t       *testing.T
 	handler http.Handler
+	pages   *console.Console
 	base    string
 }
 
@@ -58,7 +60,8 @@ func siteWith(t *testing.T, c *charter.Charter, base string, options ...guildhal
 	})
 	s.Hall = guildhalltest.WithCharter(t, c, append([]guildhalltest.Option{first}, options...)...)
 	pages := console.New(console.Config{Service: s.Service(), Access: s.Access(), BaseURL: host + base, BasePath: base, LastUse: s.LastUse, Log: quiet,
-		OpenAPI: server.OpenAPI(s.Service()), DocsEditURL: "https://git.test/edit/docs/{page}"})
+		LiveEvery: time.Microsecond, OpenAPI: server.OpenAPI(s.Service()), DocsEditURL: "https://git.test/edit/docs/{page}"})
+	s.pages = pages
 	s.handler = web.Handler(web.Config{BaseURL: host + base, Refuse: pages.Refuse, Now: s.Clock.Now, Log: quiet}, pages)
 	return s
 }

@@ -19,6 +19,10 @@ func (v *visit) fail(err error) {
 	if e != err && e.Kind == op.Internal {
 		v.Log.ErrorContext(v.ctx, "page", "route", v.r.Pattern, "request_id", v.caller.RequestID, "error", err)
 	}
+	if v.r.Header.Get("Accept") == eventStream {
+		v.w.WriteHeader(e.Kind.Status()) // no page, and nowhere else to go: the browser does not come back by itself
+		return
+	}
 	switch {
 	case e.Kind == op.Unauthenticated:
 		err = v.away(v.signInAddress("/login"))

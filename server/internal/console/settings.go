@@ -45,6 +45,7 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Keys"), ui.T("API keys"), ui.T("What programs prove themselves with."), v.keysHref(""), v.firstOf(readingKeys), v.firstOf(creating), v.keyPolicy()},
 		{ui.T("Keys"), ui.T("Service accounts"), ui.T("Programs of the organization's own, with a role each."), v.accountsCrumb().Href, "service_accounts.manage", "service_accounts.manage", ""},
 		{ui.T("Keys"), ui.T("Scoped tokens"), ui.T("Derived from a session or a key, narrower and shorter-lived."), v.tokensHref(""), v.firstOf(readingTokens), "tokens.create", ""},
+		{ui.T("Usage and billing"), ui.T("Usage"), ui.T("What is used, of how much, by whom, and where the period will end."), v.usageHref(""), readsUsage, "", ""},
 		{ui.T("Usage and billing"), ui.T("Billing"), ui.T("The plan, seats, the next invoice and those so far."), v.billingHref(""), readsBilling, changesBilling, v.planValue(o.Plan)},
 		{ui.T("Usage and billing"), ui.T("Plans"), ui.T("What each plan gives and costs."), v.billingHref("/plans"), "organization.view", changesBilling, ""},
 		{ui.T("Security"), ui.T("Security policies"), ui.T("How data is handled, and what is set about it."), v.org("/settings/security-policies"), "", "settings.update", ""},
@@ -53,7 +54,7 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},
 		{ui.T("Security"), ui.T("Request log"), ui.T("What was asked through a gate or with a key, and how it went."), v.org("/settings/logs"), "logs.view", "", v.requestsKept(o.Plan)},
 	} {
-		if s.href == v.accountsCrumb().Href && !v.hasOrganizationKeys() || strings.HasPrefix(s.href, v.billingHref("")) && !v.sells() {
+		if s.href == v.accountsCrumb().Href && !v.hasOrganizationKeys() || strings.HasPrefix(s.href, v.usageHref("")) && !v.counts() || strings.HasPrefix(s.href, v.billingHref("")) && !v.sells() {
 			continue
 		}
 		if s.read == "" || v.can(s.read) {

@@ -338,6 +338,7 @@ func (v *visit) entries() []entry {
 		{ui.T("Keys"), ui.T("Scoped tokens"), "/settings/tokens", "fingerprint", "", v.firstOf(readingTokens)},
 		{ui.T("Organization"), ui.T("General"), "/settings/general", "pencil", "", "organization.view"},
 		{ui.T("Organization"), ui.T("Files"), "/settings/artifacts", "inbox", "", "artifacts.view"},
+		{ui.T("Usage and billing"), ui.T("Usage"), "/settings/usage", "chart-column", "g u", readsUsage},
 		{ui.T("Usage and billing"), ui.T("Billing"), "/settings/billing", "credit-card", "g b", readsBilling},
 		{ui.T("Security"), ui.T("Security policies"), "/settings/security-policies", "lock", "", ""},
 		{ui.T("Security"), ui.T("Findings"), "/settings/findings", "circle-alert", "", "reviews.manage"},
@@ -347,6 +348,9 @@ func (v *visit) entries() []entry {
 	}
 	if !v.hasOrganizationKeys() {
 		all = slices.DeleteFunc(all, func(e entry) bool { return v.org(e.path) == v.accountsCrumb().Href })
+	}
+	if !v.counts() {
+		all = slices.DeleteFunc(all, func(e entry) bool { return v.org(e.path) == v.usageHref("") })
 	}
 	if !v.sells() {
 		all = slices.DeleteFunc(all, func(e entry) bool { return v.org(e.path) == v.billingHref("") })

@@ -14,7 +14,7 @@ type palette map[string]string
 // palettes reads the tokens from the style sheet as it is served.
 func palettes(t *testing.T) (light, dark palette) {
 	t.Helper()
-	token := regexp.MustCompile(`--([a-z-]+):[^;]*?light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)`)
+	token := regexp.MustCompile(`--([a-z0-9-]+):[^;]*?light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)`)
 	light, dark = palette{}, palette{}
 	for _, m := range token.FindAllStringSubmatch(string(body(t, "app.css")), -1) {
 		if light[m[1]] != "" {
@@ -64,6 +64,8 @@ func TestContrast(t *testing.T) {
 		{"bad", grounds, 4.5},
 		{"control", grounds, 3},
 		{"focus", grounds, 3},
+		{"series-1", grounds[:2], 3}, {"series-2", grounds[:2], 3}, {"series-3", grounds[:2], 3}, {"series-4", grounds[:2], 3},
+		{"series-5", grounds[:2], 3}, {"series-6", grounds[:2], 3}, {"series-7", grounds[:2], 3}, {"series-8", grounds[:2], 3},
 	} {
 		for _, back := range c.backs {
 			for mode, p := range map[string]palette{"light": light, "dark": dark} {

@@ -145,7 +145,37 @@ function focusError(within = document) {
   within.querySelector("[aria-invalid='true']")?.focus();
 }
 
+// Live figures: data-live holds the address of a stream of events, each of which
+// says what other elements of the page hold now. A page in the background rests.
+
+function change({ id, text, width }) {
+  const part = document.getElementById(id);
+  if (width) part?.setAttribute("width", width);
+  else if (part) part.textContent = text;
+}
+
+function live(state) {
+  if (once.has(state)) return;
+  once.add(state);
+  let source;
+  const listen = () => {
+    source?.close();
+    if (document.hidden) return;
+    source = new EventSource(state.dataset.live);
+    source.onopen = () => (state.textContent = state.dataset.on);
+    source.onerror = () => {
+      const over = source.readyState === EventSource.CLOSED;
+      state.textContent = over ? state.dataset.off : state.dataset.lost;
+    };
+    source.addEventListener("update", (event) => JSON.parse(event.data).forEach(change));
+  };
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", () => source?.close());
+  listen();
+}
+
 function arrived() {
+  document.querySelectorAll("[data-live]").forEach(live);
   refreshTimes();
   openArrived();
   document.querySelectorAll(".toast").forEach(timeToast);
