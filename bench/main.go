@@ -3,7 +3,8 @@
 //
 //	go run . process     answers in process, one core
 //	go run . http        answers over HTTP, by the server's CPU time
-//	go run . all         both
+//	go run . usage       recording of usage, beside a raw insert
+//	go run . all         everything
 package main
 
 import (
@@ -33,6 +34,7 @@ type options struct {
 	connections            int
 	openfga                string
 	profile                string
+	postgres               string
 }
 
 func run(ctx context.Context, args []string) error {
@@ -45,6 +47,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.connections, "connections", 32, "connections over HTTP")
 	flags.StringVar(&o.openfga, "openfga", "", "the openfga binary, to measure beside; empty: without")
 	flags.StringVar(&o.profile, "profile", "", "a folder for the CPU profiles of the servers; empty: none, and figures are without them")
+	flags.StringVar(&o.postgres, "postgres", "", "an empty PostgreSQL database to record usage on too, as a data source; empty: SQLite only")
 	what, rest := "all", args
 	if len(args) > 0 && args[0][0] != '-' {
 		what, rest = args[0], args[1:]
@@ -57,15 +60,20 @@ func run(ctx context.Context, args []string) error {
 		return inProcess(ctx, o)
 	case "http":
 		return overHTTP(ctx, o)
+	case "usage":
+		return recording(ctx, o)
 	case "serve":
 		return serve(ctx, o, flags.Args())
 	case "all":
 		if err := inProcess(ctx, o); err != nil {
 			return err
 		}
-		return overHTTP(ctx, o)
+		if err := overHTTP(ctx, o); err != nil {
+			return err
+		}
+		return recording(ctx, o)
 	}
-	return fmt.Errorf("%q is none of process, http, all", what)
+	return fmt.Errorf("%q is none of process, http, usage, all", what)
 }
 
 // heading says what the figures were measured on.

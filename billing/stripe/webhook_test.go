@@ -114,11 +114,8 @@ func TestWhileStripeIsAwayEventsAreSentAgain(t *testing.T) {
 var core = []string{"checkout.session.completed", "customer.subscription.created", "customer.subscription.updated", "customer.subscription.deleted",
 	"invoice.created", "invoice.finalized", "invoice.paid", "invoice.payment_failed"}
 
-// chapter is a piece of a life at Stripe, and the first event of each kind that it made.
-type chapter struct {
-	live   func(*shop)
-	events []teststripe.Event
-}
+// chapter is a piece of a life at Stripe.
+type chapter struct{ live func(*shop) }
 
 // chapters are a purchase, a renewal that is not paid, and the end.
 func chapters() []chapter {
