@@ -44,6 +44,7 @@ type world struct {
 func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option) *world {
 	options = append(options, guildhalltest.With(func(c *guildhall.Config) {
 		c.Settings.InviterHour, c.Settings.TenantDay, c.Settings.ReturnTo = 1e6, 1e6, []string{productURL}
+		c.Billing.Provider = pages{}
 	}))
 	w := &world{t: t}
 	h := guildhalltest.New(t, charterName, append(options, guildhalltest.With(w.watchAccess))...)
@@ -212,6 +213,10 @@ func (w *world) things(info op.Info, in *guildhalltest.Organization) map[string]
 		values["organization"] = in.ID
 	}
 	for name, value := range values {
+		if made := w.sold(info, name, in); made != "" {
+			values[name] = made
+			continue
+		}
 		if within, ok := value.(map[string]any); ok && name == "role" {
 			within["id"] = string(w.Charter().Roles()[0].ID)
 		} else if made := w.thing(info, name, in); made != "" {

@@ -50,7 +50,7 @@ var ChangeSubscription = &op.Op[ChangeInput, ChangedSubscription]{
 // subscriptionTarget loads the organization's subscription.
 func subscriptionTarget(ctx context.Context, r *op.Reader) (op.Target, error) {
 	s, err := recordOf(ctx, r, r.Organization())
-	return op.Target{Organization: s.organization, Type: "subscription", ID: s.organization, Name: titleOf(r.Charter, s.plan), Version: s.version, Value: s}, err
+	return op.Target{Organization: s.organization, Type: "subscription", ID: s.organization, Name: titleOf(r.Charter, s.plan), Version: s.version, Current: s.standing(r), Value: s}, err
 }
 
 // fences are for all of the organization: its plan is in what checks answer.
