@@ -17,6 +17,7 @@ type clock struct {
 
 	mu     sync.Mutex
 	offset time.Duration
+	told   time.Duration // what pretend said: it is not kept
 }
 
 // markerText is the file.
@@ -62,7 +63,21 @@ func (c *clock) save(offset time.Duration) error {
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.offset)
+	return time.Now().Add(c.offset + c.told)
+}
+
+// pretend moves the clock for as long as data of another time is made. It is not kept: the next start knows nothing of it.
+func (c *clock) pretend(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = by
+}
+
+// moved reports whether somebody moved the clock.
+func (c *clock) moved() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.offset != 0
 }
 
 // farthest bounds how far a clock is moved in all: times are kept as microseconds.

@@ -62,7 +62,7 @@ type seeding struct {
 }
 
 func (s *seeding) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.provision, s.signInOwner, s.hire, s.promote, s.settings, s.invite, s.refusal, s.use, s.store} {
+	for _, step := range []func(context.Context) error{s.found, s.signInOwner, s.hire, s.promote, s.settings, s.invite, s.refusal, s.use, s.store} {
 		if err := step(ctx); err != nil {
 			return err
 		}
