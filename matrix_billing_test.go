@@ -6,7 +6,6 @@ import (
 
 	"github.com/guildhall/guildhall"
 	"github.com/guildhall/guildhall/billing"
-	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
@@ -29,13 +28,9 @@ func (w *world) sold(info op.Info, name string, in *guildhalltest.Organization) 
 		return w.billed(in)
 	case name == "plan" && info.Noun() == "subscription":
 		return c.Plans[1].ID
-	case name == "meter" && info.Noun() == "limits":
-		meter := w.counted()
-		if info.Verb() == "delete" {
-			_, err := usage.SetLimit.Call(in.Owner().Ctx(), w.Service(), usage.SetLimitInput{InOrganization: in.In(), Subject: in.Owner().Member, Meter: meter, Limit: 1e9})
-			w.must("a limit", err)
-		}
-		return meter
+	case name == "meter" && info.Name == usage.DeleteLimit.Name:
+		_, err := usage.SetLimit.Call(in.Owner().Ctx(), w.Service(), usage.SetLimitInput{InOrganization: in.In(), Subject: in.Owner().Member, Meter: w.meter(), Limit: 1e9})
+		w.must("a limit", err)
 	case name == "organization" && (info.Name == billing.CancelSubscription.Name || info.Name == billing.ResumeSubscription.Name):
 		w.subscribed(in, info.Name == billing.ResumeSubscription.Name)
 	}
@@ -47,16 +42,6 @@ func (w *world) must(what string, err error) {
 	if err != nil {
 		w.t.Fatalf("%s: %v", what, err)
 	}
-}
-
-// counted is a meter that adds up.
-func (w *world) counted() string {
-	for _, m := range w.Charter().Meters {
-		if m.Kind == charter.Counter || m.Kind == charter.Sum {
-			return m.ID
-		}
-	}
-	return ""
 }
 
 // subscribed gives an organization a plan that costs something, cancelled or not.
