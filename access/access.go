@@ -52,7 +52,7 @@ type Access struct {
 	slugs    *table[name, slug]
 	dead     *table[hashKey, dead]
 	plans    *shared[plan]
-	regions  *shared[string]
+	regions  *shared[residence]
 }
 
 // question is what is asked about a permission, compiled once.
@@ -98,7 +98,7 @@ func New(c Config) *Access {
 	a.dead = newTable[hashKey, dead](c.Size, func(uint32) {})
 	a.fences.remember[ofSessions], a.fences.remember[ofBearers], a.fences.remember[ofSeats] = a.sessions, a.bearers, a.seats
 	a.plans = newShared(func(id string) plan { return planOf(c.Charter, id) })
-	a.regions = newShared(strings.Clone)
+	a.regions = newShared(residenceOf)
 	a.plans.number("") // number 0 is of whoever is in no organization
 	a.regions.number("")
 	return a
@@ -217,6 +217,10 @@ func (a *Access) decide(ctx context.Context, about *question, q *check.Request, 
 		refuse(&v.Decision, decided.Reason, decided.Needs, about)
 		return nil
 	}
+	if q.Region != "" && !a.regions.at(v.party.region).allows(q.Region) {
+		refuse(&v.Decision, decide.RegionNotAllowed, q.Permission, about)
+		return nil
+	}
 	left, err := a.spend(ctx, v.party.more)
 	if !left {
 		refuse(&v.Decision, decide.BudgetSpent, q.Permission, about)
@@ -295,6 +299,8 @@ func refuse(d *check.Decision, why decide.Reason, needs charter.Permission, abou
 		d.FixURL = "/docs/keys#scopes"
 	case why == decide.QuotaExceeded:
 		d.FixURL = "/docs/usage#quotas"
+	case why == decide.RegionNotAllowed:
+		d.FixURL = "/docs/artifacts#regions"
 	case about != nil:
 		d.FixURL = about.fix
 	}
@@ -312,7 +318,7 @@ func (a *Access) principal(p *party, address string, to *decide.Principal) {
 // name says who the subject of an answer is.
 func (a *Access) name(p *party, w *check.Who) {
 	plan := a.plans.at(p.plan)
-	w.Kind, w.Region, w.Plan, w.Features = string(p.kind), *a.regions.at(p.region), plan.id, plan.features
+	w.Kind, w.Region, w.Plan, w.Features = string(p.kind), a.regions.at(p.region).home(), plan.id, plan.features
 	w.User, w.Member, w.Organization, w.Role, w.Credential = p.user, p.member, p.organization, p.role, p.credential
 }
 

@@ -191,7 +191,7 @@ func (e *Explanation) load(ctx context.Context, r *op.Reader) (*explained, error
 		if about.Bearer, err = directory.LoadBearer(ctx, r, s.hash, kind, false); errors.Is(err, op.ErrUnauthenticated) {
 			about.Dead, err = true, nil // of an earlier life of the data
 		}
-		about.place = place{about.Plan, about.Region}
+		about.place = place{about.Plan, about.Residency}
 		s.User, s.Email, s.Member = about.User, about.Email, about.Principal.Member
 	}
 	if err == nil {

@@ -74,12 +74,13 @@ func (a *Access) organization(ctx context.Context, named string) (organization s
 	return s.organization.String(), !s.organization.Empty(), err
 }
 
-// place is what answers say of an organization.
-type place struct{ plan, region string }
+// place is what answers say of an organization: its plan, and the regions of its residency with spaces between, the
+// default one first.
+type place struct{ plan, regions string }
 
 // principalIn reads what a user is in an organization, in one statement.
 func principalIn(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, where place, err error) {
-	p, where.region, err = directory.SeatOf(ctx, r, organization, user)
+	p, where.regions, err = directory.SeatOf(ctx, r, organization, user)
 	where.plan = p.Plan
 	return p, where, err
 }
@@ -90,7 +91,7 @@ func (a *Access) fill(ctx context.Context, s *seat, p *decide.Principal, where p
 	if err != nil {
 		return a.unavailable(ctx, err)
 	}
-	region, err := a.regions.number(where.region)
+	region, err := a.regions.number(where.regions)
 	if err != nil {
 		return a.unavailable(ctx, err)
 	}
@@ -124,7 +125,7 @@ func (a *Access) readBearer(ctx context.Context, c *presented, now int64, b *bea
 	}
 	*b = bearer{life: life{used: read.LastUsed, expires: read.ExpiresAt, idle: read.Idle}, credential: check.MakeID(read.ID),
 		token: read.Kind == op.TokenActor}
-	if err := a.fill(ctx, &b.seat, &read.Principal, place{read.Plan, read.Region}); err != nil {
+	if err := a.fill(ctx, &b.seat, &read.Principal, place{read.Plan, read.Residency}); err != nil {
 		return nil, err
 	}
 	b.organization = check.MakeID(read.Organization)

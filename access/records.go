@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -139,6 +140,23 @@ func newShared[T any](make func(string) T) *shared[T] {
 	s := &shared[T]{make: make, numbers: map[string]uint16{}}
 	s.all.Store(&[]T{})
 	return s
+}
+
+// residence is where an organization's data may be, the default region first; empty: the product has no regions.
+type residence []string
+
+// residenceOf reads regions with spaces between.
+func residenceOf(text string) residence { return strings.Fields(strings.Clone(text)) }
+
+// allows reports whether data may be in a region.
+func (r residence) allows(region string) bool { return len(r) == 0 || slices.Contains(r, region) }
+
+// home is the default region.
+func (r residence) home() string {
+	if len(r) == 0 {
+		return ""
+	}
+	return r[0]
 }
 
 // maxShared bounds the values of a kind: no charter has so many.

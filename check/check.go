@@ -43,6 +43,9 @@ type Request struct {
 	// Address is where the subject's own request came from, for credentials that are for some networks only; such a
 	// credential is refused where it is empty.
 	Address string
+	// Region is where the work would run and the data be. Where the organization's residency does not allow it, the answer
+	// is no, with the reason region_not_allowed. Empty: nothing is asked about regions.
+	Region string
 	// Count is what a yes uses up. Nil: nothing is counted.
 	Count *Count
 }

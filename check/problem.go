@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -68,6 +69,9 @@ func (g *guard) denial(denied *Denied) problem {
 	d := denied.Decision
 	p := problem{Status: http.StatusForbidden, Code: "denied", Detail: "this needs " + string(denied.Request.Permission),
 		Needs: d.Needs, Reason: d.Reason, FixURL: d.FixURL, Holders: d.Holders}
+	if d.Reason == decide.RegionNotAllowed {
+		p.Detail = "the organization's data may not be in region " + strconv.Quote(denied.Request.Region)
+	}
 	if strings.HasPrefix(p.FixURL, "/") {
 		p.FixURL = g.server + p.FixURL
 	}

@@ -34,6 +34,10 @@ func WithServer(baseURL string) Option {
 	return func(g *guard) { g.server = strings.TrimRight(baseURL, "/") }
 }
 
+// WithRegion asks too whether the organization's data may be in the region that of names: where a request runs, or would
+// run. Empty asks nothing.
+func WithRegion(of func(*http.Request) string) Option { return func(g *guard) { g.region = of } }
+
 // WithRefusal answers refused requests in another way than by problem details. The error is ErrNoCredential,
 // ErrCrossOrigin, a *Denied, or whatever kept the Checker from answering.
 func WithRefusal(refuse func(w http.ResponseWriter, r *http.Request, err error)) Option {
@@ -49,6 +53,7 @@ type guard struct {
 	cookie  string
 	proxies []netip.Prefix
 	server  string
+	region  func(*http.Request) string
 	refuse  func(w http.ResponseWriter, r *http.Request, err error)
 	origins *http.CrossOriginProtection
 }
@@ -94,6 +99,9 @@ func (g *guard) ask(r *http.Request) (Decision, error) {
 	}
 	q := Request{Subject: ByCredential(secret), Permission: g.permission, Resource: g.on(r),
 		Address: peer.Text(peer.Address(r, g.proxies))}
+	if g.region != nil {
+		q.Region = g.region(r)
+	}
 	d, err := g.checker.Check(r.Context(), q)
 	if err == nil && !d.Allow {
 		err = &Denied{Request: q, Decision: d}

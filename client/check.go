@@ -122,6 +122,7 @@ type properties struct {
 
 type surroundings struct {
 	Address string `json:"address,omitzero"`
+	Region  string `json:"region,omitzero"`
 	Usage   *use   `json:"usage,omitzero"`
 }
 
@@ -138,8 +139,8 @@ func questionOf(r check.Request) (q question) {
 	if r.Resource.Organization != "" {
 		q.Resource.Properties = &properties{r.Resource.Organization}
 	}
-	if r.Address != "" || r.Count != nil {
-		q.Context = &surroundings{Address: r.Address}
+	if r.Address != "" || r.Region != "" || r.Count != nil {
+		q.Context = &surroundings{Address: r.Address, Region: r.Region}
 	}
 	if n := r.Count; n != nil {
 		// A question may be sent again: with an id it counts once all the same.

@@ -97,6 +97,7 @@ const (
 	WrongAddress      Reason = "wrong_address"        // the credential is not for requests from this address
 	BudgetSpent       Reason = "budget_spent"         // the scoped token has made all of its requests
 	QuotaExceeded     Reason = "quota_exceeded"       // less is left of a limit than the question would use up
+	RegionNotAllowed  Reason = "region_not_allowed"   // the organization's data may not be in the region that is asked about
 	PlanRequired      Reason = "plan_required"        // the organization's plan does not have it
 	UnknownRoute      Reason = "unknown_route"        // the charter's routes have no such request: nobody may
 )

@@ -24,6 +24,7 @@ type Bearer struct {
 	UserName     string
 	Organization string
 	Region, Plan string
+	Residency    string // where the organization's data may be: regions with spaces between, the default one first
 	// Principal is what it may in its organization now, scopes and limits included. It does not know from where a
 	// request comes: see Allows.
 	Principal decide.Principal
@@ -51,7 +52,7 @@ type keyState struct {
 	scopes, resources, networks, frozen            string
 	left, expires, revoked                         int64
 	member                                         memberState
-	accountRole, accountPermissions                string
+	accountRole, accountPermissions, allowed       string
 	accountDeleted                                 int64
 }
 
@@ -61,7 +62,7 @@ const keyStateColumns = `COALESCE(k.id, ''), COALESCE(k.name, ''), COALESCE(k.ki
 	COALESCE(u.id, ''), COALESCE(u.name, ''), COALESCE(u.email, ''),
 	COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''), COALESCE(m.ends_at, 0), COALESCE(mr.permissions, ''),
 	COALESCE(a.role, ''), COALESCE(a.deleted_at, 0), COALESCE(ar.permissions, ''),
-	o.id, o.state, o.plan, o.region`
+	o.id, o.state, o.plan, o.region, o.allowed_regions`
 
 const keyStateJoins = `
 	LEFT JOIN users u ON u.id = m.user_id
@@ -74,7 +75,7 @@ func (k *keyState) into(b *Bearer) []any {
 	m := &k.member
 	return []any{&k.id, &k.name, &k.kind, &k.account, &k.scopes, &k.resources, &k.networks, &k.frozen, &k.left, &k.expires, &k.revoked,
 		&k.user, &k.userName, &k.email, &m.id, &m.role, &m.status, &m.endsAt, &m.permissions,
-		&k.accountRole, &k.accountDeleted, &k.accountPermissions, &b.Organization, &m.state, &b.Plan, &b.Region}
+		&k.accountRole, &k.accountDeleted, &k.accountPermissions, &b.Organization, &m.state, &b.Plan, &b.Region, &k.allowed}
 }
 
 func loadKey(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (Bearer, error) {
@@ -93,6 +94,7 @@ func loadKey(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (Be
 		return b, err
 	}
 	b.Kind, b.ID, b.Name, b.Root = op.KeyActor, k.id, k.name, op.Fence{Kind: op.FenceKey, ID: k.id}
+	b.Residency = residency(r.Charter, b.Plan, b.Region, k.allowed)
 	k.stand(r.Charter, &b, r.Micros())
 	b.Dead = b.Dead || over(k.member.state)
 	return b, nil
@@ -165,6 +167,7 @@ func loadToken(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (
 	if err != nil {
 		return b, err
 	}
+	b.Residency = residency(r.Charter, b.Plan, b.Region, k.allowed)
 	t.stand(r.Charter, &b, &k, r.Micros())
 	b.Dead = b.Dead || over(k.member.state)
 	return b, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
@@ -162,26 +163,32 @@ func PrincipalOf(ctx context.Context, r *op.Reader, organization, user string) (
 	return p, err
 }
 
-// SeatOf is PrincipalOf, with the region of the organization: empty for somebody who is no member.
-func SeatOf(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, region string, err error) {
+// SeatOf is PrincipalOf, with the regions of the organization's residency, spaces between and the default one first: empty
+// for somebody who is no member.
+func SeatOf(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, regions string, err error) {
 	organization, err = organizationID(ctx, r, organization)
 	if err != nil {
 		return p, "", err
 	}
 	var m memberState
-	var found string
+	var found, region, allowed string
 	err = r.QueryRow(ctx, `SELECT u.id, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
-			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(o.region, ''), COALESCE(cr.permissions, '')
+			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(o.region, ''), COALESCE(o.allowed_regions, ''), COALESCE(cr.permissions, '')
 		FROM users u
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed'
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
 		WHERE (u.id = $1 OR u.external_id = $1) AND u.deleted_at = 0`, user, organization).Scan(
-		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &region, &m.permissions)
+		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &region, &allowed, &m.permissions)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, "", op.ErrNotFound
 	}
-	return m.principal(r.Charter, organization, found), region, err
+	return m.principal(r.Charter, organization, found), residency(r.Charter, m.plan, region, allowed), err
+}
+
+// residency is where an organization's data may be, with spaces between.
+func residency(c *charter.Charter, plan, region, allowed string) string {
+	return strings.Join(c.Residency(plan, region, allowed), " ")
 }
 
 // Holders names up to five active members who hold a permission in the reader's organization, for refusals.

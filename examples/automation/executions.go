@@ -11,7 +11,8 @@ import (
 	"github.com/guildhall/guildhall/examples/internal/jsonapi"
 )
 
-// execution is one run of a workflow. It runs on the workers of the organization's region.
+// execution is one run of a workflow. It runs on the workers of a region of the organization's: the default one, unless the
+// request names another that is allowed.
 type execution struct {
 	ID         string     `json:"id"`
 	Workflow   string     `json:"workflow"`
@@ -75,15 +76,16 @@ func (p *product) runWorkflow(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	workers := p.pools[who.region]
+	region := cmp.Or(wantedRegion(r), who.region)
+	workers := p.pools[region]
 	if workers == nil {
-		return nil, jsonapi.Conflict("there are no workers in region %q, and work runs in no other", who.region)
+		return nil, jsonapi.Conflict("there are no workers in region %q, and work runs in no other", region)
 	}
 	steps := w.deployed
 	if w.DeployedVersion == 0 {
 		steps = w.Steps
 	}
-	e := execution{ID: jsonapi.NewID("ex", now), Workflow: w.ID, Version: cmp.Or(w.DeployedVersion, w.Version), Region: who.region,
+	e := execution{ID: jsonapi.NewID("ex", now), Workflow: w.ID, Version: cmp.Or(w.DeployedVersion, w.Version), Region: region,
 		Pool: workers.name, Status: "queued", StartedBy: who.by, StartedAt: jsonapi.Time(now.UnixMicro())}
 	_, err = p.db.ExecContext(r.Context(), `INSERT INTO executions (id, organization, workflow, version, region, pool, status, error, started_by, started_at, finished_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9, 0)`, e.ID, who.organization, e.Workflow, e.Version, e.Region, e.Pool, e.Status, e.StartedBy, now.UnixMicro())

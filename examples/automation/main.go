@@ -98,7 +98,7 @@ func openHall(ctx context.Context, o options) (*guildhall.Hall, error) {
 // handler puts the product and Guildhall on one listener.
 func handler(hall *guildhall.Hall, p *product, baseURL string) http.Handler {
 	guard := func(permission charter.Permission, on func(*http.Request) check.Resource) func(http.Handler) http.Handler {
-		return hall.Require(permission, on, check.WithCookie(sessionCookie(baseURL)))
+		return hall.Require(permission, on, check.WithCookie(sessionCookie(baseURL)), check.WithRegion(wantedRegion))
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/api/", p.handler(guard))

@@ -76,6 +76,10 @@ func inOrganization(do jsonapi.Handler) jsonapi.Handler {
 // chooses: what the person may do there is what Guildhall answers.
 func organization(r *http.Request) string { return r.URL.Query().Get("organization") }
 
+// wantedRegion is where a request wants its work to run: ?region=. Guildhall refuses one that is not the organization's,
+// before a handler sees it. Without it, work runs in the organization's default region.
+func wantedRegion(r *http.Request) string { return r.URL.Query().Get("region") }
+
 // whole asks about the organization as a whole. A credential that is for single workflows is refused here, so a list
 // never has to be cut down to what it may see.
 func whole(r *http.Request) check.Resource { return check.Whole(organization(r)) }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/guildhall/guildhall/billing"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
@@ -61,6 +62,32 @@ func TestWorkRunsInTheOrganizationsRegion(t *testing.T) {
 		if field[string](t, got, "region") != region || field[string](t, got, "pool") != "workers."+region {
 			t.Errorf("in %s: %s", region, got.body)
 		}
+	}
+}
+
+// TestWorkLeavesNoRegionOfTheOrganizations asks for regions that it has, and for others.
+func TestWorkLeavesNoRegionOfTheOrganizations(t *testing.T) {
+	f := start(t)
+	b, owner := f.belongingsOf(f.acme), f.acme.Owner()
+	run := "/api/workflows/" + b.workflow + "/run" + acme + "&region="
+	if got := f.makes(owner.Token, "POST", run+"us-east-1", ""); field[string](t, got, "region") != "us-east-1" {
+		t.Errorf("in its own region: %s", got.body)
+	}
+	for _, region := range []string{"eu-west-1", "mars"} {
+		if got := f.sends(owner.Token, "POST", run+region, ""); got.status != 403 || field[string](t, got, "reason") != "region_not_allowed" {
+			t.Errorf("in %s: %d %s", region, got.status, got.body)
+		}
+	}
+	plan := billing.ChangeInput{WantedPlan: billing.WantedPlan{InOrganization: f.acme.In(), Plan: "business"}}
+	if _, err := billing.ChangeSubscription.Call(owner.Ctx(), f.hall.Service(), plan); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := directory.UpdateOrganization.Call(owner.Ctx(), f.hall.Service(), directory.UpdateOrganizationInput{
+		InOrganization: f.acme.In(), AllowedRegions: &[]string{"us-east-1", "eu-west-1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.makes(owner.Token, "POST", run+"eu-west-1", ""); field[string](t, got, "pool") != "workers.eu-west-1" {
+		t.Errorf("in a region that is allowed: %s", got.body)
 	}
 }
 

@@ -38,6 +38,8 @@ export interface Question<P extends string = string> {
   readonly resource: Resource;
   /** The address that the request came from; credentials can be limited to some. */
   readonly address?: string | undefined;
+  /** Where the work would run: where the organization's residency does not allow it, the answer is no, with region_not_allowed. */
+  readonly region?: string | undefined;
   /** What a yes uses up, counted in the same call. */
   readonly count?: Count | undefined;
 }
@@ -98,14 +100,15 @@ export function wireQuestion(q: Question): object {
     subject: { type: q.subject.type, id: q.subject.id },
     action: { name: q.permission },
     resource: { type, id, ...(organization && { properties: { organization } }) },
-    ...((q.address || q.count) && { context: wireContext(q) }),
+    ...((q.address || q.region || q.count) && { context: wireContext(q) }),
   };
 }
 
 /** wireContext writes what counts of the surroundings. A question may be sent again: with an id it counts once all the same. */
-function wireContext({ address, count }: Question): object {
+function wireContext({ address, region, count }: Question): object {
   return {
     ...(address && { address }),
+    ...(region && { region }),
     ...(count && { usage: { meter: count.meter, amount: count.amount ?? 1, id: count.id ?? `chk_${crypto.randomUUID()}` } }),
   };
 }

@@ -53,9 +53,10 @@ type resourceProperties struct {
 }
 
 // surroundings are what of a request's context counts: where the subject's own request came from, for credentials that are
-// for some networks only, and what a yes uses up.
+// for some networks only, in which region it would run, and what a yes uses up.
 type surroundings struct {
 	Address string `json:"address"`
+	Region  string `json:"region"`
 	Usage   *use   `json:"usage"`
 }
 
@@ -157,7 +158,7 @@ func (e evaluation) question() (check.Request, error) {
 		Resource:   e.Resource.asked(),
 	}
 	if e.Context != nil {
-		q.Address = e.Context.Address
+		q.Address, q.Region = e.Context.Address, e.Context.Region
 		if e.Context.Usage != nil {
 			var err error
 			q.Count, err = e.Context.Usage.count()

@@ -21,6 +21,8 @@ const (
 	methodHeader = "X-Forwarded-Method"
 	uriHeader    = "X-Forwarded-Uri"
 	hostHeader   = "X-Forwarded-Host" // only looked at for requests of browsers; it may be left out
+	// regionHeader is where the request would run. It may be left out, and only ever makes a no of a yes.
+	regionHeader = "X-Forwarded-Region"
 )
 
 // identityHeaders are those of an answer yes. All of them are always there, empty where there is nothing to say, so that a
@@ -39,6 +41,7 @@ const (
 // forwarded is a request that a gateway holds.
 type forwarded struct {
 	method, host string
+	region       string // where it would run; empty: nobody says
 	match        charter.Match
 	caller       op.Caller
 	sender       access.Sender  // of the credential
@@ -73,12 +76,15 @@ func (g *gate) forwardAuth(x *web.Exchange) {
 func (g *gate) read(x *web.Exchange, client string, f *forwarded) error {
 	f.header, f.caller = x.Request.Header, x.Caller()
 	f.caller.Address = client
-	method, uri, host := f.header[methodHeader], f.header[uriHeader], f.header[hostHeader]
-	if len(method) != 1 || len(uri) != 1 || len(host) > 1 {
-		return malformed("a gateway sends %s and %s exactly once each, and %s at most once", methodHeader, uriHeader, hostHeader)
+	method, uri, host, region := f.header[methodHeader], f.header[uriHeader], f.header[hostHeader], f.header[regionHeader]
+	if len(method) != 1 || len(uri) != 1 || len(host) > 1 || len(region) > 1 {
+		return malformed("a gateway sends %s and %s exactly once each, and %s and %s at most once", methodHeader, uriHeader, hostHeader, regionHeader)
 	}
 	if len(host) == 1 {
 		f.host = host[0]
+	}
+	if len(region) == 1 {
+		f.region = region[0]
 	}
 	path, _, _ := strings.Cut(uri[0], "?")
 	f.method = method[0]
@@ -108,7 +114,7 @@ func (g *gate) admit(ctx context.Context, f *forwarded) error {
 	if err != nil {
 		return err
 	}
-	err = g.config.Access.JudgeSender(ctx, &f.sender, &check.Request{Permission: route.Needs, Resource: about(f.match.Resource, organization)}, &f.verdict)
+	err = g.config.Access.JudgeSender(ctx, &f.sender, &check.Request{Permission: route.Needs, Resource: about(f.match.Resource, organization), Region: f.region}, &f.verdict)
 	switch {
 	case err != nil || f.verdict.Allow:
 		return err
@@ -177,8 +183,13 @@ func denial(d *check.Decision) error {
 }
 
 func textOf(d *check.Decision) string {
-	if d.Reason == decide.UnknownRoute {
+	switch d.Reason {
+	case decide.UnknownRoute:
 		return "this product has no such request: the charter's routes do not name it"
+	case decide.RegionNotAllowed:
+		return "the organization's data may not be in this region"
+	case decide.OrganizationGone:
+		return "the organization is scheduled for deletion: an owner can restore it"
 	}
 	return "this needs " + string(d.Needs) + " (" + string(d.Reason) + ")"
 }

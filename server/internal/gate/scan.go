@@ -29,7 +29,7 @@ func (e *plainEvaluation) scan(body string) bool {
 			return s.resource(&e.resource)
 		case name == "context" && e.Context == nil:
 			e.Context = &e.context
-			return s.texts(field{"address", &e.context.Address})
+			return s.texts(field{"address", &e.context.Address}, field{"region", &e.context.Region})
 		}
 		return false
 	})
