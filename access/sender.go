@@ -62,11 +62,12 @@ func (a *Access) find(ctx context.Context, c *presented, now time.Time, s *sessi
 	return errUnknown
 }
 
-// open reports whether the membership behind a key or token gives access at a moment.
+// open reports whether the membership behind a key or token gives access at a moment. Of an organization that is scheduled
+// for deletion they are still who they say: what they ask for is refused, not who they are (RFC 9110, section 15.5.4).
 func (b *bearer) open(at time.Time) bool {
 	p := decide.Principal{Standing: b.standing, EndsAt: b.endsAt}
 	_, ok := p.Access(at.UnixMicro())
-	return ok && !b.closed
+	return ok
 }
 
 // derived reports whether the credential is a key or a token.
