@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/guildhall/guildhall/internal/period"
 	"github.com/guildhall/guildhall/op"
@@ -27,9 +28,9 @@ func linesOf(ctx context.Context, r *op.Reader, organization string, p period.Pe
 		if !meant(l) {
 			continue
 		}
-		text := l.Meter.Title + ": " + grouped(l.Quantity) + " " + l.Meter.Unit
+		text := l.Meter.Title + ": " + quantity(l.Quantity, l.Meter.Unit)
 		if l.Included > 0 {
-			text += ", of which " + grouped(l.Included) + " are included"
+			text += ", of which " + included(l.Included, l.Meter.Unit) + " are included"
 		}
 		lines = append(lines, InvoiceLine{Kind: UsageLine, Text: text, Meter: l.Meter.ID, Units: l.Quantity, Included: l.Included,
 			From: moment(p.Start), Until: moment(p.End), Amount: l.Amount})
@@ -45,6 +46,27 @@ func usedNow(ctx context.Context, r *op.Reader, organization string, p period.Pe
 		used[l.Meter.ID] = l.Quantity
 	}
 	return used, err
+}
+
+// quantity writes how much there was, with its unit; bytes in the greatest unit that there is one of.
+func quantity(n int64, unit string) string {
+	if unit != "bytes" || n < 1000 {
+		return grouped(n) + " " + unit
+	}
+	units, x := []string{"bytes", "kB", "MB", "GB", "TB", "PB", "EB"}, float64(n)
+	u := 0
+	for ; x >= 1000 && u < len(units)-1; u++ {
+		x /= 1000
+	}
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(x, 'f', 2, 64), "0"), ".") + " " + units[u]
+}
+
+// included is quantity without a unit that was said already.
+func included(n int64, unit string) string {
+	if unit == "bytes" {
+		return quantity(n, unit)
+	}
+	return grouped(n)
 }
 
 // grouped writes a number with a comma for each three digits.

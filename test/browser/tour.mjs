@@ -10,7 +10,7 @@ const documentation = new URL("../../docs/", import.meta.url);
 // noPages are routes that answer with something else: a file, or another address.
 const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
   "/o/{slug}/settings/usage/export", "/o/{slug}/settings/usage/events", "/o/{slug}/settings/usage/live",
-  "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf", "/o/{slug}/settings/billing/plans/{plan}"]; // the demo has no line, no bill, no other plan in every charter
+  "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf"]; // the demo has no line
 
 // everywhere are routes whose pages are the same with every charter.
 const everywhere = (path) => path.startsWith("/docs");
@@ -44,6 +44,8 @@ const inStates = [
   "/o/{slug}/settings/reviews/{review}/complete?undecided=keep",
   "/o/{slug}/settings/usage?by=meter&range=12m",
   "/o/{slug}/settings/usage?from=yesterday",
+  "/o/{slug}/settings/billing/plans?interval=year",
+  "/o/{slug}/settings/billing/plans/{plan}?at=now",
   "/o/{slug}/settings/nothing",
   "/docs/search?q=keys",
   "/docs/api?q=invitations",
@@ -93,6 +95,8 @@ export async function guide(demo) {
   facts.finding = `unexpiring_key:${endless.id}`;
   facts.review = (await demo.api(owner, "POST", "/v1/organizations/acme/reviews", { title: "Every quarter", subject: "members" })).id;
   facts.item = demo.people()[1].member;
+  facts.invoice = (await list("invoices"))[0].id;
+  facts.plan = (await list("plans")).findLast((plan) => !plan.current).id;
   facts.artifact = (await list("artifacts"))[0].id;
   facts.hold = (await demo.api(owner, "POST", "/v1/organizations/acme/holds", { reason: "case 24-117", artifacts: [facts.artifact] })).id;
   return (route, person) => {

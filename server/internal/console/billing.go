@@ -165,7 +165,7 @@ func (v *visit) lineTable(caption string, lines []billing.InvoiceLine, total int
 	for _, l := range lines {
 		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{v.lineText(l), ui.Text(linePeriod(l)), ui.Text(billing.Money(l.Amount, currency))}})
 	}
-	t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{strong(ui.T("Total")), ui.Text(""), strong(billing.Money(total, currency))}})
+	t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{strong(ui.T("Total")), nil, strong(billing.Money(total, currency))}})
 	return t
 }
 
@@ -186,7 +186,7 @@ func (v *visit) lineText(l billing.InvoiceLine) component {
 
 // invoiceTable lists invoices.
 func (p billingPage) invoiceTable() ui.TableProps {
-	t := ui.TableProps{ID: "invoices", Caption: ui.T("Invoices"), Columns: []ui.Column{{Title: ui.T("Invoice")}, {Title: ui.T("Issued")}, {Title: ui.T("Due")},
+	t := ui.TableProps{ID: "invoices", Caption: ui.T("Invoices"), ShowCaption: true, Columns: []ui.Column{{Title: ui.T("Invoice")}, {Title: ui.T("Issued")}, {Title: ui.T("Due")},
 		{Title: ui.T("State")}, {Title: ui.T("Total"), Number: true}, {Title: ui.T("PDF")}},
 		Empty: ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("There is no invoice yet. One is made when something is due.")}),
 		Pager: pagerOf(p.visit.billingHref(""), p.visit.r.URL.Query(), p.invoices.NextCursor)}
@@ -367,7 +367,10 @@ func (p invoicePage) facts() []ui.Fact {
 		payer = p.Payer.Organization
 	}
 	facts := []ui.Fact{{Name: ui.T("From"), Value: ui.Text(p.visit.Service.Charter().Product)}, {Name: ui.T("To"), Value: ui.Text(payer)}}
-	for _, f := range [][2]string{{ui.T("Address"), p.Payer.Address}, {ui.T("Tax number"), p.Payer.TaxID}, {ui.T("Reference"), p.Reference}} {
+	if p.Payer.Address != "" {
+		facts = append(facts, ui.Fact{Name: ui.T("Address"), Value: inLines(p.Payer.Address)})
+	}
+	for _, f := range [][2]string{{ui.T("Tax number"), p.Payer.TaxID}, {ui.T("Reference"), p.Reference}} {
 		if f[1] != "" {
 			facts = append(facts, ui.Fact{Name: f[0], Value: ui.Text(f[1])})
 		}

@@ -130,11 +130,11 @@ func included(has bool) component {
 func limitText(l billing.PlanLimit) string {
 	switch {
 	case l.Hard != nil && *l.Hard == l.Included:
-		return ui.T("%s %s", grouped(l.Included), l.Unit)
+		return amount(l.Included, l.Unit)
 	case l.Hard != nil:
-		return ui.T("%s %s included, %s at most", grouped(l.Included), l.Unit, grouped(*l.Hard))
+		return ui.T("%s included, %s at most", amount(l.Included, l.Unit), amount(*l.Hard, l.Unit))
 	case l.Included > 0 && l.Priced:
-		return ui.T("%s %s included, more is charged", grouped(l.Included), l.Unit)
+		return ui.T("%s included, more is charged", amount(l.Included, l.Unit))
 	case l.Priced:
 		return ui.T("unlimited, charged by use")
 	}
@@ -182,7 +182,7 @@ func submitText(p billing.ChangePreview) string {
 	case p.Direction == "same":
 		return ui.T("Stay on %s", p.PlanTitle)
 	case p.When == billing.AtPeriodEnd:
-		return ui.T("Change to %s on %s", p.PlanTitle, onDay(p.At))
+		return ui.T("Change to %s on %s", p.PlanTitle, p.At.Format("2 Jan"))
 	case p.DueToday > 0:
 		return ui.T("Change to %s for %s", p.PlanTitle, billing.Money(p.DueToday, p.Currency))
 	}
