@@ -316,6 +316,7 @@ var goNames = map[string]string{
 	"subscription.change":    "billing.ChangeSubscription",
 	"subscription.portal":    "billing.OpenPortal",
 	"subscription.resume":    "billing.ResumeSubscription",
+	"subscription.sync":      "billing.SyncSubscription",
 	"usage.events":           "usage.ListEvents",
 	"usage.export":           "usage.ExportEvents",
 	"usage.live":             "usage.GetLive",
