@@ -12,7 +12,8 @@ func (h *Hall) Requests() *requestlog.Log { return h.requests }
 // observe notes how each call went: those by keys and tokens in the request log, too.
 func (h *Hall) observe(o op.Observation) {
 	if o.By.Kind == op.KeyActor || o.By.Kind == op.TokenActor {
-		h.requests.Add(lineOf(o))
+		line := lineOf(o)
+		h.requests.Add(&line)
 	}
 	if h.config.Observe != nil {
 		h.config.Observe(o)

@@ -40,7 +40,7 @@ func newHall(t testing.TB, db *sqldb.DB) *hall {
 func (h *hall) asks(who testroom.Person, permission charter.Permission, allowed bool, requestID string) {
 	h.After(time.Second)
 	code := map[bool]string{true: "role", false: "no_permission"}[allowed]
-	h.log.Add(requestlog.Entry{Organization: check.MakeID(h.acme), At: h.Now(), Face: "forward-auth", Kind: "user", Credential: check.MakeID("ses_" + requestID),
+	h.log.Add(&requestlog.Entry{Organization: check.MakeID(h.acme), At: h.Now(), Face: "forward-auth", Kind: "user", Credential: check.MakeID("ses_" + requestID),
 		User: check.MakeID(who.User), Member: check.MakeID(who.Member), Permission: permission, Method: "POST", Route: "/api/workflows/{id}/run", Resource: "workflow:wf_1",
 		Allowed: allowed, Code: code, Took: 250 * time.Microsecond, Address: "203.0.113.9", Agent: "curl", RequestID: requestID})
 }

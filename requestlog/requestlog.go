@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,8 +50,15 @@ type Log struct {
 	dropped atomic.Int64
 
 	mu       sync.Mutex
-	gathered []Entry
-	flushing sync.Mutex // one writer at a time: lines of a group stay in their order
+	gathered []*group   // all but the last are full
+	spare    []*group   // that were written, to be used again
+	flushing sync.Mutex // one writer at a time: lines stay in their order
+}
+
+// group is what one statement writes.
+type group struct {
+	lines [maxRows]Entry
+	n     int
 }
 
 // maxGathered bounds what is kept in memory between two flushes.
@@ -64,19 +70,48 @@ const FlushEvery = time.Second
 // New makes a log on a database.
 func New(db *sqldb.DB, log *slog.Logger) *Log { return &Log{db: db, log: log} }
 
-// Add notes a line. It never blocks on the database and never fails.
-func (l *Log) Add(e Entry) {
+// Add notes a copy of a line. It never blocks on the database and never fails.
+func (l *Log) Add(e *Entry) {
 	if e.Organization.Empty() {
 		return
 	}
 	l.mu.Lock()
-	full := len(l.gathered) >= maxGathered
-	if !full {
-		l.gathered = append(l.gathered, e)
+	g := l.room()
+	if g != nil {
+		g.lines[g.n] = *e
+		g.n++
 	}
 	l.mu.Unlock()
-	if full {
+	if g == nil {
 		l.dropped.Add(1)
+	}
+}
+
+// room is a group with a place for one more line; nil: there is none.
+func (l *Log) room() *group {
+	last := len(l.gathered) - 1
+	if last >= 0 && l.gathered[last].n < maxRows {
+		return l.gathered[last]
+	}
+	if (last+2)*maxRows > maxGathered {
+		return nil
+	}
+	g := new(group)
+	if n := len(l.spare); n > 0 {
+		g, l.spare = l.spare[n-1], l.spare[:n-1]
+	}
+	l.gathered = append(l.gathered, g)
+	return g
+}
+
+// release lets go the texts of a group, to use it again.
+func (l *Log) release(g *group) {
+	clear(g.lines[:g.n])
+	g.n = 0
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.spare) < maxSpare {
+		l.spare = append(l.spare, g)
 	}
 }
 
@@ -100,8 +135,8 @@ func (l *Log) Run(ctx context.Context) {
 	}
 }
 
-// maxRows is how many lines one statement writes.
-const maxRows = 200
+// maxRows is how many lines one statement writes, and maxSpare how many groups of so many are kept to be used again.
+const maxRows, maxSpare = 200, 64
 
 // Flush writes what was gathered since the last time. After an error the rest is dropped.
 func (l *Log) Flush(ctx context.Context) error {
@@ -111,44 +146,76 @@ func (l *Log) Flush(ctx context.Context) error {
 	gathered := l.gathered
 	l.gathered = nil
 	l.mu.Unlock()
-	written := 0
-	for group := range slices.Chunk(gathered, maxRows) {
-		if err := l.write(ctx, group); err != nil {
-			l.dropped.Add(int64(len(gathered) - written))
-			return fmt.Errorf("request log: %w", err)
+	var err error
+	for _, g := range gathered {
+		if err == nil {
+			err = l.write(ctx, g.lines[:g.n])
 		}
-		written += len(group)
+		if err != nil {
+			l.dropped.Add(int64(g.n))
+		}
+		l.release(g)
+	}
+	if err != nil {
+		return fmt.Errorf("request log: %w", err)
 	}
 	return nil
 }
 
-const insertText = `INSERT INTO requests (at, id, face, kind, credential, user_id, member, permission, resource, method, route,
-	allowed, code, status, took, address, agent, request_id, organization) VALUES `
+// columns are those of a line, in the order of values.
+var columns = []string{"at", "id", "face", "kind", "credential", "user_id", "member", "permission", "resource", "method", "route",
+	"allowed", "code", "status", "took", "address", "agent", "request_id", "organization"}
 
-// write writes a group of lines in one statement.
-func (l *Log) write(ctx context.Context, group []Entry) error {
-	var rows []string
-	var args []any
-	for _, e := range group {
-		values := []any{e.At.UnixMicro(), id.New("log", e.At), e.Face, e.Kind, e.Credential.String(), e.User.String(), e.Member.String(),
-			string(e.Permission), clip(e.Resource), e.Method, clip(e.Route), e.Allowed, e.Code, int64(e.Status), e.Took.Microseconds(),
-			clip(e.Address), clip(e.Agent), e.RequestID, e.Organization.String()}
-		rows = append(rows, places(len(args), len(values)))
-		args = append(args, values...)
+func (e *Entry) values() []any {
+	return []any{e.At.UnixMicro(), id.New("log", e.At), e.Face, e.Kind, e.Credential.String(), e.User.String(), e.Member.String(),
+		string(e.Permission), clip(e.Resource), e.Method, clip(e.Route), e.Allowed, e.Code, int64(e.Status), e.Took.Microseconds(),
+		clip(e.Address), clip(e.Agent), e.RequestID, e.Organization.String()}
+}
+
+// write writes some lines in one statement.
+func (l *Log) write(ctx context.Context, lines []Entry) error {
+	args := make([]any, 0, len(lines)*len(columns))
+	for i := range lines {
+		args = append(args, lines[i].values()...)
 	}
 	return l.db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, insertText+strings.Join(rows, ", "), args...)
+		_, err := tx.Exec(ctx, insert(len(lines)), args...)
 		return err
 	})
 }
 
-// places are the places of one row, after some that are taken.
-func places(taken, n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, ", $%d", taken+i+1)
+// insert is the statement for so many lines. That of a full group is made once.
+func insert(lines int) string {
+	if lines == maxRows {
+		return insertFull()
 	}
-	return "(" + b.String()[2:] + ")"
+	return insertOf(lines)
+}
+
+var insertFull = sync.OnceValue(func() string { return insertOf(maxRows) })
+
+func insertOf(lines int) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO requests (" + strings.Join(columns, ", ") + ") VALUES ")
+	for place := range lines * len(columns) {
+		fmt.Fprintf(&b, "%s$%d%s", opening(place), place+1, closing(place))
+	}
+	return strings.TrimSuffix(b.String(), ", ")
+}
+
+// opening and closing are what stands around a place: rows are in parentheses, with commas between.
+func opening(place int) string {
+	if place%len(columns) == 0 {
+		return "("
+	}
+	return ""
+}
+
+func closing(place int) string {
+	if (place+1)%len(columns) == 0 {
+		return "), "
+	}
+	return ", "
 }
 
 // maxText is how long a text of a line may be.

@@ -177,7 +177,7 @@ func TestALogWhoseDatabaseIsGoneDropsAndCounts(t *testing.T) {
 		t.Errorf("dropped %d, want 1", got)
 	}
 	for range 50_010 {
-		h.log.Add(requestlog.Entry{Organization: check.MakeID(h.acme), At: h.Now()})
+		h.log.Add(&requestlog.Entry{Organization: check.MakeID(h.acme), At: h.Now()})
 	}
 	if got := h.log.Dropped(); got != 11 {
 		t.Errorf("dropped %d of 50,010 lines between two flushes, want the 10 that do not fit and the one before", got)
@@ -187,7 +187,7 @@ func TestALogWhoseDatabaseIsGoneDropsAndCounts(t *testing.T) {
 // T-094: what a client sent is no formula in the export.
 func TestTheExportIsHarmless(t *testing.T) {
 	h := newHall(t, testdb.SQLite(t))
-	h.log.Add(requestlog.Entry{Organization: check.MakeID(h.acme), At: h.Now(), Face: "api", Kind: "key", Agent: `=HYPERLINK("http://x")`, RequestID: "req_1"})
+	h.log.Add(&requestlog.Entry{Organization: check.MakeID(h.acme), At: h.Now(), Face: "api", Kind: "key", Agent: `=HYPERLINK("http://x")`, RequestID: "req_1"})
 	h.Must(h.log.Flush(t.Context()))
 	rows := h.export(h.ada)
 	if len(rows) != 2 || rows[1][17] != `'=HYPERLINK("http://x")` {

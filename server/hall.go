@@ -53,7 +53,7 @@ func (c *HallConfig) extra(h *guildhall.Hall) map[string]http.Handler {
 
 // record counts a check, and gives it its line in the request log.
 func (c *HallConfig) record(log *requestlog.Log, r *gate.Record) {
-	log.Add(requestlog.Entry{Organization: r.Who.Organization, At: r.At, Face: r.Face, Kind: r.Who.Kind, Credential: r.Who.Credential,
+	log.Add(&requestlog.Entry{Organization: r.Who.Organization, At: r.At, Face: r.Face, Kind: r.Who.Kind, Credential: r.Who.Credential,
 		User: r.Who.User, Member: r.Who.Member, Permission: r.Permission, Resource: r.Resource, Method: r.Method, Route: r.Route,
 		Allowed: r.Allow, Code: r.Code, Took: r.Took, Address: r.Address, RequestID: r.RequestID})
 	if c.Metrics != nil {
