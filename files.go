@@ -2,7 +2,6 @@ package guildhall
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -41,7 +40,7 @@ func (h *Hall) openArtifacts(ctx context.Context) error {
 }
 
 // storedKind is the kind of the outbox's jobs that tell a meter how much is stored.
-const storedKind = "artifacts.stored"
+const storedKind = artifacts.MeterKind
 
 // storedLevel is the payload of such a job: the level and its moment, so that it says the same however late it is done,
 // however often, and in whatever order.
@@ -68,7 +67,12 @@ func (h *Hall) meterStored(ctx context.Context, job jobs.Job) error {
 	if err := json.Unmarshal(job.Payload, &l); err != nil {
 		return jobs.Permanent(err)
 	}
-	if over, err := h.ending(ctx, l.Organization); over || err != nil {
+	var over bool
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		over, err = directory.Ending(ctx, r, l.Organization)
+		return err
+	})
+	if over || err != nil {
 		return err
 	}
 	e := usage.Event{Meter: l.Meter, Value: l.Bytes, Source: "guildhall.artifacts", ID: "stored-" + strconv.FormatInt(l.At, 10), At: time.UnixMicro(l.At).UTC()}
@@ -78,42 +82,6 @@ func (h *Hall) meterStored(ctx context.Context, job jobs.Job) error {
 		err = jobs.Permanent(fmt.Errorf("meter %s: %s", l.Meter, recorded.Results[0].Detail))
 	}
 	return err
-}
-
-// ending reports whether an organization is being deleted for good, or is gone.
-func (h *Hall) ending(ctx context.Context, organization string) (over bool, err error) {
-	err = h.service.Snapshot(ctx, func(r *op.Reader) error {
-		err := r.QueryRow(ctx, "SELECT 1 FROM organizations WHERE id = $1 AND state IN ('active', 'deletion_scheduled')", organization).Scan(new(int))
-		over = errors.Is(err, sql.ErrNoRows)
-		if over {
-			return nil
-		}
-		return err
-	})
-	return over, err
-}
-
-// brokenMeters lists the organizations whose meter says something else than what is stored, unless it is still to be told.
-func brokenMeters(ctx context.Context, r *op.Reader) ([]string, error) {
-	rows, err := r.Query(ctx, `SELECT o.id, t.bytes, COALESCE(m.value, -1) FROM organizations o JOIN artifact_totals t ON t.organization = o.id
-		LEFT JOIN usage_readings m ON m.organization = o.id AND m.meter = $1 AND m.series = ''
-		WHERE $1 <> '' AND o.state IN ('active', 'deletion_scheduled') AND t.metered_at <> 0 AND COALESCE(m.value, -1) <> t.bytes
-		AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.organization = o.id AND w.kind = $2 AND w.state = 'waiting') ORDER BY o.id`,
-		r.Charter.Artifacts.Meter, storedKind)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var id string
-		var stored, metered int64
-		if err := rows.Scan(&id, &stored, &metered); err != nil {
-			return nil, err
-		}
-		all = append(all, fmt.Sprintf("artifacts: %s has %d bytes stored, and its meter %s says %d", id, stored, r.Charter.Artifacts.Meter, metered))
-	}
-	return all, rows.Err()
 }
 
 // DoctorFiles compares the latest stored files, at most most of them, with their bytes, and lists those that are missing

@@ -88,3 +88,29 @@ func latest(ctx context.Context, r *op.Reader, most int) (all []sized, err error
 	}
 	return all, rows.Err()
 }
+
+// MeterKind is the kind of the outbox's jobs that tell the meter how much is stored.
+const MeterKind = "artifacts.stored"
+
+// BrokenMeters lists the organizations whose meter says something else than what is stored, unless it is still to be told.
+func BrokenMeters(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT o.id, t.bytes, COALESCE(m.value, -1) FROM organizations o JOIN artifact_totals t ON t.organization = o.id
+		LEFT JOIN usage_readings m ON m.organization = o.id AND m.meter = $1 AND m.series = ''
+		WHERE $1 <> '' AND o.state IN ('active', 'deletion_scheduled') AND t.metered_at <> 0 AND COALESCE(m.value, -1) <> t.bytes
+		AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.organization = o.id AND w.kind = $2 AND w.state = 'waiting') ORDER BY o.id`,
+		r.Charter.Artifacts.Meter, MeterKind)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var id string
+		var stored, metered int64
+		if err := rows.Scan(&id, &stored, &metered); err != nil {
+			return nil, err
+		}
+		all = append(all, fmt.Sprintf("artifacts: %s has %d bytes stored, and its meter %s says %d", id, stored, r.Charter.Artifacts.Meter, metered))
+	}
+	return all, rows.Err()
+}

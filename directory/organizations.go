@@ -419,6 +419,13 @@ func updateOrganization(ctx context.Context, tx *op.Tx, in UpdateOrganizationInp
 	return o, err
 }
 
+// Ending reports whether an organization is being deleted for good, or is gone.
+func Ending(ctx context.Context, r *op.Reader, organization string) (bool, error) {
+	var living int
+	err := r.QueryRow(ctx, "SELECT count(*) FROM organizations WHERE id = $1 AND state IN ('active', 'deletion_scheduled')", organization).Scan(&living)
+	return err == nil && living == 0, err
+}
+
 // SetPlan tells the directory which plan an organization has, with how many seats, and from when its months are counted
 // from now on; how they were counted before is kept. Who calls it has locked the organization. What checks answered of the organization before is forgotten. It takes one
 // statement.

@@ -162,10 +162,13 @@ func (l *Log) Flush(ctx context.Context) error {
 	return nil
 }
 
-// columns are those of a line, in the order of values.
-var columns = []string{"at", "id", "face", "kind", "credential", "user_id", "member", "permission", "resource", "method", "route",
-	"allowed", "code", "status", "took", "address", "agent", "request_id", "organization"}
+const insertText = `INSERT INTO requests (at, id, face, kind, credential, user_id, member, permission, resource, method, route,
+	allowed, code, status, took, address, agent, request_id, organization) VALUES `
 
+// columns is how many a line has.
+const columns = 19
+
+// values are a line's, in the order of the columns.
 func (e *Entry) values() []any {
 	return []any{e.At.UnixMicro(), id.New("log", e.At), e.Face, e.Kind, e.Credential.String(), e.User.String(), e.Member.String(),
 		string(e.Permission), clip(e.Resource), e.Method, clip(e.Route), e.Allowed, e.Code, int64(e.Status), e.Took.Microseconds(),
@@ -174,7 +177,7 @@ func (e *Entry) values() []any {
 
 // write writes some lines in one statement.
 func (l *Log) write(ctx context.Context, lines []Entry) error {
-	args := make([]any, 0, len(lines)*len(columns))
+	args := make([]any, 0, len(lines)*columns)
 	for i := range lines {
 		args = append(args, lines[i].values()...)
 	}
@@ -196,8 +199,8 @@ var insertFull = sync.OnceValue(func() string { return insertOf(maxRows) })
 
 func insertOf(lines int) string {
 	var b strings.Builder
-	b.WriteString("INSERT INTO requests (" + strings.Join(columns, ", ") + ") VALUES ")
-	for place := range lines * len(columns) {
+	b.WriteString(insertText)
+	for place := range lines * columns {
 		fmt.Fprintf(&b, "%s$%d%s", opening(place), place+1, closing(place))
 	}
 	return strings.TrimSuffix(b.String(), ", ")
@@ -205,14 +208,14 @@ func insertOf(lines int) string {
 
 // opening and closing are what stands around a place: rows are in parentheses, with commas between.
 func opening(place int) string {
-	if place%len(columns) == 0 {
+	if place%columns == 0 {
 		return "("
 	}
 	return ""
 }
 
 func closing(place int) string {
-	if (place+1)%len(columns) == 0 {
+	if (place+1)%columns == 0 {
 		return "), "
 	}
 	return ", "
