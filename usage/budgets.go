@@ -413,12 +413,20 @@ func wouldFire(ctx context.Context, r *op.Reader, organization string, b Budget)
 		}
 		reached := slices.DeleteFunc(slices.Clone(b.Thresholds), func(t int64) bool { return share(used, b.Amount) < t })
 		fired += len(reached)
-		text := fmt.Sprintf("%d of %d: nobody would have been told", used, b.Amount)
+		text := b.usedText(used) + ": nobody would have been told"
 		if len(reached) > 0 {
-			text = fmt.Sprintf("%d of %d: would have fired at %s percent", used, b.Amount, strings.ReplaceAll(percents(reached), " ", ", "))
+			text = b.usedText(used) + ": would have fired at " + strings.ReplaceAll(percents(reached), " ", ", ") + " percent"
 		}
 		impact.Effects = append(impact.Effects, op.Effect{Type: "period", ID: moment(p.Start).Format(time.DateOnly), Text: text})
 	}
 	impact.Summary = fmt.Sprintf("would have fired %d times in the last %d periods", fired, backTest)
 	return impact, nil
+}
+
+// usedText says how much of the budget is used: of money in percent, since a number of minor units says little.
+func (b Budget) usedText(used int64) string {
+	if b.Meter == "" {
+		return fmt.Sprintf("%d percent of it", share(used, b.Amount))
+	}
+	return fmt.Sprintf("%d of %d", used, b.Amount)
 }

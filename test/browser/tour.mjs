@@ -91,6 +91,9 @@ export async function guide(demo) {
     scoped: (await demo.api(owner, "POST", "/v1/organizations/acme/tokens", { name: "one run" })).id,
   };
   facts.meter = (await demo.api(owner, "GET", "/v1/organizations/acme/usage")).meters[0].meter;
+  facts.budget = (await demo.api(owner, "POST", "/v1/organizations/acme/budgets", { name: "Every month", meter: facts.meter, amount: 500 })).id;
+  facts.subject = owner.member;
+  await demo.api(owner, "PUT", `/v1/organizations/acme/limits/${facts.subject}/${facts.meter}`, { limit: 400 });
   const endless = await demo.api(owner, "POST", "/v1/organizations/acme/keys", { name: "for ever", expires_at: "never" });
   facts.finding = `unexpiring_key:${endless.id}`;
   facts.review = (await demo.api(owner, "POST", "/v1/organizations/acme/reviews", { title: "Every quarter", subject: "members" })).id;

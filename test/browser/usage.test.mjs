@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { inWindow, openBrowser } from "./browser.mjs";
 import { startDemo } from "./demo.mjs";
 import { flaws } from "./look.mjs";
-import { isAt, sees } from "./people.mjs";
+import { follow, isAt, press, sees } from "./people.mjs";
 
 let demo, browser;
 
@@ -85,9 +85,35 @@ test("who may not see money sees none", async (t) => {
   assert.doesNotMatch(await readers.locator("main").innerText(), /USD|Cost/);
 });
 
+for (const { how, options } of [
+  { how: "with JavaScript", options: {} },
+  { how: "without JavaScript", options: { javaScriptEnabled: false } },
+]) {
+  test(`${how}, a budget is made and a member is limited`, async (t) => {
+    const page = await inWindow(t, browser, demo, { person: demo.owner(), ...options });
+    await page.goto(usage);
+    await page.getByRole("link", { name: "Limits and budgets" }).click();
+    await isAt(page, "Limits and budgets");
+    await follow(page, "Make a budget");
+    await page.getByLabel("Name").fill(how);
+    await page.getByLabel("Amount").fill("300");
+    await press(page, "When would it have fired?");
+    await sees(page, "In the last three periods");
+    await press(page, "Make the budget");
+    await sees(page, `The budget ${how} is in force.`);
+    await page.getByRole("row", { name: how }).waitFor();
+    await follow(page, "Limit a member or key");
+    await page.getByLabel("Member or key").selectOption({ label: demo.owner().name ?? "Ada" });
+    await page.getByLabel("Limit", { exact: true }).fill("250");
+    await press(page, "Set the limit");
+    await sees(page, "The limit is in force.");
+    await page.getByRole("row", { name: "250 requests" }).waitFor();
+  });
+}
+
 test("the pages are whole in every state", async (t) => {
   const page = await inWindow(t, browser, demo, { person: demo.owner() });
-  const states = ["", "?meter=callers&range=12m", "?meter=input_tokens&by=meter", "?range=before&region=us-east-1", "?from=yesterday", "/requests?range=1h"];
+  const states = ["", "?meter=callers&range=12m", "?meter=input_tokens&by=meter", "?range=before&region=us-east-1", "?from=yesterday", "/requests?range=1h", "/alerts", "/alerts/new", "/limits"];
   for (const state of states) {
     await page.goto(usage + state);
     assert.deepEqual(await flaws(page), [], state);

@@ -81,7 +81,7 @@ func organizationPages() []page {
 		deletionPages(), recoveryPages(),
 		artifactsPages(), artifactPages(), holdsPages(), retentionPages(),
 		findingsPages(), reviewsPages(),
-		usagePages(), usageLivePages(),
+		usagePages(), usageLivePages(), alertsPages(), limitsPages(),
 		billingPages(), plansPages(),
 		auditPages(),
 		requestPages(),

@@ -46,6 +46,7 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Keys"), ui.T("Service accounts"), ui.T("Programs of the organization's own, with a role each."), v.accountsCrumb().Href, "service_accounts.manage", "service_accounts.manage", ""},
 		{ui.T("Keys"), ui.T("Scoped tokens"), ui.T("Derived from a session or a key, narrower and shorter-lived."), v.tokensHref(""), v.firstOf(readingTokens), "tokens.create", ""},
 		{ui.T("Usage and billing"), ui.T("Usage"), ui.T("What is used, of how much, by whom, and where the period will end."), v.usageHref(""), readsUsage, "", ""},
+		{ui.T("Usage and billing"), ui.T("Limits and budgets"), ui.T("Where use ends, and who is told before that."), v.alertsHref(""), readsUsage, managesBudgets, ""},
 		{ui.T("Usage and billing"), ui.T("Billing"), ui.T("The plan, seats, the next invoice and those so far."), v.billingHref(""), readsBilling, changesBilling, v.planValue(o.Plan)},
 		{ui.T("Usage and billing"), ui.T("Plans"), ui.T("What each plan gives and costs."), v.billingHref("/plans"), "organization.view", changesBilling, ""},
 		{ui.T("Security"), ui.T("Security policies"), ui.T("How data is handled, and what is set about it."), v.org("/settings/security-policies"), "", "settings.update", ""},

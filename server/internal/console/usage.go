@@ -51,7 +51,7 @@ func showUsage(v *visit) error {
 		return err
 	}
 	return v.page(ui.PageProps{Title: ui.T("Usage"), Lede: ui.T("What %s uses, of how much, and where the period will end.", v.organization.Name), Crumb: v.settingsCrumb(),
-		Ways: p.view.ways()}, p.show())
+		Actions: p.alerts(), Ways: p.view.ways()}, p.show())
 }
 
 // usagePage reads what the address asks for. A range that cannot be understood comes back with what is wrong.
@@ -306,6 +306,11 @@ func inBytes(n int64) string {
 		places = 1
 	}
 	return ui.T("%s %s", strconv.FormatFloat(x, 'f', places, 64), units[u])
+}
+
+// alerts leads to where use ends.
+func (p usagePage) alerts() component {
+	return ui.Button(ui.ButtonProps{Text: ui.T("Limits and budgets"), Icon: "bell", Href: p.visit.alertsHref("")})
 }
 
 // none is shown while nothing was used, with lines that change that.

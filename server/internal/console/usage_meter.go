@@ -35,7 +35,7 @@ func showMeter(v *visit) error {
 	if p.members, err = v.memberNames(); err != nil {
 		return err
 	}
-	return v.page(ui.PageProps{Title: m.Title, Lede: meterText(m), Crumb: v.usageCrumb(), Ways: p.view.ways()}, p.showMeter())
+	return v.page(ui.PageProps{Title: m.Title, Lede: meterText(m), Crumb: v.usageCrumb(), Actions: p.alerts(), Ways: p.view.ways()}, p.showMeter())
 }
 
 // meterText says how events become a figure.
