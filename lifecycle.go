@@ -29,12 +29,12 @@ func purgeSteps() []directory.PurgeStep {
 		directory.PurgeRows("budgets", "usage_budgets", "id"),
 		directory.PurgeRows("usage limits", "usage_limits", "subject"),
 		directory.PurgeRows("reservations", "usage_reservations", "id"),
-		directory.PurgeRows("usage items", "usage_items", "item"),
-		directory.PurgeRows("usage readings", "usage_readings", "series"),
-		directory.PurgeRows("usage counters", "usage_counters", "start"),
-		directory.PurgeRows("usage summaries", "usage_buckets", "start"),
+		directory.PurgeRows("usage items", "usage_items", "meter, start, item"),
+		directory.PurgeRows("usage readings", "usage_readings", "meter, series"),
+		directory.PurgeRows("usage counters", "usage_counters", "meter, start, subject"),
+		directory.PurgeRows("usage summaries", "usage_buckets", "meter, grain, start, member, api_key, resource, region, model"),
 		directory.PurgeRows("usage log", "usage_log", "id"),
-		directory.PurgeRows("usage events", "usage_events", "id"),
+		directory.PurgeRows("usage events", "usage_events", "source, id"),
 	}, directory.PurgeSteps())
 }
 

@@ -227,11 +227,12 @@ func DuePurges(ctx context.Context, r *op.Reader) ([]string, error) {
 // batch is how many rows of a table a step ends at once.
 const batch = 500
 
-// PurgeRows is a step that deletes the rows of a table that has a column organization, some hundreds at once; key is a
-// column by which its rows can be told apart, or at least into small groups.
+// PurgeRows is a step that deletes the rows of a table that has a column organization, some hundreds at once; key are the
+// columns by which its rows can be told apart, or at least into small groups. Where the table has many rows, they are
+// those that follow organization in its primary key, so that no piece reads all of them.
 func PurgeRows(name, table, key string) PurgeStep {
 	return PurgeStep{name, func(ctx context.Context, tx *op.Tx, organization string) (bool, error) {
-		n, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE organization = $1 AND "+key+" IN (SELECT "+key+" FROM "+table+" WHERE organization = $1 LIMIT $2)",
+		n, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE organization = $1 AND ("+key+") IN (SELECT "+key+" FROM "+table+" WHERE organization = $1 LIMIT $2)",
 			organization, batch)
 		return n >= batch, err
 	}}
