@@ -90,20 +90,22 @@ func anonymize(ctx context.Context, tx *op.Tx, u User) error {
 // nobodys is the folded address of a user without one. Nobody can write it.
 func nobodys(user string) string { return "none:" + user }
 
-// trace is a member or an invitation that names a person.
+// trace is a member, an invitation or a recovery of ownership that names a person.
 type trace struct {
 	organization, kind, id string
-	live                   bool // a membership, or a pending invitation
+	live                   bool // a membership, a pending invitation, or a recovery that waits
 }
 
 type traces []trace
 
-// tracesOf finds the person's memberships, and the invitations of the address, that there are or ever were.
+// tracesOf finds the person's memberships, the invitations of the address, and the recoveries for them, that there are or
+// ever were.
 func tracesOf(ctx context.Context, r *op.Reader, u User) (traces, error) {
 	folded, _ := Fold(u.Email) // whoever has no address was never invited
 	rows, err := r.Query(ctx, `SELECT m.organization, 'member', m.id, CASE m.status WHEN 'removed' THEN 0 ELSE 1 END FROM members m WHERE m.user_id = $2
-		UNION ALL SELECT i.organization, 'invitation', i.id, CASE i.state WHEN 'pending' THEN 1 ELSE 0 END FROM invitations i WHERE i.email_folded = $1`,
-		folded, u.ID)
+		UNION ALL SELECT i.organization, 'invitation', i.id, CASE i.state WHEN 'pending' THEN 1 ELSE 0 END FROM invitations i WHERE i.email_folded = $1
+		UNION ALL SELECT w.organization, 'recovery', w.id, CASE w.state WHEN 'waiting' THEN 1 ELSE 0 END FROM owner_recoveries w WHERE `+forPerson,
+		folded, u.ID, u.Email)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +123,9 @@ func tracesOf(ctx context.Context, r *op.Reader, u User) (traces, error) {
 	slices.SortFunc(all, func(a, b trace) int { return strings.Compare(a.organization+a.id, b.organization+b.id) })
 	return all, rows.Err()
 }
+
+// forPerson is true of a recovery w whose heir is the user $2, or has the address $1, which is $3 as it was written.
+const forPerson = "(w.member IN (SELECT id FROM members WHERE user_id = $2) OR w.email <> '' AND (w.email = $3 OR lower(w.email) = $1))"
 
 // lock locks every organization in which something will end, in the order of their ids, and begins its row there.
 func (all traces) lock(ctx context.Context, tx *op.Tx) error {
@@ -214,6 +219,9 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 	if err := all.eraseInvitations(ctx, tx, u); err != nil {
 		return err
 	}
+	if err := all.eraseRecoveries(ctx, tx, u); err != nil {
+		return err
+	}
 	if _, err := credential.EndAll(ctx, tx, u.ID, ""); err != nil {
 		return err
 	}
@@ -253,6 +261,19 @@ func (all traces) eraseInvitations(ctx context.Context, tx *op.Tx, u User) error
 		}
 	}
 	_, err = tx.Exec(ctx, "DELETE FROM challenges WHERE email_folded = $1", folded)
+	return err
+}
+
+// eraseRecoveries takes the address out of every recovery for the person, and ends those that wait: nobody is left to be
+// the owner.
+func (all traces) eraseRecoveries(ctx context.Context, tx *op.Tx, u User) error {
+	if !slices.ContainsFunc(all, func(t trace) bool { return t.kind == "recovery" }) {
+		return nil
+	}
+	folded, _ := Fold(u.Email)
+	_, err := tx.Exec(ctx, `UPDATE owner_recoveries AS w SET email = '', outcome = CASE state WHEN 'waiting' THEN 'the person was erased' ELSE outcome END,
+		settled_by = CASE state WHEN 'waiting' THEN $4 ELSE settled_by END, settled_at = CASE state WHEN 'waiting' THEN $5 ELSE settled_at END,
+		state = CASE state WHEN 'waiting' THEN 'cancelled' ELSE state END WHERE `+forPerson, folded, u.ID, u.Email, tx.Actor.ID, tx.Micros())
 	return err
 }
 

@@ -209,6 +209,13 @@ func TestDeletingAUserErasesThem(t *testing.T) {
 		_, err = directory.CreateInvitation.Call(s.by(gil), s.Service, directory.CreateInvitationInput{InOrganization: op.InOrganization{Organization: globex},
 			Email: "zenobia@acme.test", Role: "viewer", Message: "Dear Zenobia"})
 		s.Must(err)
+		s.Most = 60
+		recover := func(organization, owner string) {
+			_, err := directory.RecoverOwner.Call(s.Operator(), s.Service, directory.RecoverOwnerInput{InOrganization: op.InOrganization{Organization: organization}, Owner: owner, Reason: "the owner left"})
+			s.Must(err)
+		}
+		recover(s.acme, zoe.ID)              // by the member
+		recover(globex, "Zenobia@acme.test") // by the address, of somebody who is no member
 		session := s.SignIn(s.Nobody(), "zenobia@acme.test")
 		s.Works("before", session.Secret)
 		s.Fenced()
@@ -229,7 +236,7 @@ func TestDeletingAUserErasesThem(t *testing.T) {
 		_, err = s.deletes(out.User)
 		s.Refused("a second time", err, "not_found")
 		kept := s.Stored("name FROM users", "email FROM users", "email_folded FROM users", "sort_name FROM members", "email FROM invitations",
-			"email_folded FROM invitations", "message FROM invitations", "body FROM audit_subjects", "detail FROM audit_rows", "external_id FROM users WHERE external_id IS NOT NULL")
+			"email_folded FROM invitations", "message FROM invitations", "body FROM audit_subjects", "detail FROM audit_rows", "email FROM owner_recoveries", "external_id FROM users WHERE external_id IS NOT NULL")
 		if strings.Contains(strings.ToLower(kept), "zenobia") || strings.Contains(kept, "42\n") {
 			t.Errorf("something is kept:\n%s", kept)
 		}
@@ -241,6 +248,9 @@ func TestDeletingAUserErasesThem(t *testing.T) {
 				WHERE r.action = 'users.delete' AND s.stream = $1 AND s.n = 1 AND s.type IN ('member', 'invitation')`, organization) != 1 {
 				t.Errorf("the log of %s does not name what ended", organization)
 			}
+		}
+		if n := s.Number("SELECT count(*) FROM owner_recoveries WHERE state = 'cancelled' AND settled_at <> 0"); n != 2 {
+			t.Errorf("%d recoveries are cancelled, want 2", n)
 		}
 		if fresh := s.SignIn(s.Nobody(), "zenobia@acme.test"); fresh.User == out.User {
 			t.Error("a deleted user signs in")
