@@ -63,16 +63,25 @@ func (s *storing) works() {
 	s.must(s.RunDue(s.t.Context()))
 }
 
+// openBeside opens a database beside the hall's own connections.
+func openBeside(t *testing.T, dsn string) *sql.DB {
+	t.Helper()
+	driver, name := "pgx", dsn
+	if path, is := strings.CutPrefix(dsn, "sqlite:"); is {
+		driver, name = "sqlite", "file:"+path
+	}
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
 // upsets turns the order of what waits in the outbox round, and lets each be done twice.
 func (s *storing) upsets() {
 	s.t.Helper()
-	driver, name := "pgx", s.dsn
-	if path, is := strings.CutPrefix(s.dsn, "sqlite:"); is {
-		driver, name = "sqlite", "file:"+path
-	}
-	beside, err := sql.Open(driver, name)
-	s.must(err)
-	defer beside.Close()
+	beside := openBeside(s.t, s.dsn)
 	for _, text := range []string{
 		"UPDATE outbox SET due_at = (SELECT MIN(w.due_at) + MAX(w.due_at) FROM outbox w WHERE w.kind = outbox.kind) - due_at WHERE kind = 'artifacts.stored'",
 		`INSERT INTO outbox (id, kind, organization, payload, due_at, attempts, claimed_until, state, last_error, created_at)
