@@ -49,6 +49,7 @@ const inStates = [
   "/o/{slug}/settings/nothing",
   "/docs/search?q=keys",
   "/docs/api?q=invitations",
+  "/o/closing/deleted",
   "/o/nobodys",
 ];
 
@@ -97,6 +98,9 @@ export async function guide(demo) {
   const endless = await demo.api(owner, "POST", "/v1/organizations/acme/keys", { name: "for ever", expires_at: "never" });
   facts.finding = `unexpiring_key:${endless.id}`;
   facts.review = (await demo.api(owner, "POST", "/v1/organizations/acme/reviews", { title: "Every quarter", subject: "members" })).id;
+  // An organization that is scheduled for deletion, where people may found one.
+  const closing = await demo.api(owner, "POST", "/v1/organizations", { name: "Closing", slug: "closing" });
+  await demo.api(owner, "POST", `/v1/organizations/${closing.id}/delete`, { reason: "moving on" });
   facts.item = demo.people()[1].member;
   facts.invoice = (await list("invoices"))[0].id;
   facts.plan = (await list("plans")).findLast((plan) => !plan.current).id;
