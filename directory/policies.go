@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -17,8 +18,8 @@ type SecurityPolicies struct {
 
 // PolicySetting is a setting that is in force now.
 type PolicySetting struct {
-	Name      string     `json:"name" doc:"The setting" enum:"region,retention_days,session_life,session_idle"`
-	Value     any        `json:"value" doc:"What it is now: text, or a number of days or seconds; 0 is for ever or no limit"`
+	Name      string     `json:"name" doc:"The setting" enum:"region,allowed_regions,retention_days,session_life,session_idle,second_factor,sso"`
+	Value     any        `json:"value" doc:"What it is now: text, or a number of days or seconds; 0 is for ever or no limit. Of second_factor and sso: not_set, or plan_required where the plan has no such thing"`
 	ChangedAt *time.Time `json:"changed_at,omitempty" doc:"When the organization last changed it; absent if it never did, or where the operator sets it"`
 }
 
@@ -49,14 +50,25 @@ func getSecurityPolicies(ctx context.Context, tx *op.Tx, _ GetSecurityPoliciesIn
 		{Name: "retention_days", Value: o.RetentionDays, ChangedAt: changed["retention_days"]},
 		{Name: "session_life", Value: int64(tx.Settings.SessionLife / time.Second)},
 		{Name: "session_idle", Value: int64(max(0, tx.Settings.SessionIdle) / time.Second)},
+		{Name: "second_factor", Value: settable(tx.Reader, "security_controls")},
+		{Name: "sso", Value: settable(tx.Reader, "sso")},
 	}}
 	if o.Region != "" {
-		out.Settings = append([]PolicySetting{{Name: "region", Value: o.Region, ChangedAt: changed["region"]}}, out.Settings...)
+		out.Settings = append([]PolicySetting{{Name: "region", Value: o.Region, ChangedAt: changed["region"]},
+			{Name: "allowed_regions", Value: strings.Join(o.AllowedRegions, ", "), ChangedAt: changed["allowed_regions"]}}, out.Settings...)
 	}
 	for heading, text := range tx.Charter.Policies {
 		out.Texts[heading] = text
 	}
 	return out, err
+}
+
+// settable says of a policy that nobody has set whether the organization's plan has it at all.
+func settable(r *op.Reader, feature string) string {
+	if r.Has(feature) {
+		return "not_set"
+	}
+	return "plan_required"
 }
 
 // lastChanges bounds how far back the log is read for the last change of a setting.

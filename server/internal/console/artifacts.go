@@ -7,7 +7,6 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/guildhall/guildhall/artifacts"
-	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
@@ -70,15 +69,10 @@ func (v *visit) storers(files ...artifacts.Artifact) (map[string]string, error) 
 	byMember := func(a artifacts.Artifact) bool {
 		return strings.HasPrefix(a.CreatedBy, "mem_") && a.CreatedBy != v.organization.Member
 	}
-	if !v.can("members.view") || !slices.ContainsFunc(files, byMember) {
+	if !slices.ContainsFunc(files, byMember) {
 		return nil, nil
 	}
-	list, err := directory.ListMembers.Call(v.ctx, v.Service, directory.ListMembersInput{InOrganization: v.inOrg(), Page: op.Page{Limit: 100}})
-	names := map[string]string{}
-	for _, m := range list.Data {
-		names[m.ID] = m.Label()
-	}
-	return names, err
+	return v.memberNames()
 }
 
 func (p artifactsPage) filters() ui.FilterBarProps {

@@ -6,6 +6,7 @@ import (
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/governance"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
@@ -24,6 +25,7 @@ type overviewPage struct {
 	pending      []directory.Invitation
 	events       []audit.Event
 	keys         []credential.Key
+	findings     []governance.Finding // the gravest
 }
 
 func showOverview(v *visit) error {
@@ -51,6 +53,9 @@ func (p *overviewPage) read() (err error) {
 	if err := p.readKeys(); err != nil {
 		return err
 	}
+	if err := p.readFindings(); err != nil {
+		return err
+	}
 	return p.readEvents()
 }
 
@@ -76,6 +81,25 @@ func (p *overviewPage) readKeys() error {
 		}
 	}
 	return err
+}
+
+// readFindings reads what good practice would change first.
+func (p *overviewPage) readFindings() error {
+	if !p.visit.can("reviews.manage") {
+		return nil
+	}
+	list, err := governance.ListFindings.Call(p.visit.ctx, p.visit.Service, governance.ListFindingsInput{InOrganization: p.visit.inOrg(), Page: op.Page{Limit: 3}})
+	p.findings = list.Data
+	return err
+}
+
+// found are the findings as facts, each with where it is mended.
+func (p overviewPage) found() []ui.Fact {
+	facts := make([]ui.Fact, len(p.findings))
+	for i, f := range p.findings {
+		facts[i] = ui.Fact{Name: sentence(f.Text), Value: ui.Badge(severityBadge(f.Severity))}
+	}
+	return facts
 }
 
 func (p *overviewPage) readEvents() error {

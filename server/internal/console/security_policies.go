@@ -47,19 +47,25 @@ func (p policiesPage) policies() (all []policy) {
 func (p policiesPage) settings() ui.TableProps {
 	t := ui.TableProps{Caption: ui.T("In force now"), ShowCaption: true, Columns: []ui.Column{{Title: ui.T("Setting")}, {Title: ui.T("Value")}, {Title: ui.T("Last changed")}}}
 	for _, s := range p.Settings {
-		title, value := policySetting(s)
+		title, value := p.setting(s)
 		t.Rows = append(t.Rows, ui.Row{Cells: []templ.Component{ui.Text(title), ui.Text(value), p.visit.maybe(s.ChangedAt, ui.T("never by this organization"))}})
 	}
 	return t
 }
 
-// policySetting is a setting in words.
-func policySetting(s directory.PolicySetting) (title, value string) {
+// setting is a setting in words.
+func (p policiesPage) setting(s directory.PolicySetting) (title, value string) {
 	number, _ := s.Value.(int64)
+	text, _ := s.Value.(string)
 	switch s.Name {
 	case "region":
-		text, _ := s.Value.(string)
 		return ui.T("Default region"), text
+	case "allowed_regions":
+		return ui.T("Regions where data may be"), text
+	case "second_factor":
+		return ui.T("Second factor"), p.unset(ui.T("Not required: people sign in by a mailed link or code"), "security_controls", text)
+	case "sso":
+		return ui.T("Single sign-on"), p.unset(ui.T("Not set up: people sign in by a mailed link or code"), "sso", text)
 	case "retention_days":
 		return ui.T("Artifact retention"), capitalised(retentionText(number))
 	case "session_life":
@@ -69,4 +75,12 @@ func policySetting(s directory.PolicySetting) (title, value string) {
 		return ui.T("An unused session ends after"), ui.T("no limit")
 	}
 	return ui.T("An unused session ends after"), spanText(time.Duration(number) * time.Second)
+}
+
+// unset says that a policy is not set, and which plan has it where this one does not.
+func (p policiesPage) unset(text, feature, state string) string {
+	if lock, locked := p.visit.locked(feature); locked && state == "plan_required" {
+		return ui.T("%s. It comes with the plan %s", text, lock.plan)
+	}
+	return text
 }

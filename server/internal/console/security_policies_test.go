@@ -17,7 +17,7 @@ func TestEveryMemberReadsTheSecurityPolicies(t *testing.T) {
 		acme := s.Organization("acme")
 		const path = "/o/acme/settings/security-policies"
 		for role, person := range acme.People {
-			page := s.as(person).get(path).says(path, 200, "Artifact retention", "30 days", "never by this organization")
+			page := s.as(person).get(path).says(path, 200, "Artifact retention", "30 days", "never by this organization", "Single sign-on", "Not set up", "Second factor", "Not required")
 			for heading, text := range s.Charter().Policies {
 				page.says(path, 200, text)
 				if text == "" {
