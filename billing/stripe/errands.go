@@ -26,7 +26,7 @@ func (p *Provider) Run(ctx context.Context, e billing.Errand) error {
 }
 
 // report tells how many units of a meter were used in a month beyond what the plan includes. The identifier makes
-// Stripe count it once, however often it is told.
+// Stripe count it once, however often it is told; it keeps identifiers for a day at least, and the outbox tries for two.
 func (p *Provider) report(ctx context.Context, e billing.Errand, line billing.InvoiceLine) error {
 	key := e.Key + ":" + line.Meter
 	params := &stripe.BillingMeterEventCreateParams{EventName: stripe.String(MeterKey(line.Meter)), Identifier: stripe.String(key),
