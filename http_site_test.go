@@ -467,9 +467,7 @@ var onlyInAState = map[string]bool{
 	"invoices.close": true, "invoices.remind": true, "subscription.sync": true, "budgets.fire": true,
 	"reviews.repeat": true, "reviews.remind": true,
 	"ownership.accept": true, "ownership.cancel": true, "organizations.recovery": true, "organizations.cancel_recovery": true, // a transfer, a recovery
-	"organizations.deletion": true,                                                 // a deletion
-	"findings.dismiss":       true, "findings.restore": true, "requests.get": true, // a finding, a line
-	"reviews.start": true,
+	"organizations.deletion": true, // a deletion
 }
 
 // TestEveryOperationIsCalledOverHTTP: the tests of this face of the hall find, for each operation, somebody who may.

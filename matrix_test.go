@@ -19,12 +19,14 @@ import (
 	"github.com/guildhall/guildhall/artifacts"
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/governance"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/requestlog"
 	"github.com/guildhall/guildhall/usage"
 )
 
@@ -255,6 +257,9 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 	case "permission":
 		return "members.view"
 	case "subject":
+		if info.Noun() == "reviews" { // what a review is of, and not a person
+			return ""
+		}
 		return in.Owner().Member
 	case "event":
 		return w.someEvent(in)
@@ -314,13 +319,39 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		}
 		return made.ID
 	case "finding":
-		return "single_owner:" + in.Owner().Member
+		return "unexpiring_key:" + w.unexpiring(in)
+	case "request":
+		return w.logged(in)
 	case "review":
 		return w.startedReview(info, in)
 	case "item":
 		return in.People[lowest].Member
 	}
 	return ""
+}
+
+// unexpiring is a key that never ends.
+func (w *world) unexpiring(in *guildhalltest.Organization) string {
+	made, err := credential.CreateKey.Call(in.Owner().Ctx(), w.Service(), credential.CreateKeyInput{InOrganization: in.In(), Name: "for ever",
+		Kind: w.Charter().Rules.Keys.Kinds[0], ExpiresAt: "never"})
+	if err != nil {
+		w.t.Fatalf("a key for ever: %v", err)
+	}
+	return made.ID
+}
+
+// logged is a line of the request log.
+func (w *world) logged(in *guildhalltest.Organization) string {
+	w.Requests().Add(&requestlog.Entry{Organization: check.MakeID(in.ID), At: w.Clock.Now(), Face: "authzen", Kind: "user", Code: "role", Allowed: true,
+		User: check.MakeID(in.Owner().User), Member: check.MakeID(in.Owner().Member)})
+	if err := w.Requests().Flush(context.Background()); err != nil {
+		w.t.Fatalf("a line: %v", err)
+	}
+	list, err := requestlog.ListRequests.Call(w.Operator(), w.Service(), requestlog.ListRequestsInput{InOrganization: in.In()})
+	if err != nil || len(list.Data) == 0 {
+		w.t.Fatalf("lines: %v", err)
+	}
+	return list.Data[0].ID
 }
 
 // meter is one of the charter's that can be reserved.

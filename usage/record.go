@@ -153,7 +153,7 @@ func (b *batch) keep(index int, e Event, m charter.Meter) {
 		r.event.ID = b.newID(index)
 	}
 	switch {
-	case m.Kind == charter.Counter && e.Value == 0 && !e.said, m.Kind == charter.Unique:
+	case m.Kind == charter.Counter && e.Value == 0 && !e.said && e.Corrects == "", m.Kind == charter.Unique:
 		r.event.Value = 1
 	}
 	if e.Item != "" {
