@@ -110,6 +110,11 @@ whole_loops() {
 	printf '%s tests passed\n' "$(grep -cE '^ *--- PASS' "$log")"
 }
 
+# What is asked of Stripe, against its own description of its API: a module of its own.
+stripe_shapes() {
+	(cd test/stripeshapes && go test -vet=off ./...) | grep -vE '^(Request|Response)'
+}
+
 # The TypeScript client, and the example that uses it on a real server.
 typescript() {
 	(cd web && npm run --silent build && npm --silent test)
@@ -127,6 +132,7 @@ step "templates" templates
 step "build" make --no-print-directory build
 step "go test -race" go_tests
 step "go test, whole loops" whole_loops
+step "shapes of Stripe's API" stripe_shapes
 step "TypeScript" typescript
 if [ -d test/browser ]; then
 	step "browser tests" browser_tests
