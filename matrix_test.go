@@ -333,7 +333,7 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 // unexpiring is a key that never ends.
 func (w *world) unexpiring(in *guildhalltest.Organization) string {
 	made, err := credential.CreateKey.Call(in.Owner().Ctx(), w.Service(), credential.CreateKeyInput{InOrganization: in.In(), Name: "for ever",
-		Kind: w.Charter().Rules.Keys.Kinds[0], ExpiresAt: "never"})
+		Kind: w.Charter().Rules.Keys.Kinds[0], Scoping: credential.Scoping{ExpiresAt: "never"}})
 	if err != nil {
 		w.t.Fatalf("a key for ever: %v", err)
 	}
