@@ -204,6 +204,7 @@ var wholeInstance = map[string]string{
 	"WHERE m.user_id = $1 AND m.status <> 'removed' AND (m.ends_at":                "a person's own organizations",
 	"SELECT role, count(*) FROM members WHERE status":                              "the doctor reads everything",
 	"WHERE m.user_id = u.id AND m.status <> 'removed'":                             "how many organizations a person has",
+	"(w.member IN (SELECT id FROM members WHERE user_id":                           "what ends with a person, in all their organizations",
 	"SELECT id, ends_at FROM members WHERE role":                                   "the doctor reads everything",
 	"FROM members WHERE ends_at <> 0 AND ends_at <=":                               "scheduled work on all organizations",
 	"token_hash =":        "an invitation's token is the proof, and names its organization",
