@@ -299,6 +299,9 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 	case "slug":
 		return fmt.Sprintf("slug-%d", w.fresh)
 	case "meter":
+		if info.Noun() == "budgets" {
+			w.fewBudgets(in)
+		}
 		return w.meter()
 	case "reservation":
 		made, err := usage.Reserve.Call(w.Operator(), w.Service(), usage.ReserveInput{InOrganization: in.In(), Meter: w.meter()})
@@ -313,6 +316,7 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		if info.Noun() != "budgets" { // the number of requests of a token
 			return ""
 		}
+		w.fewBudgets(in)
 		made, err := usage.CreateBudget.Call(w.Operator(), w.Service(), usage.CreateBudgetInput{InOrganization: in.In(), Name: email, BudgetFields: usage.BudgetFields{Meter: w.meter(), Amount: 1_000_000}})
 		if err != nil {
 			w.t.Fatal(err)
@@ -352,6 +356,19 @@ func (w *world) logged(in *guildhalltest.Organization) string {
 		w.t.Fatalf("lines: %v", err)
 	}
 	return list.Data[0].ID
+}
+
+// fewBudgets takes budgets away before there are as many as there may be.
+func (w *world) fewBudgets(in *guildhalltest.Organization) {
+	list, err := usage.ListBudgets.Call(w.Operator(), w.Service(), usage.ListBudgetsInput{InOrganization: in.In()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, b := range list.Data[min(len(list.Data), 20):] {
+		if _, err := usage.DeleteBudget.Call(w.Operator(), w.Service(), usage.DeleteBudgetInput{InOrganization: in.In(), Budget: b.ID}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // meter is one of the charter's that can be reserved.
