@@ -90,7 +90,7 @@ func (v *visit) budgetSubject(b usage.Budget) string {
 }
 
 func (p alertsPage) budgetTable() ui.TableProps {
-	t := ui.TableProps{ID: "budgets", Caption: ui.T("Budgets"), Empty: p.noBudget(), Columns: []ui.Column{{Title: ui.T("Budget")}, {Title: ui.T("About")}, {Title: ui.T("Used"), Number: true},
+	t := ui.TableProps{ID: "budgets", Caption: ui.T("Budgets"), Empty: p.noBudget(), Columns: []ui.Column{{Title: ui.T("Budget")}, {Title: ui.T("About")}, {Title: ui.T("Used")},
 		{Title: ui.T("People are told at")}, {Title: ui.T("At 100 percent")}}}
 	may := p.visit.can(managesBudgets)
 	if may {
