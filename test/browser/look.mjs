@@ -73,6 +73,7 @@ const openDetails = (page) => page.evaluate(() => document.querySelectorAll("det
 
 // violations are the rules that the page breaks, with where and why. The page has axe.
 async function violations(page, runOnly) {
+  await page.evaluate(() => scrollTo(0, 0)); // what a bar at the top covers while one scrolls is not covered
   const found = await page.evaluate((runOnly) => axe.run(document, { runOnly, resultTypes: ["violations"], iframes: false }), runOnly);
   return found.violations.flatMap(({ id, nodes }) => nodes.map((n) => `${id}: ${n.target} ${n.failureSummary.replace(/\s+/g, " ")}`));
 }
