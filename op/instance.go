@@ -38,11 +38,3 @@ func FoundInstance(ctx context.Context, db *sqldb.DB, demo bool, charter string,
 	})
 	return f, err
 }
-
-// ForgetRepeats drops the idempotency records that are too old to be replayed.
-func ForgetRepeats(ctx context.Context, db *sqldb.DB, now time.Time) error {
-	return db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM idempotency WHERE created_at <= $1", now.Add(-KeepRepeats).UnixMicro())
-		return err
-	})
-}
