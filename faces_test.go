@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/guildhall/guildhall/charter"
@@ -73,18 +74,18 @@ func (f *faces) bearersOf(t *testing.T, p *guildhalltest.Person) bearers {
 // by scoped token, each in process, over HTTP and through a gateway, and by the library's middleware. What a role may is
 // the same everywhere; what a key may besides depends on its kind alone.
 func TestEveryCellInEveryWay(t *testing.T) {
-	cells := 0
+	var cells atomic.Int64
+	t.Cleanup(func() { t.Logf("%d answers", cells.Load()) }) // the worlds run side by side, after this function
 	eachWorld(t, func(t *testing.T, w *world) {
 		f := newFaces(t, w)
 		for _, role := range w.Charter().Roles() {
 			b := f.bearersOf(t, w.acme.People[role.ID])
 			for _, info := range w.Charter().Permissions() {
-				cells += f.tryCell(t, role, info.ID, b)
+				cells.Add(int64(f.tryCell(t, role, info.ID, b)))
 			}
 		}
 		w.Sound()
 	})
-	t.Logf("%d answers", cells)
 }
 
 // tryCell asks one permission of one role in every way, and says how many answers that were.
