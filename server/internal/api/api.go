@@ -122,7 +122,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, o op.Any, request o
 	case err != nil && !begun:
 		web.Problem(w, r, op.AsError(err))
 	case err != nil:
-		a.log.LogAttrs(r.Context(), slog.LevelError, "stream broken", slog.String("operation", o.Info().Name),
+		a.log.LogAttrs(r.Context(), web.Severity(r.Context()), "stream broken", slog.String("operation", o.Info().Name),
 			slog.String("request_id", web.RequestID(r)), slog.Any("error", err))
 		panic(http.ErrAbortHandler)
 	}

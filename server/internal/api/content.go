@@ -57,7 +57,7 @@ func digestBytes(header, sum string) string {
 // file serves a stored file, whole or in parts. A browser saves it and never shows it.
 func (a *api) file(w http.ResponseWriter, r *http.Request, f *op.File) {
 	if err := web.ServeFile(w, r, f); err != nil {
-		a.log.LogAttrs(r.Context(), slog.LevelError, "stored file", slog.String("request_id", web.RequestID(r)), slog.Any("error", err))
+		a.log.LogAttrs(r.Context(), web.Severity(r.Context()), "stored file", slog.String("request_id", web.RequestID(r)), slog.Any("error", err))
 		web.Problem(w, r, op.AsError(err))
 	}
 }

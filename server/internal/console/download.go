@@ -20,7 +20,7 @@ func (v *visit) download(o op.Any, input any) error {
 		return v.w
 	})
 	if begun && err != nil {
-		v.Log.ErrorContext(v.ctx, "download", "operation", o.Info().Name, "request_id", v.caller.RequestID, "error", err)
+		v.logFailure("download", err)
 		panic(http.ErrAbortHandler) // nobody takes half a file for a whole one
 	}
 	return err

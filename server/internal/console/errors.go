@@ -1,6 +1,7 @@
 package console
 
 import (
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -17,7 +18,7 @@ import (
 func (v *visit) fail(err error) {
 	e := op.AsError(err)
 	if e != err && e.Kind == op.Internal {
-		v.Log.ErrorContext(v.ctx, "page", "route", v.r.Pattern, "request_id", v.caller.RequestID, "error", err)
+		v.logFailure("page", err)
 	}
 	if v.r.Header.Get("Accept") == eventStream {
 		v.w.WriteHeader(e.Kind.Status()) // no page, and nowhere else to go: the browser does not come back by itself
@@ -34,9 +35,14 @@ func (v *visit) fail(err error) {
 		err = v.errorPage(e)
 	}
 	if err != nil {
-		v.Log.ErrorContext(v.ctx, "page", "route", v.r.Pattern, "request_id", v.caller.RequestID, "error", err)
+		v.logFailure("page", err)
 		http.Error(v.w, "internal error", http.StatusInternalServerError)
 	}
+}
+
+// logFailure says whole what the person is not told.
+func (v *visit) logFailure(what string, err error) {
+	v.Log.LogAttrs(v.ctx, web.Severity(v.ctx), what, slog.String("route", v.r.Pattern), slog.String("request_id", v.caller.RequestID), slog.Any("error", err))
 }
 
 // errorPage shows an error in the frame of the organization, else of the product, else in the dialog that asked.

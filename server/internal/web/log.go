@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -52,6 +53,15 @@ func logAccess(r *http.Request, w *recorder, began time.Time) {
 		slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", w.status),
 		slog.Int64("bytes", w.bytes), slog.Duration("took", time.Since(began)),
 		slog.String("address", s.address), slog.String("request_id", s.id))
+}
+
+// Severity is the level at which to log why an answer could not be given: an error, but for a client that has gone away,
+// which breaks off whatever was being done for it and is nobody's fault.
+func Severity(ctx context.Context) slog.Level {
+	if ctx.Err() != nil {
+		return slog.LevelInfo
+	}
+	return slog.LevelError
 }
 
 // recoverPanic answers a panic as an internal error. Once an answer has begun there is nothing left but to break the
