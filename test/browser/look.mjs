@@ -10,17 +10,16 @@ const rules = {
 
 // Every page is looked at in each mode and at each width. What only a wide and dark one has, such as the sidebar in the
 // dark, all pages share: it is looked at once, in a third look.
-const both = [
-  { colorScheme: "light", size: wide, runOnly: rules.all },
-  { colorScheme: "dark", size: narrow, runOnly: rules.all },
-];
+export const light = [{ colorScheme: "light", size: wide, runOnly: rules.all }];
+export const dark = [{ colorScheme: "dark", size: narrow, runOnly: rules.all }];
+export const both = [...light, ...dark];
 const thorough = [...both, { colorScheme: "dark", size: wide, runOnly: rules.colours }];
 
 // flaws lists what is wrong with the page that a window shows.
-export async function flaws(page) {
+export async function flaws(page, looks = both) {
   const found = await frameFlaws(page);
   await openDetails(page);
-  return [...found, ...(await lookFlaws(page, both))];
+  return [...found, ...(await lookFlaws(page, looks))];
 }
 
 // lookFlaws lists what is wrong with what a window shows now: with a menu or dialog that is open, for example.

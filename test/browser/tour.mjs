@@ -13,7 +13,7 @@ const noPages = ["/{$}", "/i", "/docs/llms.txt", "/o/{slug}/settings/audit-log/e
   "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf"]; // the demo has no line
 
 // everywhere are routes whose pages are the same with every charter.
-const everywhere = (path) => path.startsWith("/docs");
+export const everywhere = (path) => path.startsWith("/docs");
 
 // inStates are pages in a state that their plain address does not show: nothing found, something wrong, nothing there.
 const inStates = [
@@ -141,7 +141,7 @@ export async function openPeople(browser, demo) {
   return people;
 }
 
-// whoSees are the windows in which a page is looked at.
-export function whoSees({ who }, people) {
-  return who === "anybody" ? [people.stranger] : [people.owner, people.lowest];
+// whoSees are those of the tour's people who look at a page.
+export function whoSees({ who }) {
+  return who === "anybody" ? ["stranger"] : ["owner", "lowest"];
 }
