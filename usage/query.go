@@ -176,8 +176,7 @@ func (q question) aligned(r *op.Reader) (question, error) {
 // begin is where the bucket begins that a moment is in.
 func (q question) begin(at int64) int64 {
 	if q.granularity == "month" {
-		t := moment(at)
-		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+		return beginOfMonth(at)
 	}
 	return floor(at, q.size())
 }
@@ -197,7 +196,7 @@ func (q question) count() int64 {
 	return (q.to - q.from) / q.size()
 }
 
-// size is how long the buckets are that a bucket is read from.
+// size is how long the buckets are, or the days of a month.
 func (q question) size() int64 {
 	switch q.granularity {
 	case "minute":
@@ -208,18 +207,15 @@ func (q question) size() int64 {
 	return day
 }
 
-// grain is what those are called in the table.
+// grain is what the buckets are called in the table.
 func (q question) grain() string {
-	whole := q.by == "" && q.filter == (Filter{}) && q.meter.Kind != charter.Gauge
+	whole := q.by == "" && q.filter == (Filter{})
 	for _, g := range grains {
-		if g.size == q.size() && whole {
+		if g.combined == q.granularity && whole {
 			return g.whole
 		}
-		if g.size == q.size() {
-			return g.combined
-		}
 	}
-	return ""
+	return q.granularity
 }
 
 // before is the same question about the range before, which is as long.
@@ -397,13 +393,12 @@ func (a account) askLevels(ctx context.Context, r *op.Reader, q question) (found
 	return f, nil
 }
 
+// smallGrain is what the buckets of size are called in the table.
 func (q question) smallGrain() string {
-	for _, g := range grains {
-		if g.size == q.size() {
-			return g.combined
-		}
+	if q.granularity == "month" {
+		return "day"
 	}
-	return ""
+	return q.granularity
 }
 
 // answer puts what was found into words.
