@@ -10,6 +10,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/requestlog"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
 
@@ -28,10 +29,11 @@ func keyPages() []page {
 
 // keyPage is one key: what it may, how it is used, what became of it.
 type keyPage struct {
-	visit  *visit
-	key    credential.Key
-	tokens []credential.Token
-	events []audit.Event
+	visit    *visit
+	key      credential.Key
+	tokens   []credential.Token
+	requests []requestlog.Request
+	events   []audit.Event
 }
 
 func showKey(v *visit) error {
@@ -42,6 +44,14 @@ func showKey(v *visit) error {
 	}
 	if p.tokens, err = v.tokensOf(p.key); err != nil {
 		return err
+	}
+	if v.can("logs.view") {
+		list, err := requestlog.ListRequests.Call(v.ctx, v.Service, requestlog.ListRequestsInput{InOrganization: v.inOrg(), Page: op.Page{Limit: 10},
+			Filter: requestlog.Filter{Key: p.key.ID}})
+		if err != nil {
+			return err
+		}
+		p.requests = list.Data
 	}
 	if v.can("audit.view") {
 		list, err := audit.ListEvents.Call(v.ctx, v.Service, audit.ListEventsInput{InOrganization: v.inOrg(), Page: op.Page{Limit: 20},
@@ -113,6 +123,13 @@ func (p keyPage) use() []ui.Fact {
 	}
 	return []ui.Fact{{Name: ui.T("When"), Value: p.visit.at(p.key.LastUsedAt)}, {Name: ui.T("From"), Value: ui.Code(p.key.LastAddress)},
 		{Name: ui.T("With"), Value: ui.Text(p.key.LastAgent)}}
+}
+
+// latest are the last requests that were made with the key.
+func (p keyPage) latest() ui.TableProps {
+	t := requestsTable(p.visit, p.requests)
+	t.Empty = ui.EmptyState(ui.EmptyStateProps{Sentence: ui.T("No request was made with it lately.")})
+	return t
 }
 
 // says is what the key may, in words.

@@ -152,6 +152,24 @@ func TestTheLightShowsTheFirstUse(t *testing.T) {
 	b.get(keysPath+"/"+id).says(keysPath+"/"+id, 200, "203.0.113.7", "curl/8.5.0")
 }
 
+func TestAKeysPageShowsItsLatestRequests(t *testing.T) {
+	s := newSite(t, "gateway")
+	b := s.as(s.Organization("acme").Owner())
+	secret, id := b.makes("name", "Ada - ci", "permissions/Prompts", "read")
+	_, other := b.makes("name", "Ada - other", "permissions/Prompts", "read")
+	asking := op.As(t.Context(), op.Caller{Credential: secret})
+	if _, err := directory.ListMembers.Call(asking, s.Service(), directory.ListMembersInput{InOrganization: op.InOrganization{Organization: "acme"}}); op.AsError(err).Kind != op.Denied {
+		t.Fatal(err)
+	}
+	if err := s.Requests().Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.get(keysPath+"/"+id).says(keysPath+"/"+id, 200, "members.list", "Refused", "All of them in the request log")
+	if got := b.get(keysPath+"/"+other).says(keysPath+"/"+other, 200, "No request was made with it lately."); strings.Contains(got.text(), "members.list") {
+		t.Error("the page of another key shows them too")
+	}
+}
+
 func TestTheAddressFillsTheFormInAndMakesNothing(t *testing.T) {
 	s := newSite(t, "gateway")
 	acme := s.Organization("acme")
