@@ -343,7 +343,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, find := range []func(context.Context, *op.Reader) ([]string, error){governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken, artifacts.BrokenMeters} {
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){signin.Broken, governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken, artifacts.BrokenMeters} {
 		more, err := h.brokenRules(ctx, find)
 		if err != nil {
 			return nil, err

@@ -330,6 +330,8 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return w.startedReview(info, in)
 	case "item":
 		return in.People[lowest].Member
+	case "passkey":
+		return w.passkeyOf(in.Owner())
 	}
 	return ""
 }
@@ -519,6 +521,8 @@ var manyStatements = map[string]string{
 	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
 	"subscription.change":             "an invoice gets the next number of the installation, and what was used is looked up for it: five",
 	"invoices.close":                  "once a month it looks up what was used (five), bills it, begins the next period and carries out what waited for it",
+	"signin.passkey":                  "the session that the browser had ends beside it",
+	"signin.second_factor":            "the session that the browser had ends beside it, and a recovery code is mailed",
 	"invoices.remind":                 "three times and once more it looks up whom to mail",
 }
 

@@ -28,6 +28,7 @@ type offer struct {
 	proved                             bool   // the link was mailed, so whoever has it can read that address
 	inviterNow                         decide.Principal
 	user                               User        // of the invited address; without an id there is none
+	secondFactor                       bool        // that user signs in with a second factor
 	current                            memberState // what that user is in the organization already
 }
 
@@ -35,6 +36,7 @@ const offerQuery = "SELECT " + invitationColumns + `, i.token_hash, o.slug, o.na
 		(SELECT COUNT(*) FROM members m WHERE m.organization = o.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $1)),
 		COALESCE(im.id, ''), COALESCE(im.role, ''), COALESCE(im.status, ''), COALESCE(im.ends_at, 0), COALESCE(imr.permissions, ''), o.plan,
 		COALESCE(u.id, ''), COALESCE(u.name, ''), COALESCE(u.email, ''),
+		EXISTS (SELECT 1 FROM totps t WHERE t.user_id = u.id AND t.confirmed_at <> 0),
 		COALESCE(um.id, ''), COALESCE(um.role, ''), COALESCE(um.status, ''), COALESCE(um.ends_at, 0), COALESCE(umr.permissions, '')` + invitationsJoined + `
 	JOIN organizations o ON o.id = i.organization
 	LEFT JOIN organization_roles imr ON imr.organization = im.organization AND imr.id = im.role
@@ -66,7 +68,7 @@ func scanOffer(r *op.Reader, row interface{ Scan(...any) error }) (offer, error)
 	inviter := memberState{state: "active"}
 	i, err := scanInvitation(row,
 		&o.mailed, &o.organizationSlug, &o.organizationName, &state, &o.seats, &o.members,
-		&inviter.id, &inviter.role, &inviter.status, &inviter.endsAt, &inviter.permissions, &inviter.plan, &o.user.ID, &o.user.Name, &o.user.Email,
+		&inviter.id, &inviter.role, &inviter.status, &inviter.endsAt, &inviter.permissions, &inviter.plan, &o.user.ID, &o.user.Name, &o.user.Email, &o.secondFactor,
 		&o.current.id, &o.current.role, &o.current.status, &o.current.endsAt, &o.current.permissions)
 	if err != nil {
 		return offer{}, err
@@ -281,7 +283,7 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 			return joined, err
 		}
 	}
-	if signedIn {
+	if signedIn || o.secondFactor { // a mailed link alone is no sign-in of somebody with an authenticator app
 		return joined, nil
 	}
 	s, err := credential.BeginSession(ctx, tx, o.user.ID, "invitation")

@@ -229,6 +229,10 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 		"UPDATE members SET sort_name = '' WHERE user_id = $1",
 		"UPDATE sessions SET address = '', agent = '' WHERE user_id = $1",
 		"DELETE FROM handoffs WHERE user_id = $1",
+		"DELETE FROM passkeys WHERE user_id = $1",
+		"DELETE FROM recovery_codes WHERE user_id = $1",
+		"DELETE FROM totps WHERE user_id = $1",
+		"DELETE FROM second_steps WHERE user_id = $1",
 	} {
 		if _, err := tx.Exec(ctx, statement, u.ID); err != nil {
 			return err

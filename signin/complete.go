@@ -42,6 +42,9 @@ func (p Proof) digits() string { return strings.NewReplacer(" ", "", "-", "").Re
 
 func isCode(s string) bool { return len(s) == 6 && strings.Trim(s, "0123456789") == "" }
 
+// mailMethod is the method of a session that a mail alone began.
+const mailMethod = "mail"
+
 // CompleteSignInInput is the proof of an address.
 type CompleteSignInInput struct {
 	Proof
@@ -52,7 +55,8 @@ type SignedIn struct {
 	User          directory.User     `json:"user" doc:"Who signed in"`
 	Created       bool               `json:"created" doc:"Whether this sign-in made the account"`
 	Organizations int64              `json:"organizations" doc:"How many organizations the person belongs to; me.get lists them" example:"1"`
-	Session       credential.Session `json:"session" doc:"The session"`
+	Session       credential.Session `json:"session,omitzero" doc:"The session; absent where second_factor is asked for"`
+	SecondFactor  *SecondFactor      `json:"second_factor,omitempty" doc:"The person has an authenticator app: finish with signin.second_factor. There is no session yet"`
 	ReturnTo      string             `json:"return_to,omitempty" doc:"Where to go now, if signin.begin named an allowed address"`
 	Secret        string             `json:"secret,omitempty" doc:"The session's token, to be sent as Authorization: Bearer. Only its hash is kept"`
 	SecretShown   bool               `json:"secret_shown" doc:"Whether secret is here. A repeat of the same request does not show it again: sign in again"`
@@ -61,11 +65,16 @@ type SignedIn struct {
 // WithoutSecret is what a repeat of the request is answered.
 func (s SignedIn) WithoutSecret() any {
 	s.Secret, s.SecretShown = "", false
+	if s.SecondFactor != nil {
+		second := *s.SecondFactor
+		second.Token = ""
+		s.SecondFactor = &second
+	}
 	return s
 }
 
 // CompleteSignIn takes the proof of an address and begins a session. An address without an account gets one. A session
-// that the browser had before ends.
+// that the browser had before ends. Of whoever has an authenticator app it asks a second factor first: see FinishSignIn.
 var CompleteSignIn = &op.Op[CompleteSignInInput, SignedIn]{
 	Name:    "signin.complete",
 	Route:   "POST /v1/signin/complete",
@@ -105,7 +114,7 @@ func complete(ctx context.Context, tx *op.Tx, _ CompleteSignInInput) (SignedIn, 
 	if err := f.claim(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
-	out := SignedIn{User: f.user, Organizations: f.organizations, SecretShown: true}
+	out := SignedIn{User: f.user, Organizations: f.organizations}
 	out.ReturnTo, _ = ReturnTo(tx.Settings, f.returnTo) // the list may be shorter by now
 	if f.user.ID == "" {
 		user, err := firstSignIn(ctx, tx, f)
@@ -114,17 +123,26 @@ func complete(ctx context.Context, tx *op.Tx, _ CompleteSignInInput) (SignedIn, 
 		}
 		out.User, out.Created = user, true
 	}
+	tx.ProvedBy(out.User.ID, out.User.Name, out.User.Email)
+	if f.totp {
+		return out.pending(ctx, tx)
+	}
+	return out.begin(ctx, tx, mailMethod)
+}
+
+// begin begins the session of a proved sign-in. A session that the browser had before ends.
+func (s SignedIn) begin(ctx context.Context, tx *op.Tx, method string) (SignedIn, error) {
 	if err := endReplaced(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
-	tx.ProvedBy(out.User.ID, out.User.Name, out.User.Email)
-	s, err := credential.BeginSession(ctx, tx, out.User.ID, "mail")
+	session, err := credential.BeginSession(ctx, tx, s.User.ID, method)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	tx.Also("session", s.ID, s.Device)
-	out.Session, out.Secret = s, s.Secret.Reveal()
-	return out, nil
+	tx.Also("session", session.ID, session.Device)
+	tx.Changed("method", nil, method)
+	s.Session, s.Secret, s.SecretShown = session, session.Secret.Reveal(), true
+	return s, nil
 }
 
 // firstSignIn makes the account of an address that is proved, with its audit stream.
@@ -161,13 +179,17 @@ type found struct {
 	user                         directory.User // without an ID: there is none
 	organizations                int64
 	byCode, right                bool
+	totp                         bool // the person has an authenticator app
 }
+
+// belongings counts the organizations of the user u; $3 is the time.
+const belongings = `(SELECT count(*) FROM members m JOIN organizations o ON o.id = m.organization
+			WHERE m.user_id = u.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $3) AND o.state = 'active')`
 
 const findChallenge = `SELECT c.id, c.email, c.session, c.return_to, c.code_hash, c.tries, c.expires_at, c.used_at,
 		COALESCE(u.id, ''), COALESCE(u.external_id, ''), COALESCE(u.email, ''), COALESCE(u.name, ''), COALESCE(u.time_zone, ''),
 		COALESCE(u.version, 0), COALESCE(u.created_at, 0),
-		(SELECT count(*) FROM members m JOIN organizations o ON o.id = m.organization
-			WHERE m.user_id = u.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $3) AND o.state = 'active')
+		` + belongings + `, ` + hasTotp + `
 	FROM challenges c LEFT JOIN users u ON u.email_folded = c.email_folded
 	WHERE c.purpose = $2 AND `
 
@@ -185,7 +207,7 @@ func find(ctx context.Context, r *op.Reader, purpose string, p Proof) (found, er
 	var created int64
 	u := &f.user
 	err := r.QueryRow(ctx, findChallenge+where, key, purpose, r.Micros()).Scan(&f.id, &f.email, &f.session, &f.returnTo, &f.codeHash,
-		&f.tries, &f.expires, &f.used, &u.ID, &u.ExternalID, &u.Email, &u.Name, &u.TimeZone, &u.Version, &created, &f.organizations)
+		&f.tries, &f.expires, &f.used, &u.ID, &u.ExternalID, &u.Email, &u.Name, &u.TimeZone, &u.Version, &created, &f.organizations, &f.totp)
 	if errors.Is(err, sql.ErrNoRows) {
 		return f, op.ErrNotFound
 	}
@@ -235,7 +257,6 @@ func (f found) claim(ctx context.Context, tx *op.Tx) error {
 	if n != 1 {
 		return errUsed
 	}
-	tx.Changed("method", nil, "mail")
 	return nil
 }
 

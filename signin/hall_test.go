@@ -141,5 +141,6 @@ func (h *hall) stored() string {
 	h.T.Helper()
 	return h.Stored("id FROM challenges", "token_hash FROM challenges", "code_hash FROM challenges", "return_to FROM challenges",
 		"detail FROM audit_rows", "reason FROM audit_rows", "body FROM audit_subjects", "id FROM audit_subjects", "output FROM idempotency",
-		"payload FROM outbox", "code_hash FROM handoffs", "return_to FROM handoffs", "hash FROM sessions", "agent FROM sessions")
+		"payload FROM outbox", "code_hash FROM handoffs", "return_to FROM handoffs", "hash FROM sessions", "agent FROM sessions",
+		"user_id FROM passkeys", "nonce FROM passkey_challenges")
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// letter is a mail as its sentences, and at most one code and one link. Nothing in it comes from whoever asked.
+// letter is a mail as its sentences, and at most one code and one link. Nothing in it comes from a stranger.
 type letter struct {
 	subject string
 	before  []string
@@ -47,6 +47,24 @@ func unknownLetter(tx *op.Tx) letter {
 		"Ask whoever uses " + product + " with you to invite this address, or sign in with another one.",
 		"If you did not ask for this, ignore this mail.",
 	}}
+}
+
+// noticeLetter tells a person what was changed about how they sign in, and what to do if it was not them.
+func noticeLetter(tx *op.Tx, subject, happened string) letter {
+	return letter{subject: subject, before: []string{happened},
+		link:  tx.Settings.URL("/account/passkeys"),
+		after: []string{"If this was not you, end your sessions there, remove what you do not know, and tell whoever runs " + tx.Charter.Product + "."}}
+}
+
+// passkeyLetter is the notice about a passkey that was added or removed.
+func passkeyLetter(tx *op.Tx, subject, happened string) letter {
+	return noticeLetter(tx, subject+tx.Charter.Product, happened)
+}
+
+// copiedLetter warns of a passkey whose counter went back.
+func copiedLetter(tx *op.Tx, name string) letter {
+	return noticeLetter(tx, "A passkey of yours was refused at "+tx.Charter.Product,
+		"The passkey "+name+" was refused, because its counter went back: there may be a copy of it. Remove it, and add a new one.")
 }
 
 // inWords writes a duration for people: "15 minutes".

@@ -27,7 +27,8 @@ func (v Verified) WithoutSecret() any {
 	return v
 }
 
-// Verify proves again who uses the current session, before something dangerous. The session gets a new secret.
+// Verify proves again who uses the current session, before something dangerous. The session gets a new secret. Whoever
+// has an authenticator app does it by VerifyByTotp or VerifyByPasskey: a mailbox alone would undo the second factor.
 var Verify = &op.Op[VerifyInput, Verified]{
 	Name:    "signin.verify",
 	Route:   "POST /v1/signin/verify",
@@ -46,7 +47,7 @@ var Verify = &op.Op[VerifyInput, Verified]{
 
 // verifyTarget finds the challenge, which has to be of the session that answers it, and of its person's address.
 func verifyTarget(ctx context.Context, r *op.Reader, in VerifyInput) (op.Target, error) {
-	t := op.Target{Type: "session", ID: r.Actor.Credential.ID, Name: credential.Device(r.Caller.Agent), User: r.Actor.User}
+	t := sessionTarget(r)
 	if len(in.Validate()) > 0 {
 		return t, nil // validation says what is wrong
 	}
@@ -57,6 +58,9 @@ func verifyTarget(ctx context.Context, r *op.Reader, in VerifyInput) (op.Target,
 	if f.session == "" || f.session != r.Actor.Credential.ID || f.user.ID != r.Actor.User {
 		return op.Target{}, op.ErrNotFound
 	}
+	if f.totp {
+		return op.Target{}, errSecondFactor()
+	}
 	t.Value = f
 	return t, f.over(r)
 }
@@ -66,12 +70,18 @@ func verify(ctx context.Context, tx *op.Tx, _ VerifyInput) (Verified, error) {
 	if err := f.claim(ctx, tx); err != nil {
 		return Verified{}, err
 	}
+	tx.Changed("method", nil, mailMethod)
+	return rotated(ctx, tx, f.returnTo)
+}
+
+// rotated gives the session that is the target its new secret, and says where to go.
+func rotated(ctx context.Context, tx *op.Tx, returnTo string) (Verified, error) {
 	s, err := credential.Rotate(ctx, tx, tx.Target().ID)
 	if err != nil {
 		return Verified{}, err
 	}
 	s.Current = true
 	out := Verified{Session: s, Secret: s.Secret.Reveal(), SecretShown: true}
-	out.ReturnTo, _ = ReturnTo(tx.Settings, f.returnTo)
+	out.ReturnTo, _ = ReturnTo(tx.Settings, returnTo)
 	return out, nil
 }
