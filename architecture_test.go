@@ -32,6 +32,7 @@ var rooms = []string{
 	"requestlog",
 	"usage",
 	"artifacts",
+	"federation",
 }
 
 // arrows say which of the project's packages a room may import, beside the ground (internal/...). Rooms that may
@@ -49,6 +50,7 @@ var arrows = map[string][]string{
 	"audit":                          {"charter", "decide", "op"},
 	"artifacts":                      {"charter", "decide", "op"},
 	"signin":                         {"charter", "decide", "op", "directory", "credential"},
+	"federation":                     {"charter", "decide", "op", "notice", "directory", "signin"},
 	"feedback":                       {"op", "docs"},
 	"billing":                        {"charter", "decide", "op", "notice", "directory", "usage"},
 	"billing/stripe":                 {"charter", "op", "billing"},
@@ -189,6 +191,8 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"legal_holds",
 	"legal_hold_artifacts",
 	"retention_acknowledgements",
+	"domains",
+	"join_requests",
 }, "|") + `)\b`)
 
 // namesOrganization is what a query on them has to say.
@@ -197,6 +201,9 @@ var namesOrganization = regexp.MustCompile(`organization = |\borganization\b.*VA
 // wholeInstance are the queries that are about a person or the installation and not about one organization, by a
 // piece of their text, each with the reason.
 var wholeInstance = map[string]string{
+	"FROM domains d JOIN organizations o ON o.id = d.organization AND o.state": "a verified domain leads to its one organization",
+	"WHERE d.state = 'verified' AND d.checked_at":                              "scheduled work on all organizations",
+	"FROM domains d\n": "the doctor reads everything",
 	"DELETE FROM requests WHERE (organization, at, id) IN":                         "scheduled work on all organizations",
 	"SELECT DISTINCT organization FROM usage_log":                                  "scheduled work on all organizations",
 	"SELECT DISTINCT organization, meter FROM usage_reservations WHERE expires_at": "scheduled work on all organizations",

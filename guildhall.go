@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/feedback"
 	"github.com/guildhall/guildhall/governance"
 	"github.com/guildhall/guildhall/internal/jobs"
@@ -50,12 +52,14 @@ type Config struct {
 	MaxArtifact int64 // how many bytes a stored file has at most; 0: 5 GiB
 	// Demo makes or opens demo data, whose sessions and mail everybody at the machine may see. Without it, demo
 	// data is refused.
-	Demo    bool
-	Billing Billing          // who takes the money; the zero value: nobody, invoices are made and paid by hand
-	Extra   []op.Any         // further operations of the binary itself; none for products
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: slog.Default
-	Observe func(op.Observation)
+	Demo bool
+	// Resolver looks up the records that prove domains; nil: the system's.
+	Resolver federation.Resolver
+	Billing  Billing          // who takes the money; the zero value: nobody, invoices are made and paid by hand
+	Extra    []op.Any         // further operations of the binary itself; none for products
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: slog.Default
+	Observe  func(op.Observation)
 }
 
 // Billing is a payment provider by its name.
@@ -94,6 +98,7 @@ func Operations() []op.Any {
 		usage.Operations(),
 		billing.Operations(),
 		feedback.Operations(),
+		federation.Operations(),
 	)
 }
 
@@ -203,6 +208,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "deletions", Every: time.Minute, Do: h.purgeOrganizations},
 			{Name: "owner recoveries", Every: time.Minute, Do: h.recoverOwners},
 			{Name: "artifacts", Every: time.Minute, Do: func(ctx context.Context) error { return h.artifacts.SweepAll(ctx, h.service) }},
+			{Name: "domains", Every: 5 * time.Minute, Do: h.checkDomains},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
 				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())
@@ -260,9 +266,28 @@ func (h *Hall) bill(ctx context.Context) error {
 	return errors.Join(err, due.Do(ctx, h.service))
 }
 
-// outside is what operations find that reach beyond this process: the payment provider.
+// outside is what operations find that reach beyond this process: the payment provider, DNS.
 func (h *Hall) outside(ctx context.Context) context.Context {
-	return billing.At(ctx, h.desk())
+	return federation.At(billing.At(ctx, h.desk()), h.reach())
+}
+
+// reach is how federation reaches beyond this process.
+func (h *Hall) reach() federation.Reach {
+	r := federation.Reach{Resolver: h.config.Resolver, Read: h.service.Snapshot}
+	if r.Resolver == nil {
+		r.Resolver = net.DefaultResolver
+	}
+	return r
+}
+
+// checkDomains looks for the records of domains that are due.
+func (h *Hall) checkDomains(ctx context.Context) error {
+	var due federation.Due
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		due, err = federation.DueNow(ctx, r)
+		return err
+	})
+	return errors.Join(err, due.Do(ctx, h.db, h.service, h.reach(), h.config.Now()))
 }
 
 func (h *Hall) desk() billing.Desk {
@@ -343,7 +368,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, find := range []func(context.Context, *op.Reader) ([]string, error){signin.Broken, governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken, artifacts.BrokenMeters} {
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){signin.Broken, federation.Broken, governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken, artifacts.BrokenMeters} {
 		more, err := h.brokenRules(ctx, find)
 		if err != nil {
 			return nil, err

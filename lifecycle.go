@@ -20,6 +20,8 @@ func purgeSteps() []directory.PurgeStep {
 		directory.PurgeRows("items of reviews", "review_items", "review"),
 		directory.PurgeRows("reviews", "reviews", "id"),
 		directory.PurgeRows("dismissals", "dismissals", "finding"),
+		directory.PurgeRows("requests to join", "join_requests", "id"),
+		directory.PurgeRows("domains", "domains", "id"),
 		directory.PurgeRows("request log", "requests", "at"),
 		{Name: "files", Do: artifacts.End},
 		{Name: "subscription at the payment provider", Do: billing.EndAtProvider},

@@ -1,11 +1,13 @@
 package guildhall_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/guildhall/guildhall"
 	"github.com/guildhall/guildhall/billing"
+	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
@@ -24,6 +26,11 @@ func (pages) Portal(context.Context, billing.Customer) (string, error) {
 func (w *world) sold(info op.Info, name string, in *guildhalltest.Organization) string {
 	c := w.Charter()
 	switch {
+	case name == "organization" && (info.Feature != "" || info.Noun() == "domains"):
+		w.unlocked(in, cmp.Or(info.Feature, "sso"))
+		if info.Name == federation.JoinDomain.Name {
+			w.openDomain(in, "nowhere.test")
+		}
 	case name == "invoice":
 		return w.billed(in)
 	case name == "plan" && info.Noun() == "subscription":

@@ -39,16 +39,17 @@ type world struct {
 	outsider   *guildhalltest.Person
 	serviceKey string
 	fresh      int
+	dns        *records
 	key, token string      // of acme's owner, with every scope that they can have
 	moved      atomic.Bool // whether a call went well that changes who may do what, since the people were last looked after
 }
 
 func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option) *world {
+	w := &world{t: t, dns: &records{of: map[string]string{}}}
 	options = append(options, guildhalltest.With(func(c *guildhall.Config) {
 		c.Settings.InviterHour, c.Settings.TenantDay, c.Settings.ReturnTo = 1e6, 1e6, []string{productURL}
-		c.Billing.Provider = pages{}
+		c.Billing.Provider, c.Resolver = pages{}, w.dns
 	}))
-	w := &world{t: t}
 	h := guildhalltest.New(t, charterName, append(options, guildhalltest.With(w.watchAccess))...)
 	w.Hall, w.acme, w.globex = h, h.Organization("acme"), h.Organization("globex")
 	w.outsider, w.serviceKey = h.SignIn("outsider@nowhere.test"), h.ServiceKey("matrix")
@@ -328,6 +329,10 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return w.logged(in)
 	case "review":
 		return w.startedReview(info, in)
+	case "domain":
+		return w.domain(info, in)
+	case "join_request":
+		return w.joinRequest(in)
 	case "item":
 		return in.People[lowest].Member
 	case "passkey":
@@ -519,6 +524,8 @@ var manyStatements = map[string]string{
 	"organizations.purge":             "a step of a room may take some, and owners are told when it begins",
 	"organizations.complete_recovery": "it makes a member of somebody new, and tells everybody",
 	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
+	"domains.join":                    "a pending invitation is consumed beside",
+	"join_requests.decide":            "it makes a member, tells them, and consumes a pending invitation",
 	"subscription.change":             "an invoice gets the next number of the installation, and what was used is looked up for it: five",
 	"invoices.close":                  "once a month it looks up what was used (five), bills it, begins the next period and carries out what waited for it",
 	"signin.passkey":                  "the session that the browser had ends beside it",

@@ -174,7 +174,7 @@ func (m *Room) broken(body *measured, err error) error {
 	case body.failed != nil:
 		return op.Errorf(op.Malformed, "incomplete", "the body ended early")
 	}
-	return unanswered(err)
+	return err
 }
 
 var errTooMuch = errors.New("too much")

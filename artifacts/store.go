@@ -18,8 +18,6 @@ import (
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob" // registers "file"; the clouds are linked by whoever wants them
 	"gocloud.dev/gcerrors"
-
-	"github.com/guildhall/guildhall/op"
 )
 
 // Store is where the bytes are: one bucket for all regions, or one for each. It is safe for concurrent use. Close it.
@@ -159,28 +157,14 @@ func (p *place) try(ctx context.Context) error {
 	return nil
 }
 
-// silent reports whether an error only says that somebody did not answer, or could not now.
+// silent reports whether an error only says that somebody did not answer.
 func silent(err error) bool {
-	var answered interface{ HTTPStatusCode() int }
-	if errors.As(err, &answered) && answered.HTTPStatusCode() >= 500 {
-		return true
-	}
 	var network net.Error
 	var name *net.DNSError
 	if errors.As(err, &name) && name.IsNotFound {
 		return false // nobody has this name
 	}
 	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// unanswered makes of an error that says only that the place did not answer one that is told: it passes. Whoever logs it
-// finds the cause in it.
-func unanswered(err error) error {
-	if !silent(err) {
-		return err
-	}
-	return errors.Join(&op.Error{Kind: op.Unavailable, Code: "artifacts_unavailable", RetryAfter: time.Second,
-		Text: "the place of stored files does not answer now: nothing was changed; try again"}, err)
 }
 
 // Close closes the buckets.
@@ -273,11 +257,7 @@ func syncPath(path string) error {
 
 // read gives the bytes from offset on, at most length of them; a negative length means all.
 func (p *place) read(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
-	body, err := p.bucket.NewRangeReader(ctx, key, offset, length, nil)
-	if err != nil { // and no reader: a nil one of its type is not nil
-		return nil, unanswered(err)
-	}
-	return body, nil
+	return p.bucket.NewRangeReader(ctx, key, offset, length, nil)
 }
 
 // size is how many bytes there are; negative: there is no such file.

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -175,6 +176,22 @@ func foldDomain(domain string) (folded, problem string) {
 	return ascii, ""
 }
 
+// FoldDomain gives a domain as addresses are compared by it: in ASCII and lower case (IDNA, UTS 46). Its error says what is
+// wrong, in the house's style.
+func FoldDomain(domain string) (string, error) {
+	if problem := unseen(domain); problem != "" {
+		return "", fmt.Errorf("%s is not a domain: %s", quoted(domain), problem)
+	}
+	folded, problem := foldDomain(domain)
+	if problem = strings.Replace(problem, "its domain ", "it ", 1); problem != "" && !strings.HasSuffix(problem, " is not a domain") {
+		problem = quoted(domain) + " is not a domain: " + problem
+	}
+	if problem != "" {
+		return "", errors.New(problem)
+	}
+	return folded, nil
+}
+
 // quoted shows a text in an error, cut where it is long, with what cannot be seen escaped.
 func quoted(s string) string {
 	if len(s) > 80 {
@@ -202,6 +219,15 @@ func Mask(email string) string {
 		return "••"
 	}
 	return string(first) + "••@" + domain
+}
+
+// DomainOf is the part of an address after the @, as addresses are compared; empty for what is no address.
+func DomainOf(email string) string {
+	folded, err := Fold(email)
+	if err != nil {
+		return ""
+	}
+	return domainOf(folded)
 }
 
 // domainOf is the part of a folded address after the @.

@@ -72,23 +72,17 @@ func (s *Service) told(ctx context.Context, c *call, err error) *Error {
 	var known *Error
 	switch {
 	case errors.As(err, &known):
-		if known.Kind == Unavailable && err != error(known) { // it has a cause
-			s.log(ctx, c, "unavailable", err)
-		}
 		return known
 	case sqldb.Unavailable(err):
-		s.log(ctx, c, "database", err)
+		s.config.Log.LogAttrs(ctx, slog.LevelError, "database", slog.String("operation", c.d.info.Name),
+			slog.String("request_id", c.request.Caller.RequestID), slog.Any("error", err))
 		return &Error{Kind: Unavailable, Text: "the database does not answer: nothing was changed; try again", RetryAfter: time.Second}
 	case ctx.Err() != nil:
 		return &Error{Kind: Unavailable, Text: "the request was given up", RetryAfter: time.Second}
 	}
-	s.log(ctx, c, "internal error", err)
-	return &Error{Kind: Internal, Text: "internal error"}
-}
-
-func (s *Service) log(ctx context.Context, c *call, what string, err error) {
-	s.config.Log.LogAttrs(ctx, slog.LevelError, what, slog.String("operation", c.d.info.Name),
+	s.config.Log.LogAttrs(ctx, slog.LevelError, "internal error", slog.String("operation", c.d.info.Name),
 		slog.String("request_id", c.request.Caller.RequestID), slog.Any("error", err))
+	return &Error{Kind: Internal, Text: "internal error"}
 }
 
 func (s *Service) observe(c *call, e *Error, took time.Duration) {

@@ -419,11 +419,7 @@ func wouldFire(ctx context.Context, r *op.Reader, organization string, b Budget)
 		}
 		impact.Effects = append(impact.Effects, op.Effect{Type: "period", ID: moment(p.Start).Format(time.DateOnly), Text: text})
 	}
-	times := "times"
-	if fired == 1 {
-		times = "time"
-	}
-	impact.Summary = fmt.Sprintf("would have fired %d %s in the last %d periods", fired, times, backTest)
+	impact.Summary = fmt.Sprintf("would have fired %d times in the last %d periods", fired, backTest)
 	return impact, nil
 }
 

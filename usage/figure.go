@@ -235,7 +235,7 @@ func (a account) readings(ctx context.Context, r *op.Reader, meters []string, gr
 			cells = append(cells, c)
 		}
 	}
-	return merged(cells, beginOf(size)), nil
+	return merged(cells, size), nil
 }
 
 // readingsOf are the readings that a query gives.

@@ -88,24 +88,18 @@ func oldest(ctx context.Context, tx *sqldb.Tx) (ids []any, all []*recorded, err 
 	return ids, all, rows.Err()
 }
 
-// grains are the buckets that there are: of each combination, and of the whole. Months are for whoever looks at a year: one
-// of a member's has thirty times fewer rows than its days.
+// grains are the buckets that there are: of each combination, and of the whole.
 var grains = []struct {
 	combined, whole string
-	begin           func(at int64) int64
-}{
-	{"minute", "minutes", beginOf(minute)},
-	{"hour", "hours", beginOf(hour)},
-	{"day", "days", beginOf(day)},
-	{"month", "months", beginOfMonth},
-}
+	size            int64
+}{{"minute", "minutes", minute}, {"hour", "hours", hour}, {"day", "days", day}}
 
 // write writes the rows of all grains.
 func (r *recorded) write(l *list) {
 	whole := wholly(r.cells)
 	for _, g := range grains {
-		r.writeGrain(l, g.combined, merged(r.cells, g.begin))
-		r.writeGrain(l, g.whole, merged(whole, g.begin))
+		r.writeGrain(l, g.combined, merged(r.cells, g.size))
+		r.writeGrain(l, g.whole, merged(whole, g.size))
 	}
 }
 

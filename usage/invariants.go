@@ -2,7 +2,6 @@ package usage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/guildhall/guildhall/charter"
@@ -201,50 +200,31 @@ func (c *check) checkReadings(ctx context.Context, r *op.Reader) error {
 	return rows.Err()
 }
 
-// checkBuckets compares the days and months of every combination, with what is not folded yet, to the events.
+// checkBuckets compares the days of every combination, with what is not folded yet, to the events.
 func (c *check) checkBuckets(ctx context.Context, r *op.Reader) error {
-	months := map[string]map[cellKey]*cell{}
-	for o, days := range c.cells {
-		months[o] = mergedAgain(days, beginOfMonth)
-	}
-	return errors.Join(c.checkGrain(ctx, r, "day", beginOf(day), c.cells), c.checkGrain(ctx, r, "month", beginOfMonth, months))
-}
-
-// mergedAgain adds cells up to larger buckets.
-func mergedAgain(small map[cellKey]*cell, begin func(at int64) int64) map[cellKey]*cell {
-	cells := make([]cell, 0, len(small))
-	for _, k := range sortedCells(small) {
-		c := *small[k]
-		c.Meter, c.Series, c.Start = k.meter, k.series, k.start
-		cells = append(cells, c)
-	}
-	return merged(cells, begin)
-}
-
-func (c *check) checkGrain(ctx context.Context, r *op.Reader, grain string, begin func(at int64) int64, wanted map[string]map[cellKey]*cell) error {
-	found, err := readBuckets(ctx, r, grain, begin)
+	found, err := readDays(ctx, r)
 	if err != nil {
 		return err
 	}
-	for o, events := range wanted {
+	for o, events := range c.cells {
 		for k, want := range events {
 			got := found[o][k]
 			if got == nil || got.Events != want.Events || got.Total != want.Total || got.Greatest != want.Greatest || got.LastAt != want.LastAt {
-				c.breaks("%s: the %s %s of %s is not what its events say", o, grain, moment(k.start).Format("2006-01-02"), k.meter)
+				c.breaks("%s: the day %s of %s is not what its events say", o, moment(k.start).Format("2006-01-02"), k.meter)
 			}
 		}
 		if len(found[o]) != len(events) {
-			c.breaks("%s: there are %d %ss of series, the events make %d", o, len(found[o]), grain, len(events))
+			c.breaks("%s: there are %d days of series, the events make %d", o, len(found[o]), len(events))
 		}
 	}
 	return nil
 }
 
-// readBuckets are the buckets of a grain of every organization, and what is not folded yet.
-func readBuckets(ctx context.Context, r *op.Reader, grain string, begin func(at int64) int64) (map[string]map[cellKey]*cell, error) {
+// readDays are the days of every organization, and what is not folded yet.
+func readDays(ctx context.Context, r *op.Reader) (map[string]map[cellKey]*cell, error) {
 	cells := map[string][]cell{}
 	rows, err := r.Query(ctx, `SELECT organization, meter, start, member, api_key, resource, region, model, events, total, greatest, last, last_at
-		FROM usage_buckets WHERE grain = $1`, grain)
+		FROM usage_buckets WHERE grain = 'day'`)
 	if err != nil {
 		return nil, err
 	}
@@ -265,11 +245,11 @@ func readBuckets(ctx context.Context, r *op.Reader, grain string, begin func(at 
 	if err := addLogs(ctx, r, cells); err != nil {
 		return nil, err
 	}
-	buckets := map[string]map[cellKey]*cell{}
+	days := map[string]map[cellKey]*cell{}
 	for o, some := range cells {
-		buckets[o] = merged(some, begin)
+		days[o] = merged(some, day)
 	}
-	return buckets, nil
+	return days, nil
 }
 
 func addLogs(ctx context.Context, r *op.Reader, to map[string][]cell) error {

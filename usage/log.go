@@ -24,15 +24,6 @@ const (
 // floor is where the bucket begins that a moment is in. No event is from before 1970.
 func floor(at, size int64) int64 { return at - at%size }
 
-// beginOf gives where buckets of a length begin.
-func beginOf(size int64) func(at int64) int64 { return func(at int64) int64 { return floor(at, size) } }
-
-// beginOfMonth is where the month begins, in UTC, that a moment is in.
-func beginOfMonth(at int64) int64 {
-	t := moment(at)
-	return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).UnixMicro()
-}
-
 // cell is what was recorded of one series of a meter in one minute.
 type cell struct {
 	Meter    string `json:"m"`
@@ -125,11 +116,11 @@ func appendCells(all []cell, body []byte) ([]cell, error) {
 	return append(all, some...), nil
 }
 
-// merged adds cells up that have the same meter, series and bucket, in their order. Begin gives where a moment's bucket begins.
-func merged(cells []cell, begin func(at int64) int64) map[cellKey]*cell {
+// merged adds cells up that have the same meter, series and bucket of a size, in their order.
+func merged(cells []cell, size int64) map[cellKey]*cell {
 	by := map[cellKey]*cell{}
 	for _, c := range cells {
-		c.Start = begin(c.Start)
+		c.Start = floor(c.Start, size)
 		k := cellKey{c.Meter, c.Series, c.Start}
 		if by[k] == nil {
 			by[k] = &cell{}

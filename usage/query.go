@@ -176,7 +176,8 @@ func (q question) aligned(r *op.Reader) (question, error) {
 // begin is where the bucket begins that a moment is in.
 func (q question) begin(at int64) int64 {
 	if q.granularity == "month" {
-		return beginOfMonth(at)
+		t := moment(at)
+		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 	}
 	return floor(at, q.size())
 }
@@ -196,7 +197,7 @@ func (q question) count() int64 {
 	return (q.to - q.from) / q.size()
 }
 
-// size is how long the buckets are, or the days of a month.
+// size is how long the buckets are that a bucket is read from.
 func (q question) size() int64 {
 	switch q.granularity {
 	case "minute":
@@ -207,15 +208,18 @@ func (q question) size() int64 {
 	return day
 }
 
-// grain is what the buckets are called in the table.
+// grain is what those are called in the table.
 func (q question) grain() string {
-	whole := q.by == "" && q.filter == (Filter{})
+	whole := q.by == "" && q.filter == (Filter{}) && q.meter.Kind != charter.Gauge
 	for _, g := range grains {
-		if g.combined == q.granularity && whole {
+		if g.size == q.size() && whole {
 			return g.whole
 		}
+		if g.size == q.size() {
+			return g.combined
+		}
 	}
-	return q.granularity
+	return ""
 }
 
 // before is the same question about the range before, which is as long.
@@ -393,12 +397,13 @@ func (a account) askLevels(ctx context.Context, r *op.Reader, q question) (found
 	return f, nil
 }
 
-// smallGrain is what the buckets of size are called in the table.
 func (q question) smallGrain() string {
-	if q.granularity == "month" {
-		return "day"
+	for _, g := range grains {
+		if g.size == q.size() {
+			return g.combined
+		}
 	}
-	return q.granularity
+	return ""
 }
 
 // answer puts what was found into words.

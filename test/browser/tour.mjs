@@ -104,6 +104,8 @@ export async function guide(demo) {
   facts.item = demo.people()[1].member;
   facts.invoice = (await list("invoices"))[0].id;
   facts.plan = (await list("plans")).findLast((plan) => !plan.current).id;
+  facts.domain = await domain(demo);
+  facts.request = "jrq_00000000000000000000000000";
   facts.artifact = (await list("artifacts"))[0].id;
   facts.hold = (await demo.api(owner, "POST", "/v1/organizations/acme/holds", { reason: "case 24-117", artifacts: [facts.artifact] })).id;
   return (route, person) => {
@@ -124,6 +126,14 @@ async function account(demo) {
     if (!error.message.includes("no_organization_keys")) throw error;
   });
   return made?.id ?? "sva_00000000000000000000000000";
+}
+
+// domain names a domain, where the demo's plan has single sign-on.
+async function domain(demo) {
+  const made = await demo.api(demo.owner(), "POST", "/v1/organizations/acme/domains", { domain: "acme.test" }).catch((error) => {
+    if (!error.message.includes("plan_required")) throw error;
+  });
+  return made?.id ?? "dom_00000000000000000000000000";
 }
 
 // openPeople opens the windows of the tour: of a stranger, of an owner and of whoever has the lowest role. Each of them

@@ -5,6 +5,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
@@ -14,6 +15,7 @@ func orgsPages() []page {
 		{"GET /orgs", signedIn, chooseOrganization},
 		{"GET /orgs/new", signedIn, showNewOrganization},
 		{"POST /orgs/new", signedIn, createOrganization},
+		{"POST /orgs/join", signedIn, joinOrganization},
 	}
 }
 
@@ -22,11 +24,15 @@ func chooseOrganization(v *visit) error {
 	if err != nil {
 		return err
 	}
+	joinable, err := federation.ListJoinable.Call(v.ctx, v.Service, federation.ListJoinableInput{})
+	if err != nil {
+		return err
+	}
 	closed, err := v.closedOrganizations()
 	if err != nil {
 		return err
 	}
-	return v.hosted(ui.HostedProps{Title: ui.T("Choose an organization"), Wide: true}, organizationList(v, v.foundOrganizations(), closed, invitations.Data))
+	return v.hosted(ui.HostedProps{Title: ui.T("Choose an organization"), Wide: true}, join(joinableList(v, joinable.Data), organizationList(v, v.foundOrganizations(), closed, invitations.Data)))
 }
 
 // foundOrganizations are those whose name has the text that is looked for.
@@ -65,4 +71,19 @@ func createOrganization(v *visit) error {
 		return err
 	}
 	return v.redirect(v.href("/o/"+o.Slug), done(ui.T("%s is there, and you own it.", o.Name)))
+}
+
+// joinOrganization joins, or asks to, by the domain of the person's address.
+func joinOrganization(v *visit) error {
+	out, err := federation.JoinDomain.Call(v.ctx, v.Service, federation.JoinDomainInput{Organization: v.form.value("organization")}, v.form.options()...)
+	if err != nil {
+		if v.form.refuse(err) {
+			return chooseOrganization(v)
+		}
+		return err
+	}
+	if out.State != "joined" {
+		return v.redirect(v.href("/orgs"), done(ui.T("You asked to join %s. A mail tells you what came of it.", out.Name)))
+	}
+	return v.redirect(v.href("/o/"+out.Slug), done(ui.T("You are %s of %s now.", out.RoleTitle, out.Name)))
 }

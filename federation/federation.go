@@ -1,0 +1,76 @@
+// Package federation lets others vouch for people: the owner of a domain for those with an address there, an
+// organization's identity provider for its own people.
+//
+// Nothing that an outside party says is believed beyond what it has proved: a domain belongs to an organization while a
+// record in its DNS says so.
+package federation
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/guildhall/guildhall/op"
+)
+
+// feature is what a plan has to have.
+const feature = "sso"
+
+const day = 24 * time.Hour
+
+// Operations are the operations of this room.
+func Operations() []op.Any {
+	return []op.Any{
+		ListDomains, AddDomain, VerifyDomain, UpdateDomain, RemoveDomain,
+		ListJoinable, JoinDomain, ListJoinRequests, DecideJoinRequest,
+	}
+}
+
+// Resolver looks TXT records up, as net.Resolver does.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+}
+
+// Reach is how operations of this room reach beyond this process, before their transaction begins.
+type Reach struct {
+	Resolver Resolver
+	Read     func(ctx context.Context, read func(*op.Reader) error) error // what to ask of outsiders is read by it
+}
+
+type reachKey struct{}
+
+// At gives a context whose operations reach beyond this process in this way.
+func At(ctx context.Context, r Reach) context.Context { return context.WithValue(ctx, reachKey{}, r) }
+
+var errNoReach = errors.New("federation: nothing says how to reach beyond this process")
+
+func reachOf(ctx context.Context) (Reach, error) {
+	r, ok := ctx.Value(reachKey{}).(Reach)
+	if !ok {
+		return r, errNoReach
+	}
+	return r, nil
+}
+
+// position is where a list that begins with the newest goes on.
+func position(created int64, id string) []string { return []string{strconv.FormatInt(created, 10), id} }
+
+// after is the position of a page; of the first one, after everything.
+func after(p op.Page) (before int64, id string) {
+	at := p.After()
+	if len(at) != 2 {
+		return 1<<63 - 1, ""
+	}
+	before, _ = strconv.ParseInt(at[0], 10, 64) // our own: its authenticity is proved
+	return before, at[1]
+}
+
+// when turns stored microseconds into a time, or nil for 0, which means never.
+func when(micros int64) *time.Time {
+	if micros == 0 {
+		return nil
+	}
+	t := time.UnixMicro(micros).UTC()
+	return &t
+}

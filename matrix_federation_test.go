@@ -1,0 +1,101 @@
+package guildhall_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/guildhall/guildhall/billing"
+	"github.com/guildhall/guildhall/federation"
+	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/op"
+)
+
+// records are the TXT records of a world's DNS, one for each name.
+type records struct {
+	mu sync.Mutex
+	of map[string]string
+}
+
+func (r *records) set(name, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of[name] = text
+}
+
+// has reports whether a domain has a record that proves it.
+func (r *records) has(domain string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of["_guildhall-challenge."+domain] != ""
+}
+
+// LookupTXT answers as net.Resolver does.
+func (r *records) LookupTXT(_ context.Context, name string) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text, ok := r.of[strings.TrimSuffix(name, ".")]; ok {
+		return []string{text}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
+// unlocked gives an organization a plan that has a feature.
+func (w *world) unlocked(in *guildhalltest.Organization, feature string) {
+	w.t.Helper()
+	s, err := billing.GetSubscription.Call(w.Operator(), w.Service(), billing.GetSubscriptionInput{InOrganization: in.In()})
+	w.must("the subscription", err)
+	plan, sold := w.Charter().PlanWith(feature)
+	if !sold || w.Charter().Unlocked(s.Plan, feature) {
+		return
+	}
+	_, err = billing.ChangeSubscription.Call(w.Operator(), w.Service(), billing.ChangeInput{WantedPlan: billing.WantedPlan{InOrganization: in.In(), Plan: plan.ID}})
+	w.must("a plan", err)
+}
+
+// domain is a name of a domain to add, or one that was added.
+func (w *world) domain(info op.Info, in *guildhalltest.Organization) string {
+	name := fmt.Sprintf("thing%d.%s.test", w.fresh, in.Slug)
+	if info.Name == federation.AddDomain.Name {
+		return name
+	}
+	return w.addDomain(in, name).ID
+}
+
+func (w *world) addDomain(in *guildhalltest.Organization, name string) federation.Domain {
+	w.t.Helper()
+	d, err := federation.AddDomain.Call(w.Operator(), w.Service(), federation.AddDomainInput{InOrganization: in.In(), Domain: name})
+	w.must("a domain", err)
+	return d
+}
+
+// openDomain lets people of a domain ask to join an organization, once.
+func (w *world) openDomain(in *guildhalltest.Organization, name string) {
+	w.t.Helper()
+	if w.dns.has(name) {
+		return
+	}
+	d := w.addDomain(in, name)
+	w.dns.set(d.Record.Name, d.Record.Value)
+	one := federation.DomainInput{InOrganization: in.In(), Domain: d.ID}
+	_, err := federation.VerifyDomain.Call(w.Operator(), w.Service(), federation.VerifyDomainInput{DomainInput: one})
+	w.must("a verified domain", err)
+	_, err = federation.UpdateDomain.Call(w.Operator(), w.Service(), federation.UpdateDomainInput{DomainInput: one,
+		Joining: new(federation.JoinRequest), Role: new(w.Charter().Roles()[0].ID)})
+	w.must("an open domain", err)
+}
+
+// joinRequest is somebody who asks to join.
+func (w *world) joinRequest(in *guildhalltest.Organization) string {
+	w.t.Helper()
+	w.unlocked(in, "sso")
+	name := fmt.Sprintf("asking%d.%s.test", w.fresh, in.Slug)
+	w.openDomain(in, name)
+	_, err := federation.JoinDomain.Call(w.SignIn("somebody@"+name).Ctx(), w.Service(), federation.JoinDomainInput{Organization: in.ID})
+	w.must("asking", err)
+	list, err := federation.ListJoinRequests.Call(w.Operator(), w.Service(), federation.ListJoinRequestsInput{InOrganization: in.In()})
+	w.must("the requests", err)
+	return list.Data[0].ID
+}
