@@ -51,6 +51,8 @@ const shots = {
     event: "/o/{slug}/settings/audit-log/{event}",
     organizations: "/orgs",
     account: "/account",
+    passkeys: "/account/passkeys",
+    "new-passkey": "/account/passkeys/new",
     sessions: "/account/sessions",
     verify: "/verify",
   },

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"strings"
+
 	"github.com/guildhall/guildhall/audit"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
@@ -26,10 +28,13 @@ func (v *visit) accountPage(p ui.PageProps, content component) error {
 }
 
 func accountTabs(v *visit) component {
-	tabs := []ui.Tab{{Text: ui.T("Profile"), Href: v.href("/account")}, {Text: ui.T("Sessions"), Href: v.href("/account/sessions")},
-		{Text: ui.T("Activity"), Href: v.href("/account/activity")}}
+	tabs := []ui.Tab{{Text: ui.T("Profile"), Href: v.href("/account")}, {Text: ui.T("Ways to sign in"), Href: v.href("/account/passkeys")},
+		{Text: ui.T("Sessions"), Href: v.href("/account/sessions")}, {Text: ui.T("Activity"), Href: v.href("/account/activity")}}
 	for n := range tabs {
 		tabs[n].Current = v.r.URL.Path == tabs[n].Href
+	}
+	if strings.HasPrefix(v.r.URL.Path, v.href("/account/totp")) || strings.HasPrefix(v.r.URL.Path, v.href("/account/passkeys")) {
+		tabs[1].Current = true
 	}
 	return ui.Tabs(ui.TabsProps{Label: ui.T("Your account"), Tabs: tabs})
 }

@@ -68,7 +68,7 @@ const (
 
 // pages are all pages, in the order of their files.
 func pages() []page {
-	return slices.Concat(homePages(), docsPages(), referencePages(), loginPages(), verifyPages(), invitationPages(), orgsPages(), accountPages(), organizationPages())
+	return slices.Concat(homePages(), docsPages(), referencePages(), loginPages(), verifyPages(), invitationPages(), orgsPages(), accountPages(), passkeysPages(), totpPages(), organizationPages())
 }
 
 // organizationPages are the pages under /o/{slug}.

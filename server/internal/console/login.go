@@ -20,7 +20,7 @@ func loginPages() []page {
 		{"GET /login/link", anybody, showLoginLink},
 		{"POST /login/link", anybody, loginByLink},
 		{"POST /logout", anybody, logOut},
-	}, handOffPages()...)
+	}, append(factorPages(), handOffPages()...)...)
 }
 
 // proofPages are the three pages of a proof by mail: for signing in, and for verifying who uses a session.
@@ -52,7 +52,8 @@ func showLogin(v *visit) error {
 }
 
 func (v *visit) showLogin() error {
-	return v.hosted(ui.HostedProps{Title: ui.T("Sign in"), Lede: ui.T("We send you a mail with a code. There is no password.")}, loginForm(v))
+	v.formsTo = v.originAfter(v.form.value("return_to")) // where a passkey leads at once
+	return v.hosted(ui.HostedProps{Title: ui.T("Sign in"), Lede: ui.T("We send you a mail with a code. There is no password.")}, loginForm(v, v.askForPasskey("sign_in")))
 }
 
 func beginLogin(v *visit) error { return v.beginProof(loginProof(), v.showLogin) }
@@ -129,13 +130,7 @@ func (v *visit) completeLogin(proof signin.Proof) error {
 	if err != nil {
 		return err
 	}
-	v.begin(answer.Session)
-	v.drop(loginProof().purpose)
-	to := v.href("/")
-	if in, ok := answer.Output.(signin.SignedIn); ok && in.ReturnTo != "" {
-		to = v.afterSignIn(in.ReturnTo, answer.Session)
-	}
-	return v.away(to)
+	return v.signedIn(answer)
 }
 
 // begin gives the browser a session that a call made.

@@ -23,7 +23,11 @@ func verifyProof() proofPages {
 
 func showVerify(v *visit) error {
 	lede := ui.T("What you are about to do needs a sign-in within the last 10 minutes. You come back to where you were.")
-	return v.hosted(ui.HostedProps{Title: ui.T("Verify that it is you"), Lede: lede}, verifyForm(v))
+	ways, err := v.waysToVerify()
+	if err != nil {
+		return err
+	}
+	return v.hosted(ui.HostedProps{Title: ui.T("Verify that it is you"), Lede: lede}, verifyForm(v, ways))
 }
 
 func beginVerify(v *visit) error {
@@ -53,11 +57,5 @@ func (v *visit) completeVerify(proof signin.Proof) error {
 	if err != nil {
 		return err
 	}
-	v.begin(answer.Session)
-	v.drop(verifyProof().purpose)
-	to := v.href("/")
-	if out, ok := answer.Output.(signin.Verified); ok && out.ReturnTo != "" {
-		to = out.ReturnTo
-	}
-	return v.away(to)
+	return v.verified(answer)
 }
