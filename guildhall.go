@@ -34,6 +34,7 @@ import (
 	"github.com/guildhall/guildhall/notice"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/requestlog"
+	"github.com/guildhall/guildhall/scim"
 	"github.com/guildhall/guildhall/signin"
 	"github.com/guildhall/guildhall/usage"
 )
@@ -88,6 +89,7 @@ func Operations() []op.Any {
 	return slices.Concat(
 		directory.Operations(),
 		[]op.Any{directory.PurgeOrganization(purgeSteps())},
+		scim.Operations(),
 		access.Operations(),
 		credential.Operations(),
 		signin.Operations(),
@@ -165,7 +167,7 @@ func demoMismatch(demo bool) error {
 
 func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
 	return op.Config{
-		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: append(Operations(), h.config.Extra...),
+		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: slices.Concat(Operations(), scim.Protocol(), h.config.Extra),
 		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Outside: h.outside,
 		Committed: func() { h.jobs.Wake() }, Observe: h.observe, Limits: h.config.Limits, Settings: h.config.Settings,
 		Now: h.config.Now, Log: h.config.Log, Parts: op.Parts{h.artifacts, directory.RetentionEffect(artifacts.Effect)},
@@ -368,7 +370,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, find := range []func(context.Context, *op.Reader) ([]string, error){signin.Broken, federation.Broken, governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken, artifacts.BrokenMeters} {
+	for _, find := range []func(context.Context, *op.Reader) ([]string, error){signin.Broken, federation.Broken, governance.Broken, audit.Broken, usage.Broken, artifacts.Broken, billing.Broken, artifacts.BrokenMeters, scim.Broken} {
 		more, err := h.brokenRules(ctx, find)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,7 @@ import (
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/requestlog"
+	"github.com/guildhall/guildhall/scim"
 	"github.com/guildhall/guildhall/usage"
 )
 
@@ -250,7 +251,13 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 			w.t.Fatal(err)
 		}
 		return made.ID
-	case "role", "from", "move_to":
+	case "directory":
+		made, err := scim.CreateDirectory.Call(in.Owner().Ctx(), w.Service(), scim.CreateDirectoryInput{InOrganization: in.In(), Name: email, DefaultRole: string(lowest)})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return made.ID
+	case "role", "from", "move_to", "default_role":
 		if name == "role" && (info.Name == "roles.update" || info.Name == "roles.delete") {
 			return w.customRole(in)
 		}

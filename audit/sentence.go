@@ -121,6 +121,20 @@ var sentences = map[string]string{
 	"audit.get":               "{actor} looked at an event of the audit log",
 	"audit.export":            "{actor} exported the audit log",
 
+	// Companies' directories.
+	"directories.create":       "{actor} connected the directory {directory}",
+	"directories.update":       "{actor} changed the directory {directory}[: {fields}]",
+	"directories.rotate_token": "{actor} gave the directory {directory} a new token",
+	"directories.delete":       "{actor} deleted the directory {directory}",
+	"scim_users.create":        "{actor} told of {directory_user}",
+	"scim_users.replace":       "{actor} changed {directory_user}[: {fields}]",
+	"scim_users.patch":         "{actor} changed {directory_user}[: {fields}]",
+	"scim_users.delete":        "{actor} deleted {directory_user}",
+	"scim_groups.create":       "{actor} told of the group {directory_group}",
+	"scim_groups.replace":      "{actor} changed the group {directory_group}[: {fields}]",
+	"scim_groups.patch":        "{actor} changed the group {directory_group}[: {fields}]",
+	"scim_groups.delete":       "{actor} deleted the group {directory_group}",
+
 	// The life cycle of organizations.
 	"organizations.recover_owner":     "{actor} began to make {recovery} the owner of {organization}",
 	"organizations.cancel_recovery":   "{actor} kept {recovery} from becoming the owner",
@@ -191,7 +205,7 @@ func (w wording) actor() string {
 }
 
 // credentials stand before the names of actors that are no people.
-var credentials = map[op.ActorKind]string{op.KeyActor: "The key ", op.TokenActor: "The token ", op.ServiceActor: "The service key "}
+var credentials = map[op.ActorKind]string{op.KeyActor: "The key ", op.TokenActor: "The token ", op.ServiceActor: "The service key ", op.DirectoryActor: "The directory "}
 
 // fill puts the words into a sentence; false: some are not known.
 func (w wording) fill(template string) (string, bool) {

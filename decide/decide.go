@@ -91,6 +91,8 @@ const (
 	LastOwner         Reason = "last_owner"           // the organization would be left without an active owner
 	PeopleOnly        Reason = "people_only"          // for signed-in people, not for keys or the operator
 	ServiceOnly       Reason = "service_only"         // for the product's back end, by a service key
+	DirectoryOnly     Reason = "directory_only"       // for a company's directory, by its own token
+	ManagedElsewhere  Reason = "managed_elsewhere"    // a company's directory decides it, and not people here
 	OperatorOnly      Reason = "operator_only"        // for the operator at the machine that holds the data
 	OutOfScope        Reason = "out_of_scope"         // whoever is behind the credential may, and its scopes leave it out
 	OtherResource     Reason = "other_resource"       // the credential is limited to other resources

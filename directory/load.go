@@ -27,6 +27,8 @@ func Load(ctx context.Context, r *op.Reader, w op.Who) (op.Actor, error) {
 		return loadBearer(ctx, r, w, organization)
 	case credential.ServiceKeyKind:
 		return loadServiceKey(ctx, r, w, organization)
+	case DirectoryTokenKind:
+		return loadDirectory(ctx, r, w, organization)
 	case "operator":
 		return loadMachine(ctx, r, organization, op.Actor{Kind: op.OperatorActor, ID: "operator", Principal: decide.Principal{Power: decide.Operator}})
 	case "system":

@@ -31,8 +31,11 @@ type Member struct {
 	EndsAt       *time.Time `json:"ends_at,omitzero" doc:"When the membership ends; access ends at that moment"`
 	LastActiveAt *time.Time `json:"last_active_at,omitzero"`
 	Version      int64      `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
+	ManagedBy    string     `json:"managed_by,omitzero" cli:"-" doc:"Id of the company's directory that manages this member; absent: none"`
+	RoleManaged  bool       `json:"role_managed,omitzero" cli:"-" doc:"Whether a group of that directory gives the role, so that nobody changes it here"`
 
-	principal decide.Principal
+	principal     decide.Principal
+	managedAccess bool // whether the directory gives access
 }
 
 // ETag is the member's version.
@@ -47,7 +50,7 @@ func (m Member) Label() string {
 }
 
 const memberColumns = `m.id, m.organization, m.user_id, COALESCE(u.external_id, ''), u.name, u.email, m.role, m.status, m.joined_at,
-	m.ends_at, m.last_active_at, m.version, COALESCE(cr.title, ''), COALESCE(cr.permissions, '')`
+	m.ends_at, m.last_active_at, m.version, m.managed_by, m.managed_role, m.managed_access, COALESCE(cr.title, ''), COALESCE(cr.permissions, '')`
 
 const membersJoined = ` FROM members m JOIN users u ON u.id = m.user_id
 	LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
@@ -58,7 +61,7 @@ func scanMember(r *op.Reader, row interface{ Scan(...any) error }, more ...any) 
 	var joined, ends, active int64
 	var role namedRole
 	err := row.Scan(append([]any{&m.ID, &m.Organization, &m.User, &m.ExternalID, &m.Name, &m.Email, &m.Role, &m.Status, &joined,
-		&ends, &active, &m.Version, &role.title, &role.permissions}, more...)...)
+		&ends, &active, &m.Version, &m.ManagedBy, &m.RoleManaged, &m.managedAccess, &role.title, &role.permissions}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, op.ErrNotFound
 	}
@@ -401,6 +404,9 @@ func changeRole(ctx context.Context, r *op.Reader, m *Member, wanted string) err
 	}
 	if wanted == m.Role {
 		return demandUnlessOwn(ctx, r, m, "members.assign_role")
+	}
+	if err := lockedRole(m); err != nil {
+		return err
 	}
 	lowersOwn := m.User == r.Actor.User && role.Holds.SubsetOf(m.principal.Holds) && role.Holds != m.principal.Holds
 	if !lowersOwn {

@@ -78,6 +78,9 @@ func reactivateMember(ctx context.Context, tx *op.Tx, in EndMemberInput) (Member
 		tx.Unchanged()
 		return m, nil
 	}
+	if err := lockedOut(&m); err != nil {
+		return m, err
+	}
 	return setStatus(ctx, tx, m, "active")
 }
 
@@ -85,6 +88,6 @@ func setStatus(ctx context.Context, tx *op.Tx, m Member, status string) (Member,
 	tx.Changed("status", m.Status, status)
 	m.Status, m.principal.Standing = status, standing(status)
 	m.Version++
-	_, err := tx.Exec(ctx, "UPDATE members SET status = $3, version = $4 WHERE organization = $1 AND id = $2", m.Organization, m.ID, status, m.Version)
+	_, err := tx.Exec(ctx, "UPDATE members SET status = $3, version = $4, managed_suspended = FALSE WHERE organization = $1 AND id = $2", m.Organization, m.ID, status, m.Version)
 	return m, err
 }

@@ -104,6 +104,7 @@ func tracesOf(ctx context.Context, r *op.Reader, u User) (traces, error) {
 	folded, _ := Fold(u.Email) // whoever has no address was never invited
 	rows, err := r.Query(ctx, `SELECT m.organization, 'member', m.id, CASE m.status WHEN 'removed' THEN 0 ELSE 1 END FROM members m WHERE m.user_id = $2
 		UNION ALL SELECT i.organization, 'invitation', i.id, CASE i.state WHEN 'pending' THEN 1 ELSE 0 END FROM invitations i WHERE i.email_folded = $1
+		UNION ALL SELECT s.organization, 'directory_user', s.id, 0 FROM directory_users s WHERE s.user_id = $2
 		UNION ALL SELECT w.organization, 'recovery', w.id, CASE w.state WHEN 'waiting' THEN 1 ELSE 0 END FROM owner_recoveries w WHERE `+forPerson,
 		folded, u.ID, u.Email)
 	if err != nil {
@@ -233,6 +234,7 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 		"DELETE FROM recovery_codes WHERE user_id = $1",
 		"DELETE FROM totps WHERE user_id = $1",
 		"DELETE FROM second_steps WHERE user_id = $1",
+		"DELETE FROM directory_users WHERE user_id = $1", // a directory that still has them makes somebody new
 	} {
 		if _, err := tx.Exec(ctx, statement, u.ID); err != nil {
 			return err

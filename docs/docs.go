@@ -22,7 +22,7 @@ const Index = "index"
 // order is that of the list of pages.
 var order = []string{
 	Index, "quick-start", "charter", "permissions",
-	"organizations", "members", "roles", "invitations", "keys", "plans", "billing", "users", "reviews", "sso", "sign-in",
+	"organizations", "members", "roles", "invitations", "keys", "plans", "billing", "users", "reviews", "sso", "scim", "sign-in",
 	"checks", "usage", "artifacts", "gates", "go", "typescript", "api", "errors", "limits", "cli",
 	"configuration", "running", "audit-log", "request-log", "architecture",
 }

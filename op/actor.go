@@ -46,6 +46,8 @@ const (
 	ServiceActor  ActorKind = "service_key"
 	OperatorActor ActorKind = "operator"
 	SystemActor   ActorKind = "system"
+	// DirectoryActor is a company's own directory, which tells us of its people by SCIM.
+	DirectoryActor ActorKind = "directory"
 )
 
 // Actor is who a call is made by, as the database says at this moment.
@@ -99,7 +101,7 @@ func (c Credential) AllowsChecks() bool { return c.allows("checks") }
 // membership there too.
 type Who struct {
 	Hash         secret.Hash
-	Kind         string // of the token: "ses", "live", "tok" or "svc"; or "operator", "system"
+	Kind         string // of the token: "ses", "live", "tok", "svc" or "scim"; or "operator", "system"
 	Organization string
 	Now          int64 // Unix microseconds
 	Lock         bool  // hold the rows until the transaction ends

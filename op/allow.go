@@ -21,6 +21,7 @@ const (
 	ruleService
 	ruleOperator
 	ruleCredential
+	ruleDirectory
 	ruleClosed
 )
 
@@ -57,6 +58,10 @@ var ByOperator = Rule{kind: ruleOperator}
 
 // ByCredential allows every living key and scoped token, whatever its scopes, for what is about the credential itself.
 var ByCredential = Rule{kind: ruleCredential}
+
+// ByDirectory allows a directory, by its own token, and nobody else. No route of the API, no command and no page has such
+// an operation: only the adapter of the directory's protocol calls it.
+var ByDirectory = Rule{kind: ruleDirectory}
 
 // AlsoClosed allows what a rule allows, and in an organization whose deletion is scheduled too, where every other rule
 // allows nobody: those whose role holds a permission hold it still.
@@ -132,6 +137,8 @@ func (r Rule) String() string {
 		return "operator"
 	case ruleCredential:
 		return "any key or token"
+	case ruleDirectory:
+		return "directory token"
 	case ruleClosed:
 		return r.any[0].String() + "; also while the deletion is scheduled"
 	}
@@ -171,6 +178,8 @@ func (r Rule) decide(c *charter.Charter, a *Actor, t *Target, now int64) decide.
 		return decideOpen(a, a.Kind == OperatorActor || a.Kind == SystemActor, decide.OperatorOnly)
 	case ruleCredential:
 		return decideOpen(a, a.derived(), decide.NoPermission)
+	case ruleDirectory:
+		return decideOpen(a, a.Kind == DirectoryActor, decide.DirectoryOnly)
 	case ruleClosed:
 		open := *a
 		open.Principal.Closed = false

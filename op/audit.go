@@ -222,7 +222,7 @@ func (s *Service) noteRefusal(c *call, e *Error) {
 	if c.actor.User != "" {
 		streams[0] = c.actor.User
 	}
-	if p := c.actor.Principal; p.Member != "" || c.actor.derived() && p.Organization != "" {
+	if p := c.actor.Principal; p.Member != "" || (c.actor.derived() || c.actor.Kind == DirectoryActor) && p.Organization != "" {
 		streams = append(streams, p.Organization)
 	}
 	s.refusals.Lock()

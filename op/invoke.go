@@ -168,6 +168,9 @@ func (s *Service) before(ctx context.Context, r *Reader, c *call) (response Resp
 	if c.actor, err = s.load(ctx, r, "", false); err != nil {
 		return response, false, err
 	}
+	if c.actor.Kind == DirectoryActor && !c.d.info.Foreign() {
+		return response, false, ErrUnauthenticated // it opens its protocol and nothing else: T-083
+	}
 	r.Actor = &c.actor
 	if response.Rate, err = s.limitCredential(c.request.Caller, c.actor.Credential.ID); err != nil {
 		return response, false, err
@@ -327,6 +330,9 @@ func (s *Service) enter(ctx context.Context, r *Reader, c *call) error {
 		return nil
 	}
 	named := *c.bound.organization
+	if named == "" {
+		named = c.actor.Principal.Organization // of a credential that is of one organization and need not name it
+	}
 	actor, err := s.load(ctx, r, named, c.writing)
 	if err != nil {
 		return err

@@ -123,6 +123,9 @@ func (i Info) Noun() string { n, _, _ := strings.Cut(i.Name, "."); return n }
 // Verb is the second part of the name: "revoke" of "keys.revoke".
 func (i Info) Verb() string { _, v, _ := strings.Cut(i.Name, "."); return v }
 
+// Foreign reports whether the operation is one of a directory's protocol: only the adapter of that protocol calls it.
+func (i Info) Foreign() bool { return i.Allow.kind == ruleDirectory }
+
 // PathFields are the names in the route's braces, in order.
 func (i Info) PathFields() []string {
 	var names []string

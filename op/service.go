@@ -150,7 +150,7 @@ func (s *Service) check(i Info) error {
 		return fmt.Errorf("reads by %s", i.Method)
 	case i.Kind != Read && i.Method == "GET":
 		return fmt.Errorf("changes something by GET")
-	case i.Scope == Organization && !slices.Contains(i.PathFields(), "organization"):
+	case i.Scope == Organization && !i.Foreign() && !slices.Contains(i.PathFields(), "organization"):
 		return fmt.Errorf("is about an organization and its route names none")
 	case i.In.Kind() != reflect.Struct || i.Out.Kind() != reflect.Struct:
 		return fmt.Errorf("input and output have to be structs")
@@ -292,6 +292,8 @@ func denialText(r *Reader, d decide.Decision) string {
 		return "this is for signed-in people: a key or the operator has no such things"
 	case decide.ServiceOnly:
 		return "this is for the product's back end, by a service key"
+	case decide.DirectoryOnly:
+		return "this is for a company's directory, by its own token"
 	case decide.OperatorOnly:
 		return "this is for the operator at the machine that holds the data"
 	case decide.NotMember:

@@ -15,6 +15,7 @@ import (
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/api"
 	"github.com/guildhall/guildhall/server/internal/gate"
+	"github.com/guildhall/guildhall/server/internal/scim"
 	"github.com/guildhall/guildhall/server/internal/web"
 )
 
@@ -42,6 +43,7 @@ func New(c Config) http.Handler {
 	for _, pattern := range []string{"/v1", "/v1/", "/openapi.json"} {
 		mux.Handle(pattern, operations)
 	}
+	mux.Handle("/scim/v2/", scim.New(scim.Config{Service: c.Service, BaseURL: c.BaseURL, Log: c.Log}))
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", c.ready)
 	mux.HandleFunc("GET /charter.schema.json", charterSchema)
@@ -72,7 +74,7 @@ func (c *Config) refuse(w http.ResponseWriter, r *http.Request, e *op.Error) {
 
 // machine reports whether a program asks: by a path of the API, or since it does not say that it reads HTML.
 func machine(r *http.Request) bool {
-	for _, prefix := range []string{"/v1/", "/access/v1/", "/.well-known/", gate.ForwardAuthPath} {
+	for _, prefix := range []string{"/v1/", "/scim/v2/", "/access/v1/", "/.well-known/", gate.ForwardAuthPath} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
 			return true
 		}

@@ -31,6 +31,9 @@ func New(c Config) http.Handler {
 	a := &api{service: c.Service, log: c.Log, mux: http.NewServeMux()}
 	for _, o := range c.Service.Operations() {
 		info := o.Info()
+		if info.Foreign() {
+			continue // a protocol of its own: see server/internal/scim
+		}
 		a.mux.Handle(info.Method+" "+info.Path, a.operation(o, info))
 	}
 	a.mux.Handle("GET /openapi.json", a.document(OpenAPI(c.Service)))

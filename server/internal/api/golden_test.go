@@ -55,7 +55,7 @@ func TestOpenAPIDescribesEveryOperation(t *testing.T) {
 		}
 	}
 	for _, o := range h.Service.Operations() {
-		if name := o.Info().Name; !described[name] {
+		if name := o.Info().Name; !described[name] && !o.Info().Foreign() {
 			t.Errorf("%s is not described", name)
 		}
 	}

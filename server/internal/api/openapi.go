@@ -37,6 +37,9 @@ func OpenAPI(s *op.Service) []byte {
 	}
 	d.problem = d.registry.Schema(reflect.TypeFor[web.Details](), true, "Problem")
 	for _, o := range s.Operations() {
+		if o.Info().Foreign() {
+			continue
+		}
 		d.describe(o.Info())
 	}
 	return indented(d.api)

@@ -22,7 +22,7 @@ import (
 func (s *site) reference() map[string][]op.Info {
 	all := map[string][]op.Info{}
 	for _, o := range s.Service().Operations() {
-		if i := o.Info(); i.Noun() != "demo" {
+		if i := o.Info(); i.Noun() != "demo" && !i.Foreign() {
 			all[i.Noun()] = append(all[i.Noun()], i)
 		}
 	}
