@@ -16,7 +16,7 @@ type standing struct {
 	active, access        bool   // as the directory says; and whether that gave access until now
 	mapped                string // the role that a group gives; empty: none
 	member, role, status  string // what they are here; without a member: nothing
-	managed, byMapping    bool   // by this directory; whether a group gave the role until now
+	byMapping             bool   // whether a group gave the role until now
 	suspended             bool   // by a directory
 	manages               bool   // the member is this directory's
 }
