@@ -208,7 +208,7 @@ func (p *parser) value() (any, error) {
 			return literal.value, nil
 		}
 	}
-	from := p.at
+	var from int
 	if p.peek() == '"' {
 		from = p.at
 		for p.at++; p.at < len(p.text) && p.text[p.at] != '"'; p.at++ {
