@@ -10,9 +10,6 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// maxMapping bounds the groups of a mapping.
-const maxMapping = 200
-
 // MapGroup says which role a group gives.
 type MapGroup struct {
 	Group string `json:"group" doc:"The group's id, or what the directory calls it now: its id is kept, so that no other group gets the role by a name" maxLength:"256" example:"Engineering"`
