@@ -198,6 +198,9 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"retention_acknowledgements",
 	"domains",
 	"join_requests",
+	"connections",
+	"identities",
+	"federated_attempts",
 }, "|") + `)\b`)
 
 // namesOrganization is what a query on them has to say.
@@ -208,6 +211,9 @@ var namesOrganization = regexp.MustCompile(`organization = |\borganization\b.*VA
 var wholeInstance = map[string]string{
 	"FROM domains d JOIN organizations o ON o.id = d.organization AND o.state": "a verified domain leads to its one organization",
 	"WHERE d.state = 'verified' AND d.checked_at":                              "scheduled work on all organizations",
+	"FROM domains d JOIN connections c ON c.organization":                      "a verified domain leads to its one organization",
+	"WHERE a.state_hash = $1":                                                  "a sign-in's state is the proof, and names its organization",
+	"DELETE FROM federated_attempts WHERE expires_at":                          "scheduled work on all organizations",
 	"FROM domains d\n": "the doctor reads everything",
 	"DELETE FROM requests WHERE (organization, at, id) IN":                         "scheduled work on all organizations",
 	"SELECT DISTINCT organization FROM usage_log":                                  "scheduled work on all organizations",

@@ -28,6 +28,7 @@ import (
 	"github.com/guildhall/guildhall/feedback"
 	"github.com/guildhall/guildhall/governance"
 	"github.com/guildhall/guildhall/internal/jobs"
+	"github.com/guildhall/guildhall/internal/outbound"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	_ "github.com/guildhall/guildhall/internal/sqldb/drivers"
@@ -56,6 +57,8 @@ type Config struct {
 	Demo bool
 	// Resolver looks up the records that prove domains; nil: the system's.
 	Resolver federation.Resolver
+	// Outbound asks identity providers; nil: it reaches public addresses and no others.
+	Outbound *outbound.Client
 	Billing  Billing          // who takes the money; the zero value: nobody, invoices are made and paid by hand
 	Extra    []op.Any         // further operations of the binary itself; none for products
 	Now      func() time.Time // nil: time.Now
@@ -81,6 +84,7 @@ type Hall struct {
 	requests  *requestlog.Log
 	store     *artifacts.Store
 	artifacts *artifacts.Room
+	providers *federation.Providers
 	facts     op.InstanceFacts
 }
 
@@ -154,6 +158,7 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 		return err
 	}
 	h.access.Attach(h.service)
+	h.providers = federation.NewProviders(cmp.Or(h.config.Outbound, outbound.New(outbound.Config{})), h.config.Now)
 	h.jobs = jobs.New(h.db, h.jobsConfig(ring))
 	return h.refuseForeignCharter(ctx)
 }
@@ -212,6 +217,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "artifacts", Every: time.Minute, Do: func(ctx context.Context) error { return h.artifacts.SweepAll(ctx, h.service) }},
 			{Name: "domains", Every: 5 * time.Minute, Do: h.checkDomains},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
+			{Name: "old sign-ins at providers", Every: time.Hour, Do: func(ctx context.Context) error { return federation.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
 				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())
 			}},
@@ -275,7 +281,7 @@ func (h *Hall) outside(ctx context.Context) context.Context {
 
 // reach is how federation reaches beyond this process.
 func (h *Hall) reach() federation.Reach {
-	r := federation.Reach{Resolver: h.config.Resolver, Read: h.service.Snapshot}
+	r := federation.Reach{Resolver: h.config.Resolver, Providers: h.providers, Read: h.service.Snapshot}
 	if r.Resolver == nil {
 		r.Resolver = net.DefaultResolver
 	}

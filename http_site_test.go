@@ -469,7 +469,8 @@ var onlyInAState = map[string]bool{
 	"invoices.close": true, "invoices.remind": true, "subscription.sync": true, "budgets.fire": true,
 	"reviews.repeat": true, "reviews.remind": true,
 	"ownership.accept": true, "ownership.cancel": true, "organizations.recovery": true, "organizations.cancel_recovery": true, // a transfer, a recovery
-	"organizations.deletion": true, // a deletion
+	"organizations.deletion": true,                                                           // a deletion
+	"connections.test":       true, "signin.federated_begin": true, "signin.federated": true, // an identity provider
 
 	// an authenticator app, for which every sign-in would ask
 	"totp.create": true, "totp.delete": true, "totp.recovery_codes": true, "signin.second_factor": true, "signin.verify_totp": true,

@@ -2,6 +2,7 @@ package guildhall_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -98,4 +99,16 @@ func (w *world) joinRequest(in *guildhalltest.Organization) string {
 	list, err := federation.ListJoinRequests.Call(w.Operator(), w.Service(), federation.ListJoinRequestsInput{InOrganization: in.In()})
 	w.must("the requests", err)
 	return list.Data[0].ID
+}
+
+// noNames resolves nothing: identity providers of these worlds do not answer.
+var noNames = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no network") }}
+
+// connection is an identity provider that nobody has tested.
+func (w *world) connection(in *guildhalltest.Organization) string {
+	w.t.Helper()
+	c, err := federation.CreateConnection.Call(w.Operator(), w.Service(), federation.CreateConnectionInput{InOrganization: in.In(), Name: "Okta",
+		Issuer: "https://acme.okta.com", ClientID: fmt.Sprint("client ", w.fresh), ClientSecret: "s3cret"})
+	w.must("a connection", err)
+	return c.ID
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/governance"
 	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/internal/outbound"
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/requestlog"
@@ -50,6 +51,7 @@ func newWorld(t *testing.T, charterName string, options ...guildhalltest.Option)
 	options = append(options, guildhalltest.With(func(c *guildhall.Config) {
 		c.Settings.InviterHour, c.Settings.TenantDay, c.Settings.ReturnTo = 1e6, 1e6, []string{productURL}
 		c.Billing.Provider, c.Resolver = pages{}, w.dns
+		c.Outbound = outbound.New(outbound.Config{Resolver: noNames})
 	}))
 	h := guildhalltest.New(t, charterName, append(options, guildhalltest.With(w.watchAccess))...)
 	w.Hall, w.acme, w.globex = h, h.Organization("acme"), h.Organization("globex")
@@ -336,6 +338,10 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return w.logged(in)
 	case "review":
 		return w.startedReview(info, in)
+	case "client_id":
+		return email
+	case "connection":
+		return w.connection(in)
 	case "domain":
 		return w.domain(info, in)
 	case "join_request":
@@ -532,6 +538,7 @@ var manyStatements = map[string]string{
 	"organizations.complete_recovery": "it makes a member of somebody new, and tells everybody",
 	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
 	"domains.join":                    "a pending invitation is consumed beside",
+	"signin.federated":                "a person, an identity and a membership are made at once",
 	"join_requests.decide":            "it makes a member, tells them, and consumes a pending invitation",
 	"subscription.change":             "an invoice gets the next number of the installation, and what was used is looked up for it: five",
 	"invoices.close":                  "once a month it looks up what was used (five), bills it, begins the next period and carries out what waited for it",

@@ -2,7 +2,8 @@
 // organization's identity provider for its own people.
 //
 // Nothing that an outside party says is believed beyond what it has proved: a domain belongs to an organization while a
-// record in its DNS says so.
+// record in its DNS says so, a person is who a provider says by issuer and subject, and an address that it says counts for
+// something only at a domain that its organization has verified.
 package federation
 
 import (
@@ -24,6 +25,7 @@ func Operations() []op.Any {
 	return []op.Any{
 		ListDomains, AddDomain, VerifyDomain, UpdateDomain, RemoveDomain,
 		ListJoinable, JoinDomain, ListJoinRequests, DecideJoinRequest,
+		ListConnections, CreateConnection, UpdateConnection, TestConnection, DeleteConnection, BeginFederated, CompleteFederated,
 	}
 }
 
@@ -34,8 +36,9 @@ type Resolver interface {
 
 // Reach is how operations of this room reach beyond this process, before their transaction begins.
 type Reach struct {
-	Resolver Resolver
-	Read     func(ctx context.Context, read func(*op.Reader) error) error // what to ask of outsiders is read by it
+	Resolver  Resolver
+	Providers *Providers
+	Read      func(ctx context.Context, read func(*op.Reader) error) error // what to ask of outsiders is read by it
 }
 
 type reachKey struct{}

@@ -17,9 +17,10 @@ import (
 // hall is a service with a DNS server of its own, and Acme with its owner.
 type hall struct {
 	*testroom.Room
-	dns  *testdns.Server
-	acme string
-	ada  testroom.Person
+	dns       *testdns.Server
+	acme      string
+	providers *federation.Providers
+	ada       testroom.Person
 }
 
 // inHalls runs a test on both databases, where Acme's plan has single sign-on.
@@ -49,7 +50,7 @@ func newHall(t testing.TB, db *sqldb.DB, charter string) *hall {
 func (h *hall) outside(ctx context.Context) context.Context { return federation.At(ctx, h.reach()) }
 
 func (h *hall) reach() federation.Reach {
-	return federation.Reach{Resolver: h.dns.Resolver(), Read: h.Service.Snapshot}
+	return federation.Reach{Resolver: h.dns.Resolver(), Providers: h.providers, Read: h.Service.Snapshot}
 }
 
 // plan gives an organization a plan that has single sign-on.

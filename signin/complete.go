@@ -130,6 +130,12 @@ func complete(ctx context.Context, tx *op.Tx, _ CompleteSignInInput) (SignedIn, 
 	return out.begin(ctx, tx, mailMethod)
 }
 
+// Begin begins the session of somebody whom the call has proved to be the user in another way than by mail, and says which. A
+// session that the browser had before ends. Whoever calls it has said tx.ProvedBy.
+func Begin(ctx context.Context, tx *op.Tx, user directory.User, method string) (SignedIn, error) {
+	return SignedIn{User: user}.begin(ctx, tx, method)
+}
+
 // begin begins the session of a proved sign-in. A session that the browser had before ends.
 func (s SignedIn) begin(ctx context.Context, tx *op.Tx, method string) (SignedIn, error) {
 	if err := endReplaced(ctx, tx); err != nil {

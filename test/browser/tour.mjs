@@ -9,7 +9,7 @@ const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
 // passkeys.test.mjs looks at those that need a passkey or half a sign-in.
-const noPages = ["/{$}", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
+const noPages = ["/{$}", "/login/callback/{connection}", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
   "/o/{slug}/settings/usage/export", "/o/{slug}/settings/usage/events", "/o/{slug}/settings/usage/live",
   "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf"]; // the demo has no line
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/guildhall/guildhall/credential"
@@ -20,7 +21,7 @@ func loginPages() []page {
 		{"GET /login/link", anybody, showLoginLink},
 		{"POST /login/link", anybody, loginByLink},
 		{"POST /logout", anybody, logOut},
-	}, append(factorPages(), handOffPages()...)...)
+	}, slices.Concat(federatedPages(), factorPages(), handOffPages())...)
 }
 
 // proofPages are the three pages of a proof by mail: for signing in, and for verifying who uses a session.
@@ -56,7 +57,13 @@ func (v *visit) showLogin() error {
 	return v.hosted(ui.HostedProps{Title: ui.T("Sign in"), Lede: ui.T("We send you a mail with a code. There is no password.")}, loginForm(v, v.askForPasskey("sign_in")))
 }
 
-func beginLogin(v *visit) error { return v.beginProof(loginProof(), v.showLogin) }
+// beginLogin leads to the identity provider of the address's domain, if one is on, else to a mail.
+func beginLogin(v *visit) error {
+	if shown, err := v.atProvider(); shown || err != nil {
+		return err
+	}
+	return v.beginProof(loginProof(), v.showLogin)
+}
 
 // beginProof has the mail sent, and leads to the page that asks for its code. The answer is the same for every address.
 func (v *visit) beginProof(p proofPages, again func() error) error {

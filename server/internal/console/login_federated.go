@@ -1,0 +1,63 @@
+package console
+
+import (
+	"github.com/guildhall/guildhall/federation"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/console/ui"
+)
+
+func federatedPages() []page {
+	return []page{{"GET /login/callback/{connection}", anybody, federatedCallback}}
+}
+
+// federatedCookie keeps what the answer of a provider has to come back with, in the browser that began.
+const federatedCookie = "federated"
+
+// federated is a sign-in that was sent to a provider.
+type federated struct{ Connection, Browser string }
+
+// atProvider shows the way to the identity provider that is on for the address's domain; false: there is none, or it cannot
+// be asked now.
+func (v *visit) atProvider() (bool, error) {
+	in := federation.BeginFederatedInput{Email: v.form.value("email"), ReturnTo: v.form.value("return_to")}
+	if v.form.value("by") != "" || in.Email == "" {
+		return false, nil
+	}
+	begun, err := federation.BeginFederated.Call(v.ctx, v.Service, in)
+	if err != nil || begun.URL == "" {
+		return false, nil
+	}
+	v.keep(federatedCookie, federated{begun.Connection, begun.Browser}, begun.ExpiresAt.Sub(v.now))
+	return true, v.hosted(ui.HostedProps{Title: ui.T("Sign in with %s", begun.Name), Lede: ui.T("Your organization signs people in there.")}, providerChoice(v, begun))
+}
+
+// federatedCallback takes the answer of a provider. The state, the browser's secret and the connection of the address have to
+// belong together.
+func federatedCallback(v *visit) error {
+	v.private = true
+	var kept federated
+	if !v.kept(federatedCookie, &kept) || kept.Connection != v.r.PathValue("connection") {
+		return v.providerRefused(&op.Error{Kind: op.Gone, Text: "this sign-in was begun in another browser, or took too long: begin again"})
+	}
+	v.drop(federatedCookie)
+	in := federation.CompleteFederatedInput{Connection: kept.Connection, Browser: kept.Browser, State: v.form.value("state"), Code: v.form.value("code"), Issuer: v.form.value("iss"), Error: v.form.value("error")}
+	answer, err := v.Service.Invoke(v.ctx, federation.CompleteFederated, op.Request{Caller: v.caller, Input: in})
+	if err != nil {
+		return v.providerRefused(op.AsError(err))
+	}
+	v.begin(answer.Session)
+	out, _ := answer.Output.(federation.FederatedSignIn)
+	return v.away(v.afterSignIn(out.ReturnTo, answer.Session))
+}
+
+// providerRefused says why nobody is signed in, and the other way.
+func (v *visit) providerRefused(e *op.Error) error {
+	if e.Kind == op.Internal {
+		return e
+	}
+	v.form.status, v.form.whole = e.Kind.Status(), sentence(e.Text)
+	if e.Kind == op.NotFound || e.Kind == op.Invalid {
+		v.form.whole = ui.T("The answer does not belong to a sign-in of this browser. Begin again.")
+	}
+	return v.hosted(ui.HostedProps{Title: ui.T("You are not signed in")}, linkEnded(v, loginProof()))
+}
