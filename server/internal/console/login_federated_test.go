@@ -17,7 +17,8 @@ func TestTheAnswerOfAProviderBelongsToABrowser(t *testing.T) {
 	}
 	b := s.browser()
 	b.post("/login", url.Values{"email": {"zoe@acme.test"}}).says("/login/code", 200, "Look into your mail")
-	at := "/login/callback/" + c.ID
-	b.get(at+"?state=x&code=y").says(at, 410, "begun in another browser", "Ask for a new mail")
-	b.get("/login/callback/con_nothing?state=x&code=y").says("/login/callback", 410)
+	at := "/login/callback/" + c.ID + "?state=x&code=y"
+	b.get(at).says(at, 410, "begun in another browser", "Ask for a new mail")
+	at = "/login/callback/con_nothing?state=x&code=y"
+	b.get(at).says(at, 410)
 }
