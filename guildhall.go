@@ -181,7 +181,12 @@ func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
 
 // refuseForeignCharter refuses a charter that would take the roles of members away without a word.
 func (h *Hall) refuseForeignCharter(ctx context.Context) error {
-	broken, err := h.brokenRules(ctx, directory.UnknownRoles)
+	members, err := h.brokenRules(ctx, directory.UnknownRoles)
+	if err != nil {
+		return err
+	}
+	given, err := h.brokenRules(ctx, directory.UnknownGiven)
+	broken := append(members, given...)
 	if err != nil || len(broken) == 0 {
 		return err
 	}

@@ -26,7 +26,7 @@ func (pages) Portal(context.Context, billing.Customer) (string, error) {
 func (w *world) sold(info op.Info, name string, in *guildhalltest.Organization) string {
 	c := w.Charter()
 	switch {
-	case name == "organization" && (info.Feature != "" || info.Noun() == "domains"):
+	case name == "organization" && (info.Feature != "" || info.Noun() == "domains" || info.Noun() == "directories"):
 		w.unlocked(in, cmp.Or(info.Feature, "sso"))
 		if info.Name == federation.JoinDomain.Name {
 			w.openDomain(in, "nowhere.test")

@@ -15,7 +15,7 @@ import (
 func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	var broken []string
 	for _, check := range []func(context.Context, *op.Reader) ([]string, error){
-		brokenOwners, UnknownRoles, unknownAccountRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations, deletedUsers,
+		brokenOwners, UnknownRoles, UnknownGiven, unknownAccountRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations, deletedUsers,
 		orphanKeys, wronglyLeftKeys, rootlessTokens, widerTokens, brokenDeletions, unfinishedDeletions,
 	} {
 		found, err := check(ctx, r)
@@ -48,6 +48,16 @@ func UnknownRoles(ctx context.Context, r *op.Reader) ([]string, error) {
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		WHERE m.status <> 'removed' AND cr.id IS NULL GROUP BY m.role`)
 	return each(rows, err, func(role string, n int64) string { return unknownTo(r.Charter, role, n, "members") })
+}
+
+// UnknownGiven are the same of directories, domains and connections, which give them to newcomers.
+func UnknownGiven(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, "SELECT g.role, count(*) FROM ("+rolesGiven+`) g
+		LEFT JOIN organization_roles cr ON cr.organization = g.organization AND cr.id = g.role
+		WHERE cr.id IS NULL GROUP BY g.role`)
+	return each(rows, err, func(role string, n int64) string {
+		return unknownTo(r.Charter, role, n, "directories, domains and connections")
+	})
 }
 
 // unknownAccountRoles are the same of service accounts.

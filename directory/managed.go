@@ -58,6 +58,9 @@ type newcomer struct {
 	invitation offer
 }
 
+// SSO is the feature that a plan has to have for domains, connections and directories.
+const SSO = "sso"
+
 // Welcome makes people members on the word of a company's directory: a pending invitation of the address is consumed
 // and gives its role, seats hold, nobody becomes an owner. Somebody who is a member already is linked and keeps what they
 // are, unless a group gives the role. It takes a handful of statements, whatever the number of people.

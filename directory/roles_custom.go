@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -343,7 +344,11 @@ func deleteRole(ctx context.Context, tx *op.Tx, in DeleteRoleInput) (DeletedRole
 		return DeletedRole{}, err
 	}
 	tx.Changed("permissions", c.permissions, nil)
-	_, err = tx.Exec(ctx, "DELETE FROM organization_roles WHERE organization = $1 AND id = $2", tx.Organization(), c.id)
+	n, err := tx.Exec(ctx, "DELETE FROM organization_roles WHERE organization = $1 AND id = $2 AND NOT EXISTS (SELECT 1 FROM ("+rolesGiven+
+		") g WHERE g.organization = $1 AND g.role = $2)", tx.Organization(), c.id)
+	if err == nil && n == 0 {
+		err = c.notGiven(ctx, tx.Reader)
+	}
 	out := DeletedRole{Role: c.id, Members: c.members, ServiceAccounts: c.accounts}
 	if c.members+c.accounts > 0 {
 		out.MovedTo = in.MoveTo
@@ -375,6 +380,25 @@ func (c customRow) movable(ctx context.Context, r *op.Reader, to string) (*chart
 		return nil, r.Refuse(ctx, d)
 	}
 	return role, nil
+}
+
+// rolesGiven are the roles that newcomers get by a directory, a domain or a provider, whatever becomes of members.
+const rolesGiven = `SELECT organization, role, 'a directory' AS giver FROM directory_mappings
+	UNION ALL SELECT organization, default_role, 'a directory' FROM directories WHERE default_role <> ''
+	UNION ALL SELECT organization, role, 'a domain' FROM domains WHERE role <> ''
+	UNION ALL SELECT organization, role, 'a connection' FROM connections WHERE role <> ''`
+
+// notGiven refuses to delete a role that something goes on to give: whoever set that up chooses another one first.
+func (c customRow) notGiven(ctx context.Context, r *op.Reader) error {
+	var giver string
+	err := r.QueryRow(ctx, "SELECT g.giver FROM ("+rolesGiven+") g WHERE g.organization = $1 AND g.role = $2 LIMIT 1", r.Organization(), c.id).Scan(&giver)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return op.Errorf(op.Conflict, "role_given", "%s of the organization gives this role: choose another one there first", giver)
 }
 
 // used says who has the role.

@@ -76,6 +76,9 @@ func previewRoleDelete(ctx context.Context, r *op.Reader, in DeleteRoleInput) (o
 	if err != nil {
 		return op.Impact{}, err
 	}
+	if err := c.notGiven(ctx, r); err != nil {
+		return op.Impact{}, err
+	}
 	to, err := c.movable(ctx, r, in.MoveTo)
 	if err != nil {
 		return op.Impact{}, err

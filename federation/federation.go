@@ -12,11 +12,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
 
 // feature is what a plan has to have.
-const feature = "sso"
+const feature = directory.SSO
 
 const day = 24 * time.Hour
 

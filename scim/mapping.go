@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -41,6 +42,7 @@ var UpdateDirectory = &op.Op[UpdateDirectoryInput, DirectoryDetails]{
 	Summary: "Change which group gives which role, the default role, and what deactivation means",
 	Kind:    op.Access,
 	Allow:   op.On("sso.configure"),
+	Feature: directory.SSO,
 	Target: func(ctx context.Context, r *op.Reader, in UpdateDirectoryInput) (op.Target, error) {
 		return directoryTarget(ctx, r, in.DirectoryInput)
 	},

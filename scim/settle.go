@@ -147,8 +147,7 @@ func (p policy) carryOut(ctx context.Context, tx *op.Tx, out plan, reason string
 		return err
 	}
 	if len(out.joining) > 0 {
-		info, _ := tx.Charter.Info("sso.configure")
-		if err := tx.DemandFeature(info.Feature); err != nil { // access ends on any plan, and begins where the plan has it
+		if err := tx.DemandFeature(directory.SSO); err != nil { // access ends on any plan, and begins where the plan has it
 			return err
 		}
 		if err := directory.Welcome(ctx, tx, p.directory, out.joining); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/guildhall/guildhall/billing"
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/guildhalltest"
@@ -36,12 +37,23 @@ func each(t *testing.T, test func(c *company)) {
 		t.Run(dialect.String(), func(t *testing.T) {
 			h := guildhalltest.New(t, "automation", guildhalltest.OnDatabase(testdb.DSN(t, dialect)))
 			c := &company{t: t, hall: h, acme: h.Organization("acme"), url: h.URL()}
+			c.buys()
 			c.connects("Okta", "viewer", "suspend")
 			test(c)
 			if !t.Failed() {
 				h.Sound()
 			}
 		})
+	}
+}
+
+// buys gives the company the plan that has single sign-on.
+func (c *company) buys() {
+	c.t.Helper()
+	plan, _ := c.hall.Charter().PlanWith(directory.SSO)
+	if _, err := billing.ChangeSubscription.Call(c.hall.Operator(), c.hall.Service(), billing.ChangeInput{
+		WantedPlan: billing.WantedPlan{InOrganization: c.acme.In(), Plan: plan.ID}}); err != nil {
+		c.t.Fatal(err)
 	}
 }
 
