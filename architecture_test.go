@@ -236,6 +236,7 @@ var wholeInstance = map[string]string{
 	"DELETE FROM usage_log WHERE id IN":                       "scheduled work on what it has just read",
 	"DELETE FROM usage_buckets WHERE grain IN":                "scheduled work on all organizations",
 	"SELECT organization, meter, ":                            "the doctor reads everything",
+	"SELECT organization, role, 'a directory' AS giver":       "roles that are given, which whoever asks compares with an organization",
 	"WHERE d.token_hash = $1":                                 "a directory's token is the proof, and names its organization",
 	"DELETE FROM directory_users WHERE user_id = $1":          "what ends with a person, in all their organizations",
 	"FROM directory_users s WHERE s.user_id":                  "what ends with a person, in all their organizations",

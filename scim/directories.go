@@ -98,13 +98,13 @@ func checkName(name string) []op.FieldError {
 // NewDirectory is a directory with its token, which is shown once.
 type NewDirectory struct {
 	Directory
-	Token      string `json:"token,omitzero" doc:"The bearer token that the directory is given: it is shown this once"`
-	TokenShown bool   `json:"token_shown" doc:"Whether token is there: a repeat of the request does not show it again"`
+	Secret      string `json:"secret,omitzero" doc:"The bearer token that the directory is given: it is shown this once"`
+	SecretShown bool   `json:"secret_shown" doc:"Whether secret is there: a repeat of the request does not show it again"`
 }
 
 // WithoutSecret is what a repeat of the request is answered.
 func (d NewDirectory) WithoutSecret() any {
-	d.Token, d.TokenShown = "", false
+	d.Secret, d.SecretShown = "", false
 	return d
 }
 
@@ -141,7 +141,7 @@ func createDirectory(ctx context.Context, tx *op.Tx, in CreateDirectoryInput) (N
 	tx.Also("directory", d.ID, d.Name)
 	tx.Changed("default_role", nil, d.DefaultRole)
 	tx.Changed("deactivation", nil, d.Deactivation)
-	return NewDirectory{Directory: d, Token: token.Reveal(), TokenShown: true}, nameTaken(err, d.Name)
+	return NewDirectory{Directory: d, Secret: token.Reveal(), SecretShown: true}, nameTaken(err, d.Name)
 }
 
 func nameTaken(err error, name string) error {
@@ -311,7 +311,7 @@ func rotateToken(ctx context.Context, tx *op.Tx, in DirectoryInput) (NewDirector
 	_, err := tx.Exec(ctx, `UPDATE directories SET token_hash = $3, token_last4 = $4, token_at = $5, version = $6,
 			recovery_epoch = (SELECT recovery_epoch FROM instance WHERE id = 'instance') WHERE organization = $1 AND id = $2`,
 		tx.Organization(), d.ID, hash[:], d.TokenLast4, tx.Micros(), d.Version)
-	return NewDirectory{Directory: d, Token: token.Reveal(), TokenShown: true}, err
+	return NewDirectory{Directory: d, Secret: token.Reveal(), SecretShown: true}, err
 }
 
 // DeleteDirectoryInput names a directory and says why it ends.

@@ -63,7 +63,7 @@ func confirmedTarget(ctx context.Context, r *op.Reader, in TotpInput) (op.Target
 // TotpSetup is a secret for an authenticator app. It counts for nothing until a code of it came back.
 type TotpSetup struct {
 	Secret      string `json:"secret,omitempty" doc:"The secret, to be typed into the app" example:"JBSWY3DPEHPK3PXP"`
-	URL         string `json:"url,omitempty" doc:"The same as an otpauth address" example:"otpauth://totp/…"`
+	URL         string `json:"otpauth_url,omitempty" doc:"The same as an otpauth address" example:"otpauth://totp/…"`
 	QR          string `json:"qr,omitempty" doc:"The address as a picture to scan: a data URL"`
 	SecretShown bool   `json:"secret_shown" doc:"Whether the secret is here. A repeat of the same request does not show it again: begin again"`
 }

@@ -70,7 +70,7 @@ func (c *company) connects(name, role, deactivation string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.id, c.token = d.ID, d.Token
+	c.id, c.token = d.ID, d.Secret
 	c.base = strings.TrimPrefix(d.BaseURL, guildhalltest.BaseURL)
 }
 

@@ -214,7 +214,7 @@ func TestTokensEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.wants(401, "GET", "/Users", "")
-		c.token = fresh.Token
+		c.token = fresh.Secret
 		c.wants(200, "GET", "/Users", "")
 		out, err := scim.DeleteDirectory.Call(c.acme.Owner().Ctx(), c.hall.Service(), scim.DeleteDirectoryInput{DirectoryInput: in})
 		if err != nil || out.Released != 1 {
