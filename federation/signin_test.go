@@ -17,13 +17,14 @@ import (
 	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testoidc"
 	"github.com/guildhall/guildhall/internal/testroom"
 )
 
 // idp is a hall whose Acme has an identity provider that is on, for acme.test.
 type idp struct {
 	*hall
-	*provider
+	*testoidc.Provider
 	connection federation.Connection
 }
 
@@ -32,8 +33,8 @@ func withProvider(t *testing.T, test func(h *idp)) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
 		h := newHall(t, db, "automation")
 		h.Most = 15
-		i := &idp{hall: h, provider: newProvider(t, h.Now)}
-		h.providers = federation.NewProviders(i.client(), h.Now)
+		i := &idp{hall: h, Provider: testoidc.New(t, h.Now)}
+		h.providers = federation.NewProviders(i.Client(), h.Now)
 		h.owns("acme.test")
 		i.connection = i.creates("viewer")
 		i.switchesOn(i.connection)
@@ -45,7 +46,7 @@ func withProvider(t *testing.T, test func(h *idp)) {
 func (i *idp) creates(role string) federation.Connection {
 	i.T.Helper()
 	c, err := federation.CreateConnection.Call(i.As(i.ada.Token), i.Service, federation.CreateConnectionInput{InOrganization: i.in(), Name: "Okta", Issuer: i.URL,
-		ClientID: clientID, ClientSecret: clientSecret, Role: charter.RoleID(role)})
+		ClientID: testoidc.ClientID, ClientSecret: testoidc.ClientSecret, Role: charter.RoleID(role)})
 	i.Must(err)
 	return c
 }
@@ -63,8 +64,8 @@ func (i *idp) switchesOn(c federation.Connection) {
 	i.T.Helper()
 	begun, err := federation.TestConnection.Call(i.As(i.ada.Token), i.Service, federation.TestConnectionInput{ConnectionInput: i.named(c)})
 	i.Must(err)
-	out, err := i.answers(i.Nobody(), begun, i.authorizes(i.T, begun.URL))
-	if err != nil || !out.Test || out.Secret != "" || out.Claims["email"] != i.email {
+	out, err := i.answers(i.Nobody(), begun, i.Authorizes(i.T, begun.URL))
+	if err != nil || !out.Test || out.Secret != "" || out.Claims["email"] != i.Email {
 		i.T.Fatalf("a test sign-in: %v, %+v", err, out)
 	}
 	_, err = i.switches(c, true)
@@ -89,7 +90,7 @@ func (i *idp) answers(ctx context.Context, begun federation.FederatedBegun, q ur
 func (i *idp) comesBack(ctx context.Context) (federation.FederatedSignIn, error) {
 	i.T.Helper()
 	begun := i.begins("zoe@acme.test")
-	return i.answers(ctx, begun, i.authorizes(i.T, begun.URL))
+	return i.answers(ctx, begun, i.Authorizes(i.T, begun.URL))
 }
 
 func TestAProviderSignsPeopleInAndLetsThemJoin(t *testing.T) {
@@ -102,12 +103,12 @@ func TestAProviderSignsPeopleInAndLetsThemJoin(t *testing.T) {
 		if n := i.Number("SELECT count(*) FROM members WHERE organization = $1 AND user_id = $2 AND role = 'viewer'", i.acme, first.User.ID); n != 1 {
 			i.T.Errorf("%d memberships", n)
 		}
-		i.set(func() { i.email = "zoe.zimmermann@acme.test" }) // an address changes, a subject does not
+		i.Set(func() { i.Email = "zoe.zimmermann@acme.test" }) // an address changes, a subject does not
 		again, err := i.comesBack(i.Nobody())
 		if err != nil || again.User.ID != first.User.ID {
 			i.T.Errorf("the second time: %v, %+v", err, again)
 		}
-		i.set(func() { i.subject = "sub-2" })
+		i.Set(func() { i.Subject = "sub-2" })
 		other, err := i.comesBack(i.Nobody())
 		if err != nil || other.User.ID == first.User.ID {
 			i.T.Errorf("another subject: %v, %+v", err, other)
@@ -143,11 +144,11 @@ func TestAProviderSpeaksForItsOwnOrganizationOnly(t *testing.T) {
 			"no address":                 func(c map[string]any) { c["email"] = nil },
 			"what it says is not proved": func(c map[string]any) { c["email_verified"] = false },
 		} {
-			i.set(func() { i.changes = change })
+			i.Set(func() { i.Changes = change })
 			_, err := i.comesBack(i.Nobody())
 			i.Refused(name, err, "foreign_address")
 		}
-		i.set(func() { i.changes = nil })
+		i.Set(func() { i.Changes = nil })
 		in, err := i.comesBack(i.Nobody())
 		i.Must(err)
 		globex, _ := i.Found("globex", "gus@globex.test")
@@ -177,7 +178,7 @@ func TestWhomNobodyInvitedJoinsOnlyWithARole(t *testing.T) {
 func TestAnAnswerIsTakenOnceAndFromTheBrowserThatBegan(t *testing.T) {
 	withProvider(t, func(i *idp) {
 		begun := i.begins("zoe@acme.test")
-		q := i.authorizes(i.T, begun.URL)
+		q := i.Authorizes(i.T, begun.URL)
 		for name, change := range map[string]func(*federation.FederatedBegun, url.Values){
 			"no state":            func(_ *federation.FederatedBegun, q url.Values) { q.Del("state") },
 			"another state":       func(_ *federation.FederatedBegun, q url.Values) { q.Set("state", i.begins("zoe@acme.test").Browser) },
@@ -199,12 +200,12 @@ func TestAnAnswerIsTakenOnceAndFromTheBrowserThatBegan(t *testing.T) {
 		_, err = i.answers(i.Nobody(), begun, q)
 		i.Refused("the same answer again", err, "attempt_over")
 		begun = i.begins("zoe@acme.test")
-		q = i.authorizes(i.T, begun.URL)
+		q = i.Authorizes(i.T, begun.URL)
 		i.After(10 * time.Minute)
 		_, err = i.answers(i.Nobody(), begun, q)
 		i.Refused("ten minutes later", err, "attempt_over")
 		begun = i.begins("zoe@acme.test")
-		_, err = i.answers(i.Nobody(), begun, url.Values{"state": i.authorizes(i.T, begun.URL)["state"], "error": {"access_denied"}})
+		_, err = i.answers(i.Nobody(), begun, url.Values{"state": i.Authorizes(i.T, begun.URL)["state"], "error": {"access_denied"}})
 		i.Refused("the provider refuses", err, "not_believed")
 		if _, err = i.switches(i.connection, false); err != nil {
 			i.T.Fatal(err)
@@ -222,15 +223,15 @@ func TestProvidersAreNotMixedUp(t *testing.T) {
 		if u, _ := url.Parse(begun.URL); !strings.HasSuffix(u.Query().Get("redirect_uri"), "/login/callback/"+i.connection.ID) {
 			i.T.Errorf("the redirect URI is %s", u.Query().Get("redirect_uri"))
 		}
-		q := i.authorizes(i.T, begun.URL)
+		q := i.Authorizes(i.T, begun.URL)
 		q.Set("iss", "https://attacker.test")
 		_, err := i.answers(i.Nobody(), begun, q)
 		i.Refused("of another provider", err, "not_believed")
-		i.set(func() {
-			i.about = func(c map[string]any) { c["authorization_response_iss_parameter_supported"] = true }
+		i.Set(func() {
+			i.About = func(c map[string]any) { c["authorization_response_iss_parameter_supported"] = true }
 		})
 		begun = i.begins("zoe@acme.test")
-		q = i.authorizes(i.T, begun.URL)
+		q = i.Authorizes(i.T, begun.URL)
 		q.Del("iss")
 		_, err = i.answers(i.Nobody(), begun, q)
 		i.Refused("of a provider that names itself, without its name", err, "not_believed")
@@ -244,49 +245,55 @@ func TestWhatIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	withProvider(t, func(i *idp) {
-		said := func(change func(map[string]any)) func() { return func() { i.changes = change } }
-		by := func(sign func(raw []byte) string) func() { return func() { i.sign = sign } }
+		said := func(change func(map[string]any)) func() { return func() { i.Changes = change } }
+		by := func(sign func(raw []byte) string) func() { return func() { i.Sign = sign } }
 		now := i.Now()
 		public := x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey)
 		for name, change := range map[string]func(){
-			"nonce missing":          said(func(c map[string]any) { c["nonce"] = nil }),
-			"nonce wrong":            said(func(c map[string]any) { c["nonce"] = "another" }),
-			"aud wrong":              said(func(c map[string]any) { c["aud"] = "another" }),
-			"aud missing":            said(func(c map[string]any) { c["aud"] = nil }),
-			"aud of two, no azp":     said(func(c map[string]any) { c["aud"] = []string{clientID, "another"} }),
-			"azp wrong":              said(func(c map[string]any) { c["azp"] = "another" }),
-			"iss wrong":              said(func(c map[string]any) { c["iss"] = "https://attacker.test" }),
-			"iss missing":            said(func(c map[string]any) { c["iss"] = nil }),
-			"iss with a slash":       said(func(c map[string]any) { c["iss"] = i.URL + "/" }),
-			"sub missing":            said(func(c map[string]any) { c["sub"] = nil }),
-			"sub too long":           said(func(c map[string]any) { c["sub"] = strings.Repeat("x", 256) }),
-			"expired":                said(func(c map[string]any) { c["exp"] = now.Add(-time.Minute).Unix() }),
-			"no expiry":              said(func(c map[string]any) { c["exp"] = nil }),
-			"iat in the future":      said(func(c map[string]any) { c["iat"] = now.Add(time.Hour).Unix() }),
-			"iat missing":            said(func(c map[string]any) { c["iat"] = nil }),
-			"iat long ago":           said(func(c map[string]any) { c["iat"] = now.Add(-48 * time.Hour).Unix() }),
-			"not yet valid":          said(func(c map[string]any) { c["nbf"] = now.Add(time.Hour).Unix() }),
-			"at_hash wrong":          said(func(c map[string]any) { c["at_hash"] = "another" }),
-			"no signature":           by(func(raw []byte) string { return unsigned(`{"alg":"none"}`, raw) }),
-			"no signature, spelled":  by(func(raw []byte) string { return unsigned(`{"alg":"nOnE"}`, raw) }),
-			"no ID token":            by(func([]byte) string { return "" }),
-			"no token at all":        by(func([]byte) string { return "a.b.c" }),
-			"HS256 with the secret":  by(func(raw []byte) string { return signed([]byte(strings.Repeat(clientSecret, 8)), "", raw, nil) }),
-			"HS256 with the RSA key": by(func(raw []byte) string { return signed(public, i.kid, raw, nil) }),
-			"another key":            by(func(raw []byte) string { return signed(rsaKey, i.kid, raw, nil) }),
-			"an unknown kid":         by(func(raw []byte) string { return signed(rsaKey, "../../dev/null", raw, nil) }),
-			"kid injection":          by(func(raw []byte) string { return signed(rsaKey, "' OR 1=1 --", raw, nil) }),
-			"jku":                    by(func(raw []byte) string { return signed(i.key, i.kid, raw, map[string]any{"jku": i.URL + "/keys"}) }),
-			"x5u":                    by(func(raw []byte) string { return signed(i.key, i.kid, raw, map[string]any{"x5u": i.URL + "/keys"}) }),
+			"nonce missing":         said(func(c map[string]any) { c["nonce"] = nil }),
+			"nonce wrong":           said(func(c map[string]any) { c["nonce"] = "another" }),
+			"aud wrong":             said(func(c map[string]any) { c["aud"] = "another" }),
+			"aud missing":           said(func(c map[string]any) { c["aud"] = nil }),
+			"aud of two, no azp":    said(func(c map[string]any) { c["aud"] = []string{testoidc.ClientID, "another"} }),
+			"azp wrong":             said(func(c map[string]any) { c["azp"] = "another" }),
+			"iss wrong":             said(func(c map[string]any) { c["iss"] = "https://attacker.test" }),
+			"iss missing":           said(func(c map[string]any) { c["iss"] = nil }),
+			"iss with a slash":      said(func(c map[string]any) { c["iss"] = i.URL + "/" }),
+			"sub missing":           said(func(c map[string]any) { c["sub"] = nil }),
+			"sub too long":          said(func(c map[string]any) { c["sub"] = strings.Repeat("x", 256) }),
+			"expired":               said(func(c map[string]any) { c["exp"] = now.Add(-time.Minute).Unix() }),
+			"no expiry":             said(func(c map[string]any) { c["exp"] = nil }),
+			"iat in the future":     said(func(c map[string]any) { c["iat"] = now.Add(time.Hour).Unix() }),
+			"iat missing":           said(func(c map[string]any) { c["iat"] = nil }),
+			"iat long ago":          said(func(c map[string]any) { c["iat"] = now.Add(-48 * time.Hour).Unix() }),
+			"not yet valid":         said(func(c map[string]any) { c["nbf"] = now.Add(time.Hour).Unix() }),
+			"at_hash wrong":         said(func(c map[string]any) { c["at_hash"] = "another" }),
+			"no signature":          by(func(raw []byte) string { return unsigned(`{"alg":"none"}`, raw) }),
+			"no signature, spelled": by(func(raw []byte) string { return unsigned(`{"alg":"nOnE"}`, raw) }),
+			"no ID token":           by(func([]byte) string { return "" }),
+			"no token at all":       by(func([]byte) string { return "a.b.c" }),
+			"HS256 with the secret": by(func(raw []byte) string {
+				return testoidc.Signed([]byte(strings.Repeat(testoidc.ClientSecret, 8)), "", raw, nil)
+			}),
+			"HS256 with the RSA key": by(func(raw []byte) string { return testoidc.Signed(public, i.Kid, raw, nil) }),
+			"another key":            by(func(raw []byte) string { return testoidc.Signed(rsaKey, i.Kid, raw, nil) }),
+			"an unknown kid":         by(func(raw []byte) string { return testoidc.Signed(rsaKey, "../../dev/null", raw, nil) }),
+			"kid injection":          by(func(raw []byte) string { return testoidc.Signed(rsaKey, "' OR 1=1 --", raw, nil) }),
+			"jku": by(func(raw []byte) string {
+				return testoidc.Signed(i.Key, i.Kid, raw, map[string]any{"jku": i.URL + "/keys"})
+			}),
+			"x5u": by(func(raw []byte) string {
+				return testoidc.Signed(i.Key, i.Kid, raw, map[string]any{"x5u": i.URL + "/keys"})
+			}),
 			"a changed claim": by(func(raw []byte) string {
-				parts := strings.Split(signed(i.key, i.kid, raw, nil), ".")
+				parts := strings.Split(testoidc.Signed(i.Key, i.Kid, raw, nil), ".")
 				return parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(raw), "zoe@", "ada@", 1))) + "." + parts[2]
 			}),
-			"issuer mismatch in discovery": func() { i.about = func(c map[string]any) { c["issuer"] = "https://attacker.test" } },
-			"a token address inside":       func() { i.about = func(c map[string]any) { c["token_endpoint"] = "https://127.0.0.2/token" } },
-			"a plain token address":        func() { i.about = func(c map[string]any) { c["token_endpoint"] = "http://127.0.0.1/token" } },
+			"issuer mismatch in discovery": func() { i.About = func(c map[string]any) { c["issuer"] = "https://attacker.test" } },
+			"a token address inside":       func() { i.About = func(c map[string]any) { c["token_endpoint"] = "https://127.0.0.2/token" } },
+			"a plain token address":        func() { i.About = func(c map[string]any) { c["token_endpoint"] = "http://127.0.0.1/token" } },
 			"100 MB of keys": func() {
-				i.keys = func(w http.ResponseWriter, _ *http.Request) {
+				i.Keys = func(w http.ResponseWriter, _ *http.Request) {
 					for range 100 {
 						if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 							return
@@ -294,22 +301,22 @@ func TestWhatIsNotBelieved(t *testing.T) {
 					}
 				}
 			},
-			"keys that lead elsewhere": func() { i.keys = http.RedirectHandler(i.URL+"/other", http.StatusFound).ServeHTTP },
-			"keys that are none":       func() { i.keys = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) } },
+			"keys that lead elsewhere": func() { i.Keys = http.RedirectHandler(i.URL+"/other", http.StatusFound).ServeHTTP },
+			"keys that are none":       func() { i.Keys = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) } },
 			"a shared secret as key": func() {
 				secret := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
-				i.keys = func(w http.ResponseWriter, _ *http.Request) {
+				i.Keys = func(w http.ResponseWriter, _ *http.Request) {
 					_, _ = w.Write([]byte(`{"keys":[{"kty":"oct","k":"` + secret + `"}]}`))
 				}
-				i.sign = func(raw []byte) string { return signed(make([]byte, 32), "", raw, nil) }
+				i.Sign = func(raw []byte) string { return testoidc.Signed(make([]byte, 32), "", raw, nil) }
 			},
 		} {
 			begun := i.begins("zoe@acme.test")
-			q := i.authorizes(i.T, begun.URL)
-			i.hall.providers = federation.NewProviders(i.client(), i.hall.Now) // which knows no keys yet
-			i.set(change)
+			q := i.Authorizes(i.T, begun.URL)
+			i.hall.providers = federation.NewProviders(i.Client(), i.hall.Now) // which knows no keys yet
+			i.Set(change)
 			_, err := i.answers(i.Nobody(), begun, q)
-			i.set(func() { i.changes, i.sign, i.about, i.keys = nil, nil, nil, nil })
+			i.Set(func() { i.Changes, i.Sign, i.About, i.Keys = nil, nil, nil, nil })
 			i.Refused(name, err, "not_believed")
 			_, err = i.answers(i.Nobody(), begun, q)
 			i.Refused(name+", once more", err, "attempt_over")
@@ -330,24 +337,24 @@ func TestKeysAreReadAgainAtMostOnceAMinute(t *testing.T) {
 	withProvider(t, func(i *idp) {
 		_, err := i.comesBack(i.Nobody())
 		i.Must(err)
-		reads := i.keyReads
+		reads := i.KeyReads
 		i.After(2 * time.Minute)
-		i.rotate(i.T, "second")
-		if _, err := i.comesBack(i.Nobody()); err != nil || i.keyReads != reads+1 {
-			i.T.Errorf("with another key: %v, %d reads", err, i.keyReads-reads)
+		i.Rotate(i.T, "second")
+		if _, err := i.comesBack(i.Nobody()); err != nil || i.KeyReads != reads+1 {
+			i.T.Errorf("with another key: %v, %d reads", err, i.KeyReads-reads)
 		}
 		for n := range 3 {
-			i.rotate(i.T, "quick"+string(rune('a'+n)))
+			i.Rotate(i.T, "quick"+string(rune('a'+n)))
 			_, err := i.comesBack(i.Nobody())
 			i.Refused("a key that nobody has read", err, "not_believed")
 		}
-		if i.keyReads != reads+1 {
-			i.T.Errorf("keys are read %d times within a minute", i.keyReads-reads)
+		if i.KeyReads != reads+1 {
+			i.T.Errorf("keys are read %d times within a minute", i.KeyReads-reads)
 		}
 		i.After(2 * time.Hour)
-		taken, kid := i.key, i.kid
-		i.rotate(i.T, "last")
-		i.set(func() { i.sign = func(raw []byte) string { return signed(taken, kid, raw, nil) } })
+		taken, kid := i.Key, i.Kid
+		i.Rotate(i.T, "last")
+		i.Set(func() { i.Sign = func(raw []byte) string { return testoidc.Signed(taken, kid, raw, nil) } })
 		_, err = i.comesBack(i.Nobody())
 		i.Refused("a key that the provider took back", err, "not_believed")
 	})
@@ -365,7 +372,7 @@ func TestAConnectionIsTestedBeforeItIsOn(t *testing.T) {
 		i.Refused("untested", err, "not_tested")
 		begun, err := federation.TestConnection.Call(i.As(i.ada.Token), i.Service, federation.TestConnectionInput{ConnectionInput: i.named(i.connection)})
 		i.Must(err)
-		_, err = i.answers(i.Nobody(), begun, i.authorizes(i.T, begun.URL))
+		_, err = i.answers(i.Nobody(), begun, i.Authorizes(i.T, begun.URL))
 		i.Refused("the wrong secret", err, "not_believed")
 		list, err := federation.ListConnections.Call(i.As(i.ada.Token), i.Service, federation.ListConnectionsInput{InOrganization: i.in()})
 		raw, _ := json.Marshal(list)

@@ -106,6 +106,7 @@ export async function guide(demo) {
   facts.invoice = (await list("invoices"))[0].id;
   facts.plan = (await list("plans")).findLast((plan) => !plan.current).id;
   facts.domain = await domain(demo);
+  facts.connection = await connection(demo);
   facts.request = "jrq_00000000000000000000000000";
   facts.artifact = (await list("artifacts"))[0].id;
   facts.hold = (await demo.api(owner, "POST", "/v1/organizations/acme/holds", { reason: "case 24-117", artifacts: [facts.artifact] })).id;
@@ -129,12 +130,23 @@ async function account(demo) {
   return made?.id ?? "sva_00000000000000000000000000";
 }
 
+// connection names an identity provider, where the demo's plan has single sign-on.
+async function connection(demo) {
+  const wanted = { name: "Okta", issuer: "https://acme.okta.test", client_id: "0oa1b2c3", client_secret: "secret" };
+  return beyondThePlan(demo.api(demo.owner(), "POST", "/v1/organizations/acme/connections", wanted), "con_00000000000000000000000000");
+}
+
 // domain names a domain, where the demo's plan has single sign-on.
 async function domain(demo) {
-  const made = await demo.api(demo.owner(), "POST", "/v1/organizations/acme/domains", { domain: "acme.test" }).catch((error) => {
+  return beyondThePlan(demo.api(demo.owner(), "POST", "/v1/organizations/acme/domains", { domain: "acme.test" }), "dom_00000000000000000000000000");
+}
+
+// beyondThePlan is the id of what was made, or another one where the plan does not have such things.
+async function beyondThePlan(made, otherwise) {
+  const answer = await made.catch((error) => {
     if (!error.message.includes("plan_required")) throw error;
   });
-  return made?.id ?? "dom_00000000000000000000000000";
+  return answer?.id ?? otherwise;
 }
 
 // openPeople opens the windows of the tour: of a stranger, of an owner and of whoever has the lowest role. Each of them

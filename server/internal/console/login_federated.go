@@ -14,7 +14,10 @@ func federatedPages() []page {
 const federatedCookie = "federated"
 
 // federated is a sign-in that was sent to a provider.
-type federated struct{ Connection, Browser string }
+type federated struct {
+	Connection, Browser string
+	Organization        string // whose test it is, by its slug
+}
 
 // atProvider shows the way to the identity provider that is on for the address's domain; false: there is none, or it cannot
 // be asked now.
@@ -27,7 +30,7 @@ func (v *visit) atProvider() (bool, error) {
 	if err != nil || begun.URL == "" {
 		return false, nil
 	}
-	v.keep(federatedCookie, federated{begun.Connection, begun.Browser}, begun.ExpiresAt.Sub(v.now))
+	v.keep(federatedCookie, federated{Connection: begun.Connection, Browser: begun.Browser}, begun.ExpiresAt.Sub(v.now))
 	return true, v.hosted(ui.HostedProps{Title: ui.T("Sign in with %s", begun.Name), Lede: ui.T("Your organization signs people in there.")}, providerChoice(v, begun))
 }
 
@@ -45,8 +48,11 @@ func federatedCallback(v *visit) error {
 	if err != nil {
 		return v.providerRefused(op.AsError(err))
 	}
-	v.begin(answer.Session)
 	out, _ := answer.Output.(federation.FederatedSignIn)
+	if out.Test {
+		return v.tested(kept, out)
+	}
+	v.begin(answer.Session)
 	return v.away(v.afterSignIn(out.ReturnTo, answer.Session))
 }
 

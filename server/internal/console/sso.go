@@ -10,12 +10,20 @@ import (
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
 
+// connectVerb leads to the form of a further provider, where the plan has them.
+func (p domainsPage) connectVerb() component {
+	if len(p.visit.locks("sso")) > 0 || len(p.connections) == 0 {
+		return nil
+	}
+	return ui.Button(p.visit.newConnectionVerb())
+}
+
 // managesSSO is what the pages of domains and connections need.
 const managesSSO charter.Permission = "sso.configure"
 
 func ssoPages() []page {
 	const one = "/o/{slug}/settings/sso/domains/{domain}"
-	return []page{
+	return append([]page{
 		{"GET /o/{slug}/settings/sso", member, showDomains},
 		{"GET /o/{slug}/settings/sso/domains/new", member, askDomain},
 		{"POST /o/{slug}/settings/sso/domains/new", member, addDomain},
@@ -24,7 +32,7 @@ func ssoPages() []page {
 		{"POST " + one + "/verify", member, verifyDomain},
 		{"GET " + one + "/remove", member, askDomainEnd},
 		{"POST " + one + "/remove", member, removeDomain},
-	}
+	}, connectionPages()...)
 }
 
 // ssoHref is the address of a page below single sign-on: ssoHref("/domains/new").
@@ -43,14 +51,18 @@ func (v *visit) ssoCrumb() ui.LinkProps {
 
 // domainsPage is the list of domains.
 type domainsPage struct {
-	visit *visit
-	list  op.List[federation.Domain]
+	visit       *visit
+	list        op.List[federation.Domain]
+	connections []federation.Connection
 }
 
 func showDomains(v *visit) error {
 	p := domainsPage{visit: v}
 	var err error
 	if p.list, err = federation.ListDomains.Call(v.ctx, v.Service, federation.ListDomainsInput{InOrganization: v.inOrg(), Page: v.pageOf()}); err != nil {
+		return err
+	}
+	if p.connections, err = v.connections(); err != nil {
 		return err
 	}
 	props := ui.PageProps{Title: ui.T("SSO and domains"), Lede: ui.T("A domain that is verified is yours alone: people with an address there can join, and your identity provider speaks for them."),

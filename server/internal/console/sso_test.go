@@ -42,10 +42,10 @@ func (r *records) LookupTXT(_ context.Context, name string) ([]string, error) {
 }
 
 // domainSite is a site with a DNS, where Acme's plan has single sign-on.
-func domainSite(t *testing.T, name string) (*site, *guildhalltest.Organization, *records) {
+func domainSite(t *testing.T, name string, options ...guildhalltest.Option) (*site, *guildhalltest.Organization, *records) {
 	t.Helper()
 	dns := &records{}
-	s := newSite(t, name, guildhalltest.With(func(c *guildhall.Config) { c.Resolver = dns }))
+	s := newSite(t, name, append(options, guildhalltest.With(func(c *guildhall.Config) { c.Resolver = dns }))...)
 	acme := s.Organization("acme")
 	plan, _ := s.Charter().PlanWith("sso")
 	in := billing.ChangeInput{WantedPlan: billing.WantedPlan{InOrganization: acme.In(), Plan: plan.ID}}

@@ -1,4 +1,6 @@
-package federation_test
+// Package testoidc is an identity provider of OpenID Connect on this machine, for tests. It signs for real, and says what a
+// test tells it to say.
+package testoidc
 
 import (
 	"crypto"
@@ -24,30 +26,32 @@ import (
 	"github.com/guildhall/guildhall/internal/outbound"
 )
 
-// provider is an identity provider on this machine. A test changes what it says before it says it.
-type provider struct {
+// Provider is an identity provider on this machine. A test changes what it says before it says it: see Set.
+type Provider struct {
 	*httptest.Server
 	now func() time.Time
 
 	mu       sync.Mutex
-	key      crypto.Signer
-	kid      string
+	Key      crypto.Signer
+	Kid      string
 	codes    map[string]url.Values // what was asked when each code was given
-	changes  func(claims map[string]any)
-	sign     func(claims []byte) string         // instead of the key
-	about    func(configuration map[string]any) // of discovery
-	keys     http.HandlerFunc                   // instead of the key set
-	keyReads int
-	subject  string
-	email    string
+	Changes  func(claims map[string]any)
+	Sign     func(claims []byte) string         // instead of the key
+	About    func(configuration map[string]any) // of discovery
+	Keys     http.HandlerFunc                   // instead of the key set
+	KeyReads int
+	Subject  string
+	Email    string
 }
 
-const clientID, clientSecret = "client", "s3cret"
+// ClientID and ClientSecret are what every client of the provider is known by.
+const ClientID, ClientSecret = "client", "s3cret"
 
-func newProvider(t testing.TB, now func() time.Time) *provider {
+// New starts a provider, which ends with the test.
+func New(t testing.TB, now func() time.Time) *Provider {
 	t.Helper()
-	p := &provider{now: now, codes: map[string]url.Values{}, subject: "sub-1", email: "zoe@acme.test"}
-	p.rotate(t, "first")
+	p := &Provider{now: now, codes: map[string]url.Values{}, Subject: "sub-1", Email: "zoe@acme.test"}
+	p.Rotate(t, "first")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.configuration)
 	mux.HandleFunc("GET /keys", p.keySet)
@@ -57,8 +61,8 @@ func newProvider(t testing.TB, now func() time.Time) *provider {
 	return p
 }
 
-// rotate gives the provider another key.
-func (p *provider) rotate(t testing.TB, kid string) {
+// Rotate gives the provider another key.
+func (p *Provider) Rotate(t testing.TB, kid string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -66,29 +70,29 @@ func (p *provider) rotate(t testing.TB, kid string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.key, p.kid = key, kid
+	p.Key, p.Kid = key, kid
 }
 
-func (p *provider) configuration(w http.ResponseWriter, _ *http.Request) {
+func (p *Provider) configuration(w http.ResponseWriter, _ *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := map[string]any{"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
 		"id_token_signing_alg_values_supported": []string{"ES256", "RS256", "HS256", "none"}}
-	if p.about != nil {
-		p.about(c)
+	if p.About != nil {
+		p.About(c)
 	}
 	_ = json.NewEncoder(w).Encode(c)
 }
 
-func (p *provider) keySet(w http.ResponseWriter, r *http.Request) {
+func (p *Provider) keySet(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.keyReads++
-	if p.keys != nil {
-		p.keys(w, r)
+	p.KeyReads++
+	if p.Keys != nil {
+		p.Keys(w, r)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.key.Public(), KeyID: p.kid, Algorithm: algorithmOf(p.key), Use: "sig"}}})
+	_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.Key.Public(), KeyID: p.Kid, Algorithm: algorithmOf(p.Key), Use: "sig"}}})
 }
 
 func algorithmOf(key crypto.Signer) string {
@@ -98,8 +102,8 @@ func algorithmOf(key crypto.Signer) string {
 	return "ES256"
 }
 
-// authorizes is what a person does at the provider: it gives the answer that the browser brings back.
-func (p *provider) authorizes(t testing.TB, address string) url.Values {
+// Authorizes is what a person does at the provider: it gives the answer that the browser brings back.
+func (p *Provider) Authorizes(t testing.TB, address string) url.Values {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -116,7 +120,7 @@ func (p *provider) authorizes(t testing.TB, address string) url.Values {
 	return url.Values{"state": {q.Get("state")}, "code": {code}, "iss": {p.URL}}
 }
 
-func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	asked, ok := p.codes[r.FormValue("code")]
@@ -128,7 +132,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if !ok || base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") || r.FormValue("redirect_uri") != asked.Get("redirect_uri") ||
-		user != clientID || password != clientSecret {
+		user != ClientID || password != ClientSecret {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
 		return
@@ -136,23 +140,23 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "access", "token_type": "Bearer", "id_token": p.idToken(asked.Get("nonce"))})
 }
 
-func (p *provider) idToken(nonce string) string {
+func (p *Provider) idToken(nonce string) string {
 	now := p.now()
-	claims := map[string]any{"iss": p.URL, "sub": p.subject, "aud": clientID, "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "nonce": nonce, "email": p.email,
+	claims := map[string]any{"iss": p.URL, "sub": p.Subject, "aud": ClientID, "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "nonce": nonce, "email": p.Email,
 		"email_verified": true, "name": "Zoe Zimmermann"}
-	if p.changes != nil {
-		p.changes(claims)
+	if p.Changes != nil {
+		p.Changes(claims)
 	}
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
 	raw, _ := json.Marshal(claims)
-	if p.sign != nil {
-		return p.sign(raw)
+	if p.Sign != nil {
+		return p.Sign(raw)
 	}
-	return signed(p.key, p.kid, raw, nil)
+	return Signed(p.Key, p.Kid, raw, nil)
 }
 
-// signed signs claims, with further headers.
-func signed(key any, kid string, raw []byte, headers map[string]any) string {
+// Signed signs claims, with further headers.
+func Signed(key any, kid string, raw []byte, headers map[string]any) string {
 	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{}}
 	if kid != "" {
 		options.ExtraHeaders["kid"] = kid
@@ -179,15 +183,15 @@ func signed(key any, kid string, raw []byte, headers map[string]any) string {
 	return text
 }
 
-// client reaches this machine, and believes the provider's certificate.
-func (p *provider) client() *outbound.Client {
+// Client reaches this machine, and believes the provider's certificate.
+func (p *Provider) Client() *outbound.Client {
 	roots := x509.NewCertPool()
 	roots.AddCert(p.Certificate())
 	return outbound.New(outbound.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Roots: roots, Timeout: 5 * time.Second})
 }
 
-// set changes the provider.
-func (p *provider) set(change func()) {
+// Set changes the provider.
+func (p *Provider) Set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()

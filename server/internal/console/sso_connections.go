@@ -1,0 +1,336 @@
+package console
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/a-h/templ"
+
+	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/federation"
+	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/server/internal/console/ui"
+)
+
+func connectionPages() []page {
+	const one = "/o/{slug}/settings/sso/connections/{connection}"
+	return []page{
+		{"GET /o/{slug}/settings/sso/connections/new", member, askConnection},
+		{"POST /o/{slug}/settings/sso/connections/new", member, addConnection},
+		{"GET " + one, member, showConnection},
+		{"POST " + one, member, saveConnection},
+		{"POST " + one + "/test", member, testConnection},
+		{"GET " + one + "/switch", member, askSwitch},
+		{"POST " + one + "/switch", member, switchConnection},
+		{"GET " + one + "/delete", member, askConnectionEnd},
+		{"POST " + one + "/delete", member, deleteConnection},
+	}
+}
+
+func (v *visit) connectionHref(id, verb string) string {
+	if verb == "" {
+		return v.ssoHref("/connections/" + id)
+	}
+	return v.ssoHref("/connections/" + id + "/" + verb)
+}
+
+func (v *visit) newConnectionVerb() ui.ButtonProps {
+	return ui.ButtonProps{Text: ui.T("Connect a provider"), Icon: "plus", Href: v.ssoHref("/connections/new")}
+}
+
+// connectionsTable lists the identity providers.
+func (v *visit) connectionsTable(list []federation.Connection) ui.TableProps {
+	t := ui.TableProps{ID: "connections", Caption: ui.T("Identity providers"), Columns: []ui.Column{{Title: ui.T("Provider")}, {Title: ui.T("State")},
+		{Title: ui.T("Issuer")}, {Title: ui.T("Tested")}, {Title: ui.T("Actions"), Acts: true}}}
+	verb := repeated(v.newConnectionVerb())
+	empty := ui.EmptyStateProps{Sentence: ui.T("No provider is connected. With one, people with an address at a verified domain sign in there."), Verb: &verb,
+		Docs: ui.LinkProps{Text: ui.T("How to connect one"), Href: v.href("/docs/sso")}}
+	if len(v.locks("sso")) > 0 {
+		empty = ui.EmptyStateProps{Sentence: ui.T("No provider is connected.")}
+	}
+	t.Empty = ui.EmptyState(empty)
+	for _, c := range list {
+		t.Rows = append(t.Rows, ui.Row{ID: c.ID, Cells: []templ.Component{ui.Link(ui.LinkProps{Text: c.Name, Href: v.connectionHref(c.ID, "")}), ui.Badge(connectionBadge(c)),
+			ui.Code(c.Issuer), v.maybe(c.TestedAt, ui.T("not yet")), ui.Menu(ui.MenuProps{ID: "menu-" + c.ID, Label: ui.T("Actions for %s", c.Name), Items: v.connectionVerbs(c)})}})
+	}
+	return t
+}
+
+func (v *visit) connectionVerbs(c federation.Connection) []ui.MenuItem {
+	items := []ui.MenuItem{{Text: ui.T("Open"), Icon: "pencil", Href: v.connectionHref(c.ID, "")}}
+	if text := switchText(c); text != "" {
+		items = append(items, ui.MenuItem{Text: text, Icon: "power", Href: v.connectionHref(c.ID, "switch"), Dialog: true})
+	}
+	return append(items, ui.MenuItem{Text: ui.T("Delete"), Icon: "trash-2", Href: v.connectionHref(c.ID, "delete"), Dialog: true, Danger: true})
+}
+
+// switchText is what can be switched; nothing on a connection that was not tested.
+func switchText(c federation.Connection) string {
+	switch c.State {
+	case federation.On:
+		return ui.T("Switch off")
+	case federation.Tested:
+		return ui.T("Switch on")
+	}
+	return ""
+}
+
+func connectionBadge(c federation.Connection) ui.BadgeProps {
+	switch c.State {
+	case federation.On:
+		return ui.BadgeProps{Text: ui.T("Signs people in"), Tone: ui.OK}
+	case federation.Tested:
+		return ui.BadgeProps{Text: ui.T("Tested, off")}
+	}
+	return ui.BadgeProps{Text: ui.T("Not tested"), Tone: ui.Warn}
+}
+
+// connectionForm is the form of a new connection, or of one that is there.
+type connectionForm struct {
+	visit      *visit
+	connection federation.Connection
+	roles      []directory.Role
+}
+
+func (v *visit) connectionForm(c federation.Connection) (connectionForm, error) {
+	f := connectionForm{visit: v, connection: c}
+	var err error
+	f.roles, err = v.allRoles()
+	return f, err
+}
+
+func (f connectionForm) input(name, label, value, hint string) ui.InputProps {
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: name, Label: label, Hint: hint, Error: f.visit.form.error(name)}, Value: f.visit.form.or(name, value), Required: true}
+}
+
+func (f connectionForm) name() ui.InputProps {
+	p := f.input("name", ui.T("Name"), f.connection.Name, ui.T("People see it when they sign in."))
+	p.MaxLength, p.Placeholder = "80", "Okta"
+	return p
+}
+
+func (f connectionForm) issuer() ui.InputProps {
+	p := f.input("issuer", ui.T("Issuer"), "", ui.T("Letter by letter as the provider says it, without /.well-known/openid-configuration."))
+	p.MaxLength, p.Placeholder = "500", "https://acme.okta.com"
+	return p
+}
+
+func (f connectionForm) clientID() ui.InputProps {
+	p := f.input("client_id", ui.T("Client id"), "", "")
+	p.MaxLength = "500"
+	return p
+}
+
+// clientSecret is never filled in: it is sealed, and not shown again.
+func (f connectionForm) clientSecret() ui.InputProps {
+	p := ui.InputProps{FieldProps: ui.FieldProps{Name: "client_secret", Label: ui.T("Client secret"), Error: f.visit.form.error("client_secret")}, Type: "password", MaxLength: "1000", Required: true}
+	if f.connection.ID != "" {
+		p.Label, p.Hint, p.Required = ui.T("Another client secret"), ui.T("Leave it empty to keep the one that is there. With another one the connection has to be tested again."), false
+	}
+	return p
+}
+
+// role is what people get whom nobody invited.
+func (f connectionForm) role() ui.SelectProps {
+	options := []ui.Option{{Value: "", Text: ui.T("None: they need an invitation")}}
+	for _, r := range f.roles {
+		if !r.Owner {
+			options = append(options, ui.Option{Value: r.ID, Text: r.Title})
+		}
+	}
+	return ui.SelectProps{FieldProps: ui.FieldProps{Name: "role", Label: ui.T("Role of people whom nobody invited"), Error: f.visit.form.error("role")}, Options: options,
+		Value: f.visit.form.or("role", string(f.connection.Role))}
+}
+
+func askConnection(v *visit) error {
+	if err := v.demandSSO(); err != nil {
+		return err
+	}
+	f, err := v.connectionForm(federation.Connection{})
+	if err != nil {
+		return err
+	}
+	return v.page(ui.PageProps{Title: ui.T("Connect a provider"), Lede: ui.T("Register this product there as a web application that speaks OpenID Connect. The next page has the redirect URI to set."),
+		Crumb: v.ssoCrumb(), Ways: v.same(federation.CreateConnection, "name", v.form.or("name", "Okta"), "issuer", v.form.or("issuer", "https://acme.okta.com"))}, f.fields())
+}
+
+func addConnection(v *visit) error {
+	c, err := federation.CreateConnection.Call(v.ctx, v.Service, federation.CreateConnectionInput{InOrganization: v.inOrg(), Name: v.form.value("name"), Issuer: v.form.value("issuer"),
+		ClientID: v.form.value("client_id"), ClientSecret: v.form.value("client_secret"), Role: charter.RoleID(v.form.value("role"))}, v.form.options()...)
+	if v.again(err) {
+		return askConnection(v)
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect(v.connectionHref(c.ID, ""), done(ui.T("%s is named. Set its redirect URI, then test it.", c.Name)))
+}
+
+// connection is the connection of the address.
+func (v *visit) connection() (federation.Connection, error) {
+	connections, err := v.connections()
+	for _, c := range connections {
+		if c.ID == v.r.PathValue("connection") {
+			return c, nil
+		}
+	}
+	return federation.Connection{}, cmp.Or(err, error(op.ErrNotFound))
+}
+
+func (v *visit) connections() ([]federation.Connection, error) {
+	return all(func(p op.Page) (op.List[federation.Connection], error) {
+		return federation.ListConnections.Call(v.ctx, v.Service, federation.ListConnectionsInput{InOrganization: v.inOrg(), Page: p})
+	})
+}
+
+func (v *visit) oneConnection() federation.ConnectionInput {
+	return federation.ConnectionInput{InOrganization: v.inOrg(), Connection: v.r.PathValue("connection")}
+}
+
+func showConnection(v *visit) error {
+	c, err := v.connection()
+	if err != nil {
+		return err
+	}
+	f, err := v.connectionForm(c)
+	if err != nil {
+		return err
+	}
+	p := ui.PageProps{Title: c.Name, Crumb: v.ssoCrumb(), Ways: v.same(federation.TestConnection, "connection", c.ID)}
+	if text := switchText(c); text != "" {
+		p.Actions = ui.Button(ui.ButtonProps{Text: text, Icon: "power", Href: v.connectionHref(c.ID, "switch"), Dialog: true})
+	}
+	return v.page(p, f.show())
+}
+
+func (f connectionForm) facts() []ui.Fact {
+	c := f.connection
+	return []ui.Fact{{Name: ui.T("State"), Value: ui.Badge(connectionBadge(c))}, {Name: ui.T("Redirect URI"), Value: ui.CodeLine(c.RedirectURI)},
+		{Name: ui.T("Issuer"), Value: ui.Code(c.Issuer)}, {Name: ui.T("Client id"), Value: ui.Code(c.ClientID)},
+		{Name: ui.T("Last test that went well"), Value: f.visit.maybe(c.TestedAt, ui.T("none yet"))}, {Name: ui.T("Named"), Value: f.visit.at(c.CreatedAt)}}
+}
+
+func saveConnection(v *visit) error {
+	in := federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Name: new(v.form.value("name")), Role: new(charter.RoleID(v.form.value("role")))}
+	if secret := v.form.value("client_secret"); secret != "" {
+		in.ClientSecret = &secret
+	}
+	c, err := federation.UpdateConnection.Call(v.ctx, v.Service, in, v.form.options()...)
+	if v.again(err) {
+		return showConnection(v)
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect(v.connectionHref(c.ID, ""), done(ui.T("%s is saved.", c.Name)))
+}
+
+// testConnection sends the browser to the provider. What it brings back affects nobody.
+func testConnection(v *visit) error {
+	begun, err := federation.TestConnection.Call(v.ctx, v.Service, federation.TestConnectionInput{ConnectionInput: v.oneConnection()}, v.form.options()...)
+	if v.again(err) {
+		return showConnection(v)
+	}
+	if err != nil {
+		return err
+	}
+	if begun.URL == "" || !begun.SecretShown {
+		return v.redirect(v.connectionHref(v.r.PathValue("connection"), ""), done(ui.T("That test was begun already: begin another one.")))
+	}
+	v.keep(federatedCookie, federated{Connection: begun.Connection, Browser: begun.Browser, Organization: v.organization.Slug}, begun.ExpiresAt.Sub(v.now))
+	return v.away(begun.URL)
+}
+
+// tested shows what a provider said in a test.
+func (v *visit) tested(kept federated, out federation.FederatedSignIn) error {
+	facts := make([]ui.Fact, 0, len(out.Claims))
+	for _, name := range slices.Sorted(maps.Keys(out.Claims)) {
+		facts = append(facts, ui.Fact{Name: name, Value: ui.Code(claimText(out.Claims[name]))})
+	}
+	back := v.href("/o/" + kept.Organization + "/settings/sso/connections/" + kept.Connection)
+	return v.hosted(ui.HostedProps{Title: ui.T("The test went well"), Lede: ui.T("Nobody was signed in. This is what the provider said:")}, testedAnswer(facts, back))
+}
+
+func claimText(claim any) string {
+	if text, ok := claim.(string); ok {
+		return text
+	}
+	raw, _ := json.Marshal(claim)
+	return string(raw)
+}
+
+func askSwitch(v *visit) error {
+	c, err := v.connection()
+	if err != nil {
+		return err
+	}
+	ask := confirmation{id: "switch-connection", title: ui.T("Switch %s on", c.Name), version: c.ETag(), cancel: v.connectionHref(c.ID, ""), ways: v.same(federation.UpdateConnection, "connection", c.ID, "on", "true"),
+		text:   []string{ui.T("People with an address at a verified domain of this organization are led there when they sign in."), ui.T("Signing in by mail stays possible.")},
+		submit: ui.ButtonProps{Text: ui.T("Switch it on"), Kind: ui.Primary}}
+	switch c.State {
+	case federation.On:
+		ask.title, ask.submit = ui.T("Switch %s off", c.Name), ui.ButtonProps{Text: ui.T("Switch it off"), Kind: ui.Danger}
+		ask.text = []string{ui.T("Nobody signs in there any more. Sessions that are open go on.")}
+		ask.ways = v.same(federation.UpdateConnection, "connection", c.ID, "on", "false")
+	case federation.Draft:
+		ask.impossible = ui.T("It has not been tested as it is now: test it first.")
+		ask.helps = []ui.ButtonProps{{Text: ui.T("To the connection"), Href: v.connectionHref(c.ID, "")}}
+	}
+	return v.ask(ask)
+}
+
+func switchConnection(v *visit) error {
+	c, err := v.connection()
+	if err != nil {
+		return err
+	}
+	c, err = federation.UpdateConnection.Call(v.ctx, v.Service, federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), On: new(c.State != federation.On)}, v.form.options()...)
+	if v.again(err) {
+		return askSwitch(v)
+	}
+	if err != nil {
+		return err
+	}
+	text := ui.T("%s is off.", c.Name)
+	if c.State == federation.On {
+		text = ui.T("%s signs people in now.", c.Name)
+	}
+	return v.redirect(v.connectionHref(c.ID, ""), done(text))
+}
+
+func askConnectionEnd(v *visit) error {
+	c, err := v.connection()
+	if err != nil {
+		return err
+	}
+	return v.ask(confirmation{id: "delete-connection", title: ui.T("Delete %s", c.Name), version: c.ETag(), cancel: v.connectionHref(c.ID, ""),
+		text:   []string{ui.T("People sign in in another way, and whoever was known by this provider has to be linked again."), ui.T("Members stay members.")},
+		fields: v.connectionEnd(c), submit: ui.ButtonProps{Text: ui.T("Delete %s", c.Name), Kind: ui.Danger}, ways: v.same(federation.DeleteConnection, "connection", c.ID)})
+}
+
+// nameTyped is the field in which a name is typed, as a last question.
+func (v *visit) nameTyped(name string) ui.InputProps {
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: confirmField, Label: ui.T("Type %s to confirm", name), Error: v.form.error(confirmField)}, Required: true}
+}
+
+func deleteConnection(v *visit) error {
+	asked, err := v.connection()
+	if err != nil {
+		return err
+	}
+	if v.form.value(confirmField) != asked.Name {
+		v.form.say(confirmField, ui.T("type %s to confirm", asked.Name))
+		return askConnectionEnd(v)
+	}
+	c, err := federation.DeleteConnection.Call(v.ctx, v.Service, v.oneConnection(), v.form.options()...)
+	if v.again(err) {
+		return askConnectionEnd(v)
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect(v.ssoHref(""), done(ui.T("%s is deleted.", c.Name)))
+}
