@@ -52,8 +52,23 @@ func (w *world) unlocked(in *guildhalltest.Organization, feature string) {
 	if !sold || w.Charter().Unlocked(s.Plan, feature) {
 		return
 	}
+	w.settled(in)
 	_, err = billing.ChangeSubscription.Call(w.Operator(), w.Service(), billing.ChangeInput{WantedPlan: billing.WantedPlan{InOrganization: in.In(), Plan: plan.ID}})
 	w.must("a plan", err)
+}
+
+// settled pays what is open: in a world in which days go by, an invoice may be overdue.
+func (w *world) settled(in *guildhalltest.Organization) {
+	w.t.Helper()
+	all, err := billing.ListInvoices.Call(w.Operator(), w.Service(), billing.ListInvoicesInput{InOrganization: in.In()})
+	w.must("the invoices", err)
+	for _, v := range all.Data {
+		if v.State != billing.Open && v.State != billing.Overdue {
+			continue
+		}
+		_, err := billing.PayInvoice.Call(w.Operator(), w.Service(), billing.PayInvoiceInput{InvoiceInput: billing.InvoiceInput{InOrganization: in.In(), Invoice: v.ID}, Reference: "matrix"})
+		w.must("a payment", err)
+	}
 }
 
 // domain is a name of a domain to add, or one that was added.

@@ -128,7 +128,8 @@ func decideJoinRequest(ctx context.Context, tx *op.Tx, in DecideJoinRequestInput
 			return j, err
 		}
 	} else {
-		j.tell(tx, "Your request to join was declined", mail.Paragraphs("Your request to join an organization on "+mail.Line(tx.Charter.Product)+" was declined.", mail.Line(in.Reason)))
+		j.tell(tx, "Your request to join was declined", mail.Paragraphs("Your request to join an organization on "+mail.Line(tx.Charter.Product)+" was declined.", mail.Line(in.Reason),
+			"Your organizations: "+tx.Settings.URL("/orgs")))
 	}
 	tx.Changed("state", "pending", j.State)
 	_, err := tx.Exec(ctx, `UPDATE join_requests SET state = $3, reason = $4, decided_by = $5, decided_at = $6, role = $7 WHERE organization = $1 AND id = $2`,

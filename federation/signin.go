@@ -86,9 +86,28 @@ var BeginFederated = &op.Op[BeginFederatedInput, FederatedBegun]{
 	Scope:   op.Public,
 	Allow:   op.Anyone,
 	Limit:   op.RateLimit{Times: 60, Per: time.Hour},
+	Target: func(ctx context.Context, r *op.Reader, in BeginFederatedInput) (op.Target, error) {
+		if in.Email == "" {
+			return op.Target{}, nil // validation says what is wrong
+		}
+		_, err := connectionFor(ctx, r, in.Email)
+		return op.Target{}, err
+	},
 	Prepare: prepareFederated,
 	Do:      beginFederated,
 	Example: BeginFederatedInput{Email: "ada@acme.test"},
+}
+
+// connectionFor is the connection that is on for an address's domain.
+func connectionFor(ctx context.Context, r *op.Reader, email string) (c connectionRow, err error) {
+	var plan string
+	err = r.QueryRow(ctx, "SELECT "+connectionColumns+`, o.plan FROM domains d JOIN connections c ON c.organization = d.organization AND c.state = 'on'
+		JOIN organizations o ON o.id = d.organization AND o.state = 'active' WHERE d.domain = $1 AND d.state = 'verified'`, directory.DomainOf(email)).
+		Scan(append(c.fields(), &plan)...)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !r.Charter.Unlocked(plan, feature) {
+		err = op.ErrNotFound
+	}
+	return c, err
 }
 
 func prepareFederated(ctx context.Context, in BeginFederatedInput) (BeginFederatedInput, error) {
@@ -99,22 +118,12 @@ func prepareFederated(ctx context.Context, in BeginFederatedInput) (BeginFederat
 	a := &attempt{purpose: "sign_in", hint: in.Email}
 	var who party
 	err = reach.Read(ctx, func(r *op.Reader) (err error) {
-		var plan string
-		err = r.QueryRow(ctx, "SELECT "+connectionColumns+`, o.plan FROM domains d JOIN connections c ON c.organization = d.organization AND c.state = 'on'
-			JOIN organizations o ON o.id = d.organization AND o.state = 'active' WHERE d.domain = $1 AND d.state = 'verified'`, directory.DomainOf(in.Email)).
-			Scan(append(a.connection.fields(), &plan)...)
-		if err == nil && !r.Charter.Unlocked(plan, feature) {
-			err = sql.ErrNoRows
-		}
-		if err == nil {
+		if a.connection, err = connectionFor(ctx, r, in.Email); err == nil {
 			a.returnTo, _ = signin.ReturnTo(r.Settings, in.ReturnTo)
 			who, err = a.connection.party(r)
 		}
 		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return in, op.ErrNotFound
-	}
 	if err == nil {
 		err = reach.begin(ctx, a, who)
 	}
