@@ -1,6 +1,7 @@
 package guildhall_test
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/guildhall/guildhall/guildhalltest"
@@ -12,13 +13,18 @@ import (
 // passkeyOf adds a passkey to somebody's account, and takes old ones away before there are as many as there may be.
 func (w *world) passkeyOf(p *guildhalltest.Person) string {
 	list, err := signin.ListPasskeys.Call(p.Ctx(), w.Service(), signin.ListPasskeysInput{})
-	for _, old := range list.Data[min(len(list.Data), 15):] {
-		_, err = signin.DeletePasskey.Call(p.Ctx(), w.Service(), signin.PasskeyInput{Passkey: old.ID})
+	spare := len(list.Data) - 15
+	for _, old := range list.Data {
+		if spare > 0 && err == nil && !slices.Contains(w.lately, old.ID) { // those are about to be used
+			_, err = signin.DeletePasskey.Call(p.Ctx(), w.Service(), signin.PasskeyInput{Passkey: old.ID})
+			spare--
+		}
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	made, _ := w.registers(p)
+	w.lately = append(w.lately[max(0, len(w.lately)-9):], made.ID)
 	return made.ID
 }
 

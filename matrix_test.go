@@ -34,6 +34,7 @@ import (
 
 // world is a hall with two organizations, an outsider and a service key: what every operation is tried in.
 type world struct {
+	lately []string // passkeys that were made last, for whom they are still to be used
 	*guildhalltest.Hall
 	t          *testing.T
 	acme       *guildhalltest.Organization
