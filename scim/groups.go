@@ -3,8 +3,8 @@ package scim
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -148,131 +148,6 @@ func (g group) shown(ctx context.Context, tx *op.Tx, members bool) (Resource, er
 	return one[0].resource(), err
 }
 
-// groupChange is what becomes of a group: its name, and members by the ids of people.
-type groupChange struct {
-	display, externalID *string
-	clear               bool // everybody goes who is not added
-	add, remove         map[string]bool
-}
-
-// apply does one operation with one attribute. What it does not know, it ignores.
-func (c *groupChange) apply(verb string, at path, value any) error {
-	if at.extension {
-		return nil
-	}
-	switch at.attribute {
-	case "displayname":
-		text, err := plainText("displayName", value)
-		if err == nil && verb == "remove" || strings.TrimSpace(text) == "" {
-			err = invalidValue("displayName is required")
-		}
-		text = strings.TrimSpace(text)
-		c.display = &text
-		return err
-	case "externalid":
-		text := ""
-		if verb != "remove" && value != nil {
-			var err error
-			if text, err = plainText("externalId", value); err != nil {
-				return err
-			}
-		}
-		c.externalID = &text
-	case "members":
-		return c.applyMembers(verb, at, value)
-	}
-	return nil
-}
-
-func (c *groupChange) applyMembers(verb string, at path, value any) error {
-	people, err := memberIDs(value)
-	if err != nil {
-		return err
-	}
-	if at.filter != nil {
-		named, err := namedMembers(at.filter)
-		if err != nil {
-			return err
-		}
-		people = named
-	}
-	switch {
-	case verb == "replace" && at.filter == nil, verb == "remove" && at.filter == nil && value == nil:
-		c.clear, c.add, c.remove = true, map[string]bool{}, map[string]bool{}
-	}
-	for _, id := range people {
-		if verb == "remove" {
-			delete(c.add, id)
-			c.remove[id] = true
-		} else {
-			delete(c.remove, id)
-			c.add[id] = true
-		}
-	}
-	if len(c.add)+len(c.remove) > maxMembers {
-		return op.Errorf(op.TooLarge, "too_many", "a request names at most %d members", maxMembers)
-	}
-	return nil
-}
-
-// memberIDs reads members as they were sent: objects with a value, or only text.
-func memberIDs(value any) ([]string, error) {
-	list, ok := value.([]any)
-	if !ok && value != nil {
-		list = []any{value}
-	}
-	var ids []string
-	for _, one := range list {
-		if object, ok := one.(map[string]any); ok {
-			one, _ = field(object, "value")
-		}
-		id, ok := one.(string)
-		if !ok {
-			return nil, invalidValue("a member is named by the id of a person, as value")
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
-// namedMembers are the members that a path names: members[value eq "x"].
-func namedMembers(f *filter) ([]string, error) {
-	if f.op == "or" {
-		var all []string
-		for _, part := range f.parts {
-			named, err := namedMembers(part)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, named...)
-		}
-		return all, nil
-	}
-	id, ok := f.value.(string)
-	if f.op != "eq" || f.path.full() != "value" || !ok {
-		return nil, invalidPath("members are named by members[value eq \"...\"]")
-	}
-	return []string{id}, nil
-}
-
-// merge does one operation with every attribute of an object.
-func (c *groupChange) merge(verb string, sent map[string]any) error {
-	for _, name := range slices.Sorted(maps.Keys(sent)) {
-		at, err := parsePath(name)
-		if err != nil {
-			continue
-		}
-		if err := c.apply(verb, at, sent[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func newChange() *groupChange {
-	return &groupChange{add: map[string]bool{}, remove: map[string]bool{}}
-}
-
 // CreateGroupInput is a group as a directory tells of it.
 type CreateGroupInput struct {
 	InDirectory
@@ -351,19 +226,19 @@ func createGroup(ctx context.Context, tx *op.Tx, in CreateGroupInput) (Resource,
 // refused.
 func addMembers(ctx context.Context, tx *op.Tx, p policy, group string, people []string) error {
 	for chunk := range slices.Chunk(people, 5000) {
-		in, args := placeholders(4, chunk)
+		in, ids := placeholders(3, chunk)
+		args := append([]any{tx.Organization(), p.directory}, ids...)
 		var known int
-		if err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM directory_users s WHERE s.organization = $1 AND s.directory = $2 AND $3 <> '' AND s.id IN ("+in+")",
-			append([]any{tx.Organization(), p.directory, group}, args...)...).Scan(&known); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM directory_users s WHERE s.organization = $1 AND s.directory = $2 AND s.id IN ("+in+")",
+			args...).Scan(&known); err != nil {
 			return err
 		}
 		if known < len(chunk) {
 			return invalidValue("members names somebody whom this directory has not told of")
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO directory_group_members (organization, group_id, directory_user)
-			SELECT g.organization, g.id, s.id FROM directory_users s JOIN directory_groups g ON g.organization = s.organization AND g.id = $3
-			WHERE s.organization = $1 AND s.directory = $2 AND s.id IN (`+in+") ON CONFLICT DO NOTHING",
-			append([]any{tx.Organization(), p.directory, group}, args...)...); err != nil {
+			SELECT g.organization, g.id, s.id FROM directory_users s JOIN directory_groups g ON g.organization = s.organization AND g.id = $`+strconv.Itoa(len(args)+1)+`
+			WHERE s.organization = $1 AND s.directory = $2 AND s.id IN (`+in+") ON CONFLICT DO NOTHING", append(args, group)...); err != nil {
 			return err
 		}
 	}
@@ -425,31 +300,6 @@ var PatchGroup = &op.Op[PatchGroupInput, Resource]{
 		return tx.Target().Value.(loadedGroup).become(ctx, tx, c, in.Members)
 	},
 	Example: PatchGroupInput{GroupInput: exampleGroup, Operations: []PatchOperation{{Op: "replace", Path: "displayName", Value: "Engineers"}}},
-}
-
-func (c *groupChange) patch(o PatchOperation) error {
-	verb, err := o.verb()
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(o.Path) == "" {
-		if verb == "remove" {
-			return op.Errorf(op.Malformed, "no_target", "remove needs a path")
-		}
-		object, err := o.object()
-		if err != nil {
-			return err
-		}
-		return c.merge(verb, object)
-	}
-	at, err := parsePath(o.Path)
-	switch {
-	case err != nil:
-		return err
-	case slices.Contains(readOnly, at.attribute):
-		return op.Errorf(op.Malformed, "mutability", "%s is not yours to change", at.attribute)
-	}
-	return c.apply(verb, at, o.Value)
 }
 
 // become writes what a group is now. Where the mapping names it, the roles and the access of those who came and went
@@ -557,54 +407,4 @@ var DeleteGroup = &op.Op[GroupInput, Nothing]{
 		return Nothing{}, l.policy.settleNow(ctx, tx, gone, "the directory deleted their group")
 	},
 	Example: exampleGroup,
-}
-
-// DirectoryGroup is a group of a directory, as whoever maps it sees it.
-type DirectoryGroup struct {
-	ID      string `json:"id" doc:"The group's id" example:"scg_01k..."`
-	Name    string `json:"name" doc:"What the directory calls it now"`
-	Members int    `json:"members" doc:"How many people are in it"`
-}
-
-// ListGroupsInput asks for the groups of a directory.
-type ListGroupsInput struct {
-	DirectoryInput
-	op.Page
-}
-
-// ListGroups lists the groups that a directory has told of, for those who map them.
-var ListGroups = &op.Op[ListGroupsInput, op.List[DirectoryGroup]]{
-	Name:    "directories.groups",
-	Route:   "GET /v1/organizations/{organization}/directories/{directory}/groups",
-	Summary: "List the groups that a directory has told of",
-	Allow:   op.On("sso.configure"),
-	Target: func(ctx context.Context, r *op.Reader, in ListGroupsInput) (op.Target, error) {
-		return directoryTarget(ctx, r, in.DirectoryInput)
-	},
-	Do:      listGroups,
-	Example: ListGroupsInput{DirectoryInput: exampleDirectory},
-}
-
-func listGroups(ctx context.Context, tx *op.Tx, in ListGroupsInput) (op.List[DirectoryGroup], error) {
-	after := []string{"", ""}
-	if position := in.After(); len(position) == 2 {
-		after = position
-	}
-	rows, err := tx.Query(ctx, `SELECT g.id, g.display, g.display_folded, (SELECT COUNT(*) FROM directory_group_members gm WHERE gm.organization = g.organization AND gm.group_id = g.id)
-		FROM directory_groups g WHERE g.organization = $1 AND g.directory = $2 AND (g.display_folded > $3 OR g.display_folded = $3 AND g.id > $4)
-		ORDER BY g.display_folded, g.id LIMIT $5`, tx.Organization(), in.Directory, after[0], after[1], in.Size()+1)
-	if err != nil {
-		return op.List[DirectoryGroup]{}, err
-	}
-	defer rows.Close()
-	var all []DirectoryGroup
-	for rows.Next() {
-		var k DirectoryGroup
-		var folded string
-		if err := rows.Scan(&k.ID, &k.Name, &folded, &k.Members); err != nil {
-			return op.List[DirectoryGroup]{}, err
-		}
-		all = append(all, k)
-	}
-	return op.Listed(tx.Reader, &in.Page, all, func(k DirectoryGroup) []string { return []string{strings.ToLower(k.Name), k.ID} }), rows.Err()
 }

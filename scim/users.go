@@ -139,9 +139,7 @@ var GetUser = &op.Op[UserInput, Resource]{
 	Allow:   op.ByDirectory,
 	Target:  func(ctx context.Context, r *op.Reader, in UserInput) (op.Target, error) { return in.target(ctx, r) },
 	Do: func(ctx context.Context, tx *op.Tx, _ UserInput) (Resource, error) {
-		people := []person{tx.Target().Value.(loaded).person}
-		err := withGroups(ctx, tx.Reader, people)
-		return people[0].resource(), err
+		return tx.Target().Value.(loaded).withGroups(ctx, tx)
 	},
 	Example: exampleUser,
 }
