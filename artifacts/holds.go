@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -99,7 +100,7 @@ func unique(list []string) []string {
 
 // demandStored wants every one of the files to be there.
 func demandStored(ctx context.Context, r *op.Reader, artifacts []string) error {
-	in, args := placeholders(2, artifacts)
+	in, args := sqldb.Placeholders(2, artifacts)
 	var found int
 	err := r.QueryRow(ctx, "SELECT count(*) FROM artifacts WHERE organization = $1 AND state = 'stored' AND id IN ("+in+")",
 		append([]any{r.Organization()}, args...)...).Scan(&found)
@@ -107,15 +108,6 @@ func demandStored(ctx context.Context, r *op.Reader, artifacts []string) error {
 		return op.InvalidField("artifacts", "unknown", "%d of the %d files are not there", len(artifacts)-found, len(artifacts))
 	}
 	return err
-}
-
-// placeholders writes "$2, $3" for values that begin at parameter first.
-func placeholders(first int, values []string) (string, []any) {
-	names, args := make([]string, len(values)), make([]any, len(values))
-	for i, v := range values {
-		names[i], args[i] = "$"+strconv.Itoa(first+i), v
-	}
-	return strings.Join(names, ", "), args
 }
 
 // insertItems writes the single files of a hold.
@@ -204,7 +196,7 @@ func withItems(ctx context.Context, r *op.Reader, holds []Hold) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	in, args := placeholders(2, ids)
+	in, args := sqldb.Placeholders(2, ids)
 	rows, err := r.Query(ctx, "SELECT hold, artifact FROM legal_hold_artifacts WHERE organization = $1 AND hold IN ("+in+") ORDER BY hold, artifact",
 		append([]any{r.Organization()}, args...)...)
 	if err != nil {

@@ -91,7 +91,7 @@ func holdsOf(ctx context.Context, r *op.Reader, dues []Due) error {
 	for i, d := range dues {
 		at[d.Organization], ids[i] = i, d.Organization
 	}
-	in, args := placeholders(1, ids)
+	in, args := sqldb.Placeholders(1, ids)
 	rows, err := r.Query(ctx, "SELECT h.organization, COALESCE(i.artifact, ''), "+holdColumns+` FROM legal_holds h
 		LEFT JOIN legal_hold_artifacts i ON i.organization = h.organization AND i.hold = h.id
 		WHERE h.released_at = 0 AND h.organization IN (`+in+") ORDER BY h.id, i.artifact", args...)

@@ -63,7 +63,7 @@ func sweep(ctx context.Context, tx *op.Tx, condition, by string) (Swept, error) 
 	if err != nil || len(ids) == 0 {
 		return swept, err
 	}
-	in, args := placeholders(4, ids)
+	in, args := sqldb.Placeholders(4, ids)
 	n, err := tx.Exec(ctx, `UPDATE artifacts SET state = 'deleted', name = '', folded = '', deleted_at = $2, deleted_by = $3
 		WHERE organization = $1 AND state = 'stored' AND id IN (`+in+")", append([]any{tx.Organization(), tx.Micros(), by}, args...)...)
 	if err != nil {

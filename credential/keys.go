@@ -276,7 +276,7 @@ var ListKeys = &op.Op[ListKeysInput, op.List[Key]]{
 func listKeys(ctx context.Context, tx *op.Tx, in ListKeysInput) (op.List[Key], error) {
 	v := viewOf(tx.Reader)
 	c := conditions{args: []any{tx.Organization(), tx.Micros()}}
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	c.add("(k.created_at < ? OR k.created_at = ? AND k.id < ?)", before, before, id)
 	in.filter(&c, tx.Now)
 	v.restrict(&c, in.Kind != "" || in.State != "" || in.Owner != "" || in.Unused != "")
@@ -294,7 +294,7 @@ func listKeys(ctx context.Context, tx *op.Tx, in ListKeysInput) (op.List[Key], e
 		}
 		keys = append(keys, k)
 	}
-	page := op.Listed(tx.Reader, &in.Page, keys, func(k keyRow) []string { return position(k.created, k.id) })
+	page := op.Listed(tx.Reader, &in.Page, keys, func(k keyRow) []string { return op.Newest(k.created, k.id) })
 	return shownAs(page, v.show), rows.Err()
 }
 
@@ -317,9 +317,6 @@ func (in *ListKeysInput) filter(c *conditions, now time.Time) {
 		c.add("k.name_folded LIKE ? ESCAPE '!'", containing(strings.ToLower(q)))
 	}
 }
-
-// position is where a list that begins with the newest goes on after a row.
-func position(created int64, id string) []string { return []string{strconv.FormatInt(created, 10), id} }
 
 // shownAs shows every row of a page.
 func shownAs[Row, Shown any](page op.List[Row], show func(Row) Shown) op.List[Shown] {

@@ -102,7 +102,7 @@ var ListServiceAccounts = &op.Op[ListServiceAccountsInput, op.List[ServiceAccoun
 }
 
 func listServiceAccounts(ctx context.Context, tx *op.Tx, in ListServiceAccountsInput) (op.List[ServiceAccount], error) {
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+accountColumns+accountTables+` WHERE a.organization = $1 AND a.deleted_at = 0
 		AND (a.created_at < $3 OR a.created_at = $3 AND a.id < $4) ORDER BY a.created_at DESC, a.id DESC LIMIT $5`,
 		tx.Organization(), tx.Micros(), before, id, in.Size()+1)
@@ -118,7 +118,7 @@ func listServiceAccounts(ctx context.Context, tx *op.Tx, in ListServiceAccountsI
 		}
 		accounts = append(accounts, a)
 	}
-	page := op.Listed(tx.Reader, &in.Page, accounts, func(a accountRow) []string { return position(a.created, a.id) })
+	page := op.Listed(tx.Reader, &in.Page, accounts, func(a accountRow) []string { return op.Newest(a.created, a.id) })
 	return shownAs(page, accountRow.show), rows.Err()
 }
 

@@ -119,7 +119,7 @@ var ListServiceKeys = &op.Op[ListServiceKeysInput, op.List[ServiceKey]]{
 }
 
 func listServiceKeys(ctx context.Context, tx *op.Tx, in ListServiceKeysInput) (op.List[ServiceKey], error) {
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+serviceKeyColumns+` FROM service_keys
 		WHERE created_at < $1 OR created_at = $1 AND id < $2 ORDER BY created_at DESC, id DESC LIMIT $3`, before, id, in.Size()+1)
 	if err != nil {
@@ -134,7 +134,7 @@ func listServiceKeys(ctx context.Context, tx *op.Tx, in ListServiceKeysInput) (o
 		}
 		keys = append(keys, k)
 	}
-	page := op.Listed(tx.Reader, &in.Page, keys, func(k serviceKeyRow) []string { return position(k.created, k.id) })
+	page := op.Listed(tx.Reader, &in.Page, keys, func(k serviceKeyRow) []string { return op.Newest(k.created, k.id) })
 	return shownAs(page, serviceKeyRow.show), rows.Err()
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/guildhall/guildhall/internal/secret"
@@ -129,7 +128,7 @@ var ListSessions = &op.Op[ListSessionsInput, op.List[Session]]{
 }
 
 func listSessions(ctx context.Context, tx *op.Tx, in ListSessionsInput) (op.List[Session], error) {
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE user_id = $1 AND "+alive+`
 		AND (created_at < $3 OR created_at = $3 AND id < $4) ORDER BY created_at DESC, id DESC LIMIT $5`,
 		tx.Actor.User, tx.Micros(), before, id, in.Size()+1)
@@ -146,18 +145,8 @@ func listSessions(ctx context.Context, tx *op.Tx, in ListSessionsInput) (op.List
 		found = append(found, s.show(tx.Actor.Credential.ID))
 	}
 	return op.Listed(tx.Reader, &in.Page, found, func(s Session) []string {
-		return []string{strconv.FormatInt(s.CreatedAt.UnixMicro(), 10), s.ID}
+		return op.Newest(s.CreatedAt.UnixMicro(), s.ID)
 	}), rows.Err()
-}
-
-// after is where a list that begins with the newest goes on.
-func after(p op.Page) (before int64, id string) {
-	position := p.After()
-	if len(position) != 2 {
-		return 1<<63 - 1, ""
-	}
-	before, _ = strconv.ParseInt(position[0], 10, 64) // our own: its authenticity is proved
-	return before, position[1]
 }
 
 // RevokeSessionInput names a session of the caller.

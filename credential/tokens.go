@@ -241,7 +241,7 @@ var ListTokens = &op.Op[ListTokensInput, op.List[Token]]{
 
 func listTokens(ctx context.Context, tx *op.Tx, in ListTokensInput) (op.List[Token], error) {
 	c := conditions{args: []any{tx.Organization(), tx.Micros()}}
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	c.add("(t.created_at < ? OR t.created_at = ? AND t.id < ?)", before, before, id)
 	if !tx.May("keys.inspect").Allow {
 		c.add("t.creator = ? AND t.creator <> ''", tx.Actor.User)
@@ -266,7 +266,7 @@ func listTokens(ctx context.Context, tx *op.Tx, in ListTokensInput) (op.List[Tok
 		}
 		tokens = append(tokens, t)
 	}
-	page := op.Listed(tx.Reader, &in.Page, tokens, func(t tokenRow) []string { return position(t.created, t.id) })
+	page := op.Listed(tx.Reader, &in.Page, tokens, func(t tokenRow) []string { return op.Newest(t.created, t.id) })
 	return shownAs(page, tokenRow.show), rows.Err()
 }
 

@@ -462,7 +462,7 @@ func organizationNames(ctx context.Context, r *op.Reader, invitations []invitati
 	for n, i := range invitations {
 		ids[n] = i.organization
 	}
-	in, args := placeholders(1, ids)
+	in, args := sqldb.Placeholders(1, ids)
 	rows, err := r.Query(ctx, "SELECT o.id, o.name FROM organizations o WHERE o.id IN ("+in+")", args...)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/id"
 	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -143,8 +144,8 @@ func acquaintances(ctx context.Context, r *op.Reader, candidates []candidate) (m
 	if len(addresses) == 0 {
 		return known, roles, nil
 	}
-	in, args := placeholders(4, addresses)
-	ids, more := placeholders(4+len(args), named)
+	in, args := sqldb.Placeholders(4, addresses)
+	ids, more := sqldb.Placeholders(4+len(args), named)
 	rows, err := r.Query(ctx, `SELECT u.email_folded, m.id, 'member', m.ends_at, m.ends_at, ''
 		FROM members m JOIN users u ON u.id = m.user_id
 		WHERE m.organization = $1 AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $2) AND u.email_folded IN (`+in+`)
@@ -345,7 +346,7 @@ func (d *desk) settleLapsed(ctx context.Context, tx *op.Tx, candidates []candida
 	if len(lapsed) == 0 {
 		return nil
 	}
-	in, args := placeholders(3, lapsed)
+	in, args := sqldb.Placeholders(3, lapsed)
 	_, err := tx.Exec(ctx, `UPDATE invitations SET state = 'expired', settled_at = expires_at, version = version + 1
 		WHERE organization = $1 AND state = 'pending' AND expires_at <= $2 AND email_folded IN (`+in+")",
 		append([]any{tx.Organization(), tx.Micros()}, args...)...)

@@ -10,6 +10,7 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -199,7 +200,7 @@ func Holders(ctx context.Context, r *op.Reader, p charter.Permission) ([]op.Hold
 	if err != nil || len(roles) == 0 {
 		return nil, err
 	}
-	in, args := placeholders(3, roles)
+	in, args := sqldb.Placeholders(3, roles)
 	rows, err := r.Query(ctx, `SELECT m.id, u.name, u.email, m.role FROM members m JOIN users u ON u.id = m.user_id
 		WHERE m.organization = $1 AND m.status = 'active' AND (m.ends_at = 0 OR m.ends_at > $2) AND m.role IN (`+in+`)
 		ORDER BY m.sort_name, m.id LIMIT 5`, append([]any{r.Organization(), r.Micros()}, args...)...)

@@ -133,8 +133,8 @@ func readNewcomers(ctx context.Context, r *op.Reader, all []Newcomer) ([]*newcom
 		people[i] = &newcomer{Newcomer: n, address: address}
 		users, addresses = append(users, cmp.Or(n.User, "-")), append(addresses, address.Folded)
 	}
-	known, args := placeholders(2, users)
-	folded, more := placeholders(2+len(users), addresses)
+	known, args := sqldb.Placeholders(2, users)
+	folded, more := sqldb.Placeholders(2+len(users), addresses)
 	rows, err := r.Query(ctx, `SELECT u.id, u.name, u.email, u.email_folded, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
 			COALESCE(m.ends_at, 0), COALESCE(m.managed_by, ''), COALESCE(m.managed_suspended, FALSE), COALESCE(cr.permissions, '')
 		FROM users u LEFT JOIN members m ON m.organization = $1 AND m.user_id = u.id AND m.status <> 'removed'
@@ -206,7 +206,7 @@ func invitedAmong(ctx context.Context, r *op.Reader, all []*newcomer) (seats, ta
 	for i, n := range all {
 		addresses[i] = n.address.Folded
 	}
-	in, args := placeholders(3, addresses)
+	in, args := sqldb.Placeholders(3, addresses)
 	err = r.QueryRow(ctx, `SELECT o.seats,
 			(SELECT COUNT(*) FROM members m WHERE m.organization = o.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $2))
 			+ (SELECT COUNT(*) FROM invitations i WHERE i.organization = o.id AND i.state = 'pending' AND i.expires_at > $2),
@@ -255,7 +255,7 @@ func insertAccounts(ctx context.Context, tx *op.Tx, all []*newcomer) error {
 		return err
 	}
 	if lock := tx.ForShare(true, "u"); lock != "" && len(held) > 0 {
-		in, args := placeholders(1, held)
+		in, args := sqldb.Placeholders(1, held)
 		rows, err := tx.Query(ctx, "SELECT u.id, 0 FROM users u WHERE u.deleted_at = 0 AND u.id IN ("+in+")"+lock, args...)
 		there, err := each(rows, err, func(id string, _ int64) string { return id })
 		if err == nil && len(there) < len(held) {
@@ -348,7 +348,7 @@ func Manage(ctx context.Context, tx *op.Tx, directory string, all []ManagedChang
 		if c.Released {
 			by = ""
 		}
-		in, args := placeholders(8, groups[c])
+		in, args := sqldb.Placeholders(8, groups[c])
 		if _, err := tx.Exec(ctx, `UPDATE members SET role = $2, status = $3, managed_access = $4, managed_role = $5, managed_suspended = $6,
 				managed_by = $7, version = version + 1
 			WHERE organization = $1 AND id IN (`+in+")", append([]any{tx.Organization(), c.Role, c.Status, c.Access, c.ByMapping, c.Suspended, by}, args...)...); err != nil {
@@ -374,7 +374,7 @@ func keepOwnersOf(ctx context.Context, r *op.Reader, all []ManagedChange) error 
 	if len(ends) == 0 {
 		return nil
 	}
-	in, args := placeholders(4, ends)
+	in, args := sqldb.Placeholders(4, ends)
 	var others int
 	err := r.QueryRow(ctx, `SELECT count(*) FROM members WHERE organization = $1 AND role = $2 AND status = 'active'
 		AND (ends_at = 0 OR ends_at > $3) AND id NOT IN (`+in+")", append([]any{r.Organization(), owner, r.Micros()}, args...)...).Scan(&others)

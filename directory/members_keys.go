@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -64,7 +65,7 @@ func (l leaver) freezeKeys(ctx context.Context, tx *op.Tx, revoke []string, reas
 		ends = "1 = 1" // nobody reactivates them any more, and a key that was refused is never revived
 	case len(revoke) > 0:
 		var in string
-		in, args = placeholders(7, revoke)
+		in, args = sqldb.Placeholders(7, revoke)
 		ends = "id IN (" + in + ")"
 	}
 	rows, err := tx.Query(ctx, strings.ReplaceAll(settleKeys, "@ends", ends)+livingKeys+" RETURNING id, name, revoked_at",

@@ -10,15 +10,6 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// placeholders writes "$3, $4" for values that begin at parameter first.
-func placeholders(first int, values []string) (string, []any) {
-	names, args := make([]string, len(values)), make([]any, len(values))
-	for i, v := range values {
-		names[i], args[i] = "$"+strconv.Itoa(first+i), v
-	}
-	return strings.Join(names, ", "), args
-}
-
 // conditions gathers the WHERE of a list. Each condition is written with ? for its value, which may stand several times.
 type conditions struct {
 	parts []string

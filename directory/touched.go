@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -134,7 +135,7 @@ func (c charterChange) changing() (in string, args []any) {
 	for id := range c.shifts {
 		ids = append(ids, id)
 	}
-	return placeholders(1, ids)
+	return sqldb.Placeholders(1, ids)
 }
 
 func (c charterChange) members(ctx context.Context, r *op.Reader) ([]Touch, error) {

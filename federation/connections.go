@@ -109,7 +109,7 @@ var ListConnections = &op.Op[ListConnectionsInput, op.List[Connection]]{
 }
 
 func listConnections(ctx context.Context, tx *op.Tx, in ListConnectionsInput) (op.List[Connection], error) {
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+connectionColumns+` FROM connections c WHERE c.organization = $1
 		AND (c.created_at < $2 OR c.created_at = $2 AND c.id < $3) ORDER BY c.created_at DESC, c.id DESC LIMIT $4`, tx.Organization(), before, id, in.Size()+1)
 	if err != nil {
@@ -124,7 +124,7 @@ func listConnections(ctx context.Context, tx *op.Tx, in ListConnectionsInput) (o
 		}
 		found = append(found, c.show(tx.Reader))
 	}
-	return op.Listed(tx.Reader, &in.Page, found, func(c Connection) []string { return position(c.CreatedAt.UnixMicro(), c.ID) }), rows.Err()
+	return op.Listed(tx.Reader, &in.Page, found, func(c Connection) []string { return op.Newest(c.CreatedAt.UnixMicro(), c.ID) }), rows.Err()
 }
 
 // CreateConnectionInput says what an identity provider is.

@@ -138,7 +138,7 @@ var ListDomains = &op.Op[ListDomainsInput, op.List[Domain]]{
 }
 
 func listDomains(ctx context.Context, tx *op.Tx, in ListDomainsInput) (op.List[Domain], error) {
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+domainColumns+domainTables+` WHERE d.organization = $1
 		AND (d.created_at < $2 OR d.created_at = $2 AND d.id < $3) ORDER BY d.created_at DESC, d.id DESC LIMIT $4`,
 		tx.Organization(), before, id, in.Size()+1)
@@ -154,7 +154,7 @@ func listDomains(ctx context.Context, tx *op.Tx, in ListDomainsInput) (op.List[D
 		}
 		found = append(found, d.show())
 	}
-	return op.Listed(tx.Reader, &in.Page, found, func(d Domain) []string { return position(d.CreatedAt.UnixMicro(), d.ID) }), rows.Err()
+	return op.Listed(tx.Reader, &in.Page, found, func(d Domain) []string { return op.Newest(d.CreatedAt.UnixMicro(), d.ID) }), rows.Err()
 }
 
 // AddDomainInput names a mail domain.

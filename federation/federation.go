@@ -9,7 +9,6 @@ package federation
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/guildhall/guildhall/directory"
@@ -55,19 +54,6 @@ func reachOf(ctx context.Context) (Reach, error) {
 		return r, errNoReach
 	}
 	return r, nil
-}
-
-// position is where a list that begins with the newest goes on.
-func position(created int64, id string) []string { return []string{strconv.FormatInt(created, 10), id} }
-
-// after is the position of a page; of the first one, after everything.
-func after(p op.Page) (before int64, id string) {
-	at := p.After()
-	if len(at) != 2 {
-		return 1<<63 - 1, ""
-	}
-	before, _ = strconv.ParseInt(at[0], 10, 64) // our own: its authenticity is proved
-	return before, at[1]
 }
 
 // when turns stored microseconds into a time, or nil for 0, which means never.

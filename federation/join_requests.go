@@ -64,7 +64,7 @@ func listJoinRequests(ctx context.Context, tx *op.Tx, in ListJoinRequestsInput) 
 	if in.State == "" {
 		in.State = "pending"
 	}
-	before, id := after(in.Page)
+	before, id := in.Page.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+requestColumns+requestTables+` WHERE j.organization = $1 AND j.state = $2
 		AND (j.created_at < $3 OR j.created_at = $3 AND j.id < $4) ORDER BY j.created_at DESC, j.id DESC LIMIT $5`,
 		tx.Organization(), in.State, before, id, in.Size()+1)
@@ -80,7 +80,7 @@ func listJoinRequests(ctx context.Context, tx *op.Tx, in ListJoinRequestsInput) 
 		}
 		found = append(found, j)
 	}
-	return op.Listed(tx.Reader, &in.Page, found, func(j Applicant) []string { return position(j.CreatedAt.UnixMicro(), j.ID) }), rows.Err()
+	return op.Listed(tx.Reader, &in.Page, found, func(j Applicant) []string { return op.Newest(j.CreatedAt.UnixMicro(), j.ID) }), rows.Err()
 }
 
 // DecideJoinRequestInput says what becomes of a request.

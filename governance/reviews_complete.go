@@ -7,6 +7,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -182,7 +183,7 @@ func (p plan) keepsOwner(ctx context.Context, r *op.Reader) error {
 	if len(going) == 0 {
 		return nil
 	}
-	in, args := placeholders(4, ids)
+	in, args := sqldb.Placeholders(4, ids)
 	var left int
 	err := r.QueryRow(ctx, `SELECT count(*) FROM members WHERE organization = $1 AND role = $2 AND status = 'active' AND (ends_at = 0 OR ends_at > $3)
 		AND id NOT IN (`+in+`)`, append([]any{r.Organization(), string(owner), r.Micros()}, args...)...).Scan(&left)
@@ -247,7 +248,7 @@ func (v Review) writeOutcomes(ctx context.Context, tx *op.Tx, p plan) error {
 		for _, i := range items {
 			ids = append(ids, i.Subject.ID)
 		}
-		in, more := placeholders(len(args)+1, ids)
+		in, more := sqldb.Placeholders(len(args)+1, ids)
 		args = append(args, more...)
 		return "subject IN (" + in + ")"
 	}

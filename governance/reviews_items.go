@@ -11,6 +11,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -283,7 +284,7 @@ func (v Review) granted(ctx context.Context, r *op.Reader, items []Item) error {
 	if len(members) == 0 {
 		return nil
 	}
-	in, args := placeholders(3, members)
+	in, args := sqldb.Placeholders(3, members)
 	rows, err := r.Query(ctx, `SELECT s.id, e.action, e.at, COALESCE(iu.name, u.name, ''), COALESCE(iu.email, u.email, '')
 		FROM audit_subjects s JOIN audit_rows e ON e.stream = s.stream AND e.seq = s.seq
 		LEFT JOIN users u ON u.id = e.actor
@@ -301,13 +302,4 @@ func (v Review) granted(ctx context.Context, r *op.Reader, items []Item) error {
 		return none, err
 	})
 	return err
-}
-
-// placeholders writes "$3, $4" for values that begin at parameter first.
-func placeholders(first int, values []string) (string, []any) {
-	names, args := make([]string, len(values)), make([]any, len(values))
-	for i, v := range values {
-		names[i], args[i] = "$"+strconv.Itoa(first+i), v
-	}
-	return strings.Join(names, ", "), args
 }

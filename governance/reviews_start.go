@@ -13,6 +13,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/mail"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -103,7 +104,7 @@ func reviewersOf(ctx context.Context, r *op.Reader, named []string) (asked revie
 	if len(named) == 0 {
 		return asked, nil
 	}
-	in, args := placeholders(3, named)
+	in, args := sqldb.Placeholders(3, named)
 	rows, err := r.Query(ctx, `SELECT m.id, u.email, o.slug, o.name FROM members m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.organization
 		WHERE m.organization = $1 AND m.status = 'active' AND (m.ends_at = 0 OR m.ends_at > $2) AND m.id IN (`+in+`) ORDER BY m.id`,
 		append([]any{r.Organization(), r.Micros()}, args...)...)

@@ -2,6 +2,8 @@ package op
 
 import (
 	"encoding/base64"
+	"math"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 )
@@ -28,6 +30,19 @@ func (p *Page) Size() int {
 // After is the position of the last row of the page before: what the list's key function gave for it; nil on the first
 // page. It is authentic: nobody but this instance made it, for this organization and these filters.
 func (p *Page) After() []string { return p.after }
+
+// AfterNewest is After of a list that begins with the newest: what was created before a moment is still to come, and of that
+// moment what has a lesser id. On the first page it is everything.
+func (p *Page) AfterNewest() (before int64, id string) {
+	if len(p.after) != 2 {
+		return math.MaxInt64, ""
+	}
+	before, _ = strconv.ParseInt(p.after[0], 10, 64) // our own: its authenticity is proved
+	return before, p.after[1]
+}
+
+// Newest is the position of a row, created at a moment in microseconds, in a list that begins with the newest.
+func Newest(created int64, id string) []string { return []string{strconv.FormatInt(created, 10), id} }
 
 // List is a page of an answer.
 type List[T any] struct {

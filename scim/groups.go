@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -80,7 +81,7 @@ func withMembers(ctx context.Context, r *op.Reader, groups []group) error {
 	for i, g := range groups {
 		ids[i], groups[i].members = g.id, []any{}
 	}
-	in, args := placeholders(2, ids)
+	in, args := sqldb.Placeholders(2, ids)
 	rows, err := r.Query(ctx, `SELECT gm.group_id, s.id, s.user_name FROM directory_group_members gm
 		JOIN directory_users s ON s.organization = gm.organization AND s.id = gm.directory_user
 		WHERE gm.organization = $1 AND gm.group_id IN (`+in+") ORDER BY s.id", append([]any{r.Organization()}, args...)...)
@@ -226,7 +227,7 @@ func createGroup(ctx context.Context, tx *op.Tx, in CreateGroupInput) (Resource,
 // refused.
 func addMembers(ctx context.Context, tx *op.Tx, p policy, group string, people []string) error {
 	for chunk := range slices.Chunk(people, 5000) {
-		in, ids := placeholders(3, chunk)
+		in, ids := sqldb.Placeholders(3, chunk)
 		args := append([]any{tx.Organization(), p.directory}, ids...)
 		var known int
 		if err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM directory_users s WHERE s.organization = $1 AND s.directory = $2 AND s.id IN ("+in+")",
@@ -377,7 +378,7 @@ func (l loadedGroup) leavers(ctx context.Context, tx *op.Tx, c *groupChange) ([]
 
 func (l loadedGroup) removeMembers(ctx context.Context, tx *op.Tx, gone []string) error {
 	for chunk := range slices.Chunk(gone, 5000) {
-		in, args := placeholders(3, chunk)
+		in, args := sqldb.Placeholders(3, chunk)
 		if _, err := tx.Exec(ctx, "DELETE FROM directory_group_members WHERE organization = $1 AND group_id = $2 AND directory_user IN ("+in+")",
 			append([]any{tx.Organization(), l.id}, args...)...); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -180,8 +181,8 @@ func (in UpdateDirectoryInput) resolve(ctx context.Context, r *op.Reader, id str
 	for i, name := range names {
 		folded[i] = strings.ToLower(name)
 	}
-	ids, args := placeholders(3, names)
-	displays, more := placeholders(3+len(names), folded)
+	ids, args := sqldb.Placeholders(3, names)
+	displays, more := sqldb.Placeholders(3+len(names), folded)
 	rows, err := r.Query(ctx, "SELECT g.id, g.display, g.display_folded FROM directory_groups g WHERE g.organization = $1 AND g.directory = $2 AND (g.id IN ("+ids+
 		") OR g.display_folded IN ("+displays+"))", slices.Concat([]any{r.Organization(), id}, args, more)...)
 	if err != nil {

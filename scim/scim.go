@@ -7,8 +7,6 @@ package scim
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/guildhall/guildhall/op"
 )
@@ -24,15 +22,6 @@ func Protocol() []op.Any {
 		ListResources, GetUser, CreateUser, ReplaceUser, PatchUser, DeleteUser,
 		GetGroup, CreateGroup, ReplaceGroup, PatchGroup, DeleteGroup, NoteSync,
 	}
-}
-
-// placeholders writes "$3, $4" for values that begin at parameter first.
-func placeholders(first int, values []string) (string, []any) {
-	names, args := make([]string, len(values)), make([]any, len(values))
-	for i, v := range values {
-		names[i], args[i] = "$"+strconv.Itoa(first+i), v
-	}
-	return strings.Join(names, ", "), args
 }
 
 // distinct are the values, each once, in order.

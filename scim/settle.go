@@ -174,7 +174,7 @@ func (out plan) noteAccess(ctx context.Context, tx *op.Tx) error {
 		if len(one.people) == 0 {
 			continue
 		}
-		in, args := placeholders(3, one.people)
+		in, args := sqldb.Placeholders(3, one.people)
 		if _, err := tx.Exec(ctx, "UPDATE directory_users SET access = $2 WHERE organization = $1 AND id IN ("+in+")",
 			append([]any{tx.Organization(), one.access}, args...)...); err != nil {
 			return err
@@ -186,7 +186,7 @@ func (out plan) noteAccess(ctx context.Context, tx *op.Tx) error {
 // linkAccounts links people to the accounts that they have now. It is done once: from then on the account is found by its
 // id, whatever address the directory says.
 func linkAccounts(ctx context.Context, tx *op.Tx, people []string) error {
-	in, args := placeholders(2, people)
+	in, args := sqldb.Placeholders(2, people)
 	_, err := tx.Exec(ctx, `UPDATE directory_users SET user_id = (SELECT u.id FROM users u WHERE u.email_folded = directory_users.email_folded AND u.deleted_at = 0)
 		WHERE organization = $1 AND user_id = '' AND id IN (`+in+")", append([]any{tx.Organization()}, args...)...)
 	if _, taken := sqldb.Conflict(err); taken {
@@ -212,7 +212,7 @@ func nameOf(d document) string {
 func (p policy) settleNow(ctx context.Context, tx *op.Tx, people []string, reason string) error {
 	people = distinct(people)
 	for chunk := range slices.Chunk(people, 5000) {
-		in, args := placeholders(3, chunk)
+		in, args := sqldb.Placeholders(3, chunk)
 		all, err := standings(ctx, tx.Reader, p, "s.id IN ("+in+")", args...)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -86,7 +87,7 @@ func withGroups(ctx context.Context, r *op.Reader, people []person) error {
 	for i, p := range people {
 		ids[i] = p.id
 	}
-	in, args := placeholders(2, ids)
+	in, args := sqldb.Placeholders(2, ids)
 	rows, err := r.Query(ctx, `SELECT gm.directory_user, g.id, g.display FROM directory_group_members gm
 		JOIN directory_groups g ON g.organization = gm.organization AND g.id = gm.group_id
 		WHERE gm.organization = $1 AND gm.directory_user IN (`+in+") ORDER BY g.id", append([]any{r.Organization()}, args...)...)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -223,11 +222,7 @@ var ListPasskeys = &op.Op[ListPasskeysInput, op.List[Passkey]]{
 }
 
 func listPasskeys(ctx context.Context, tx *op.Tx, in ListPasskeysInput) (op.List[Passkey], error) {
-	before, id := int64(1<<63-1), ""
-	if position := in.After(); len(position) == 2 {
-		before, _ = strconv.ParseInt(position[0], 10, 64) // our own: its authenticity is proved
-		id = position[1]
-	}
+	before, id := in.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+passkeyColumns+` FROM passkeys WHERE user_id = $1
 		AND (created_at < $2 OR created_at = $2 AND id < $3) ORDER BY created_at DESC, id DESC LIMIT $4`, tx.Actor.User, before, id, in.Size()+1)
 	if err != nil {
@@ -243,7 +238,7 @@ func listPasskeys(ctx context.Context, tx *op.Tx, in ListPasskeysInput) (op.List
 		all = append(all, p.show())
 	}
 	return op.Listed(tx.Reader, &in.Page, all, func(p Passkey) []string {
-		return []string{strconv.FormatInt(p.CreatedAt.UnixMicro(), 10), p.ID}
+		return op.Newest(p.CreatedAt.UnixMicro(), p.ID)
 	}), rows.Err()
 }
 
