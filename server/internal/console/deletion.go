@@ -39,8 +39,7 @@ func (v *visit) deleteInput() directory.DeleteOrganizationInput {
 }
 
 func deleteOrganization(v *visit) error {
-	if v.form.value(confirmField) != v.organization.Name {
-		v.form.say(confirmField, ui.T("type %s to confirm", v.organization.Name))
+	if !v.typed(v.organization.Name) {
 		return askDelete(v)
 	}
 	o, err := directory.DeleteOrganization.Call(v.ctx, v.Service, v.deleteInput(), v.form.options()...)

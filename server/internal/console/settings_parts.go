@@ -222,6 +222,21 @@ type confirmation struct {
 	wide       bool
 }
 
+// nameTyped is the field in which a name is typed, as the last question of what cannot be undone.
+func (v *visit) nameTyped(name string) ui.InputProps {
+	return ui.InputProps{FieldProps: ui.FieldProps{Name: confirmField, Label: ui.T("Type %s to confirm", name), Error: v.form.error(confirmField)},
+		Autocomplete: "off", Required: true}
+}
+
+// typed reports whether the name was typed, and says so in the form where it was not.
+func (v *visit) typed(name string) bool {
+	if v.form.value(confirmField) == name {
+		return true
+	}
+	v.form.say(confirmField, ui.T("type %s to confirm", name))
+	return false
+}
+
 // ask shows a confirmation.
 func (v *visit) ask(c confirmation) error {
 	c.visit = v

@@ -308,12 +308,7 @@ func askConnectionEnd(v *visit) error {
 	}
 	return v.ask(confirmation{id: "delete-connection", title: ui.T("Delete %s", c.Name), version: c.ETag(), cancel: v.connectionHref(c.ID, ""),
 		text:   []string{ui.T("People sign in in another way, and whoever was known by this provider has to be linked again."), ui.T("Members stay members.")},
-		fields: v.connectionEnd(c), submit: ui.ButtonProps{Text: ui.T("Delete %s", c.Name), Kind: ui.Danger}, ways: v.same(federation.DeleteConnection, "connection", c.ID)})
-}
-
-// nameTyped is the field in which a name is typed, as a last question.
-func (v *visit) nameTyped(name string) ui.InputProps {
-	return ui.InputProps{FieldProps: ui.FieldProps{Name: confirmField, Label: ui.T("Type %s to confirm", name), Error: v.form.error(confirmField)}, Required: true}
+		fields: ui.Input(v.nameTyped(c.Name)), submit: ui.ButtonProps{Text: ui.T("Delete %s", c.Name), Kind: ui.Danger}, ways: v.same(federation.DeleteConnection, "connection", c.ID)})
 }
 
 func deleteConnection(v *visit) error {
@@ -321,8 +316,7 @@ func deleteConnection(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if v.form.value(confirmField) != asked.Name {
-		v.form.say(confirmField, ui.T("type %s to confirm", asked.Name))
+	if !v.typed(asked.Name) {
 		return askConnectionEnd(v)
 	}
 	c, err := federation.DeleteConnection.Call(v.ctx, v.Service, v.oneConnection(), v.form.options()...)

@@ -82,8 +82,7 @@ func transferOwnership(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if v.form.value(confirmField) != to.Label() {
-		v.form.say(confirmField, ui.T("type %s to confirm", to.Label()))
+	if !v.typed(to.Label()) {
 		return askTransfer(v)
 	}
 	t, err := directory.TransferOwnership.Call(v.ctx, v.Service, v.transferInput(), v.form.options()...)
