@@ -209,12 +209,13 @@ var namesOrganization = regexp.MustCompile(`organization = |\borganization\b.*VA
 // wholeInstance are the queries that are about a person or the installation and not about one organization, by a
 // piece of their text, each with the reason.
 var wholeInstance = map[string]string{
-	"FROM domains d JOIN organizations o ON o.id = d.organization AND o.state": "a verified domain leads to its one organization",
-	"WHERE d.state = 'verified' AND d.checked_at":                              "scheduled work on all organizations",
-	"FROM domains d JOIN connections c ON c.organization":                      "a verified domain leads to its one organization",
-	"WHERE a.state_hash = $1":                                                  "a sign-in's state is the proof, and names its organization",
-	"DELETE FROM federated_attempts WHERE expires_at":                          "scheduled work on all organizations",
-	"FROM domains d\n": "the doctor reads everything",
+	"FROM domains d JOIN organizations o ON o.id = d.organization AND o.state":     "a verified domain leads to its one organization",
+	"UPDATE domains SET checked_at = $1":                                           "scheduled work on what it has just looked at",
+	"WHERE d.state = 'verified' AND d.checked_at":                                  "scheduled work on all organizations",
+	"FROM domains d JOIN connections c ON c.organization":                          "a verified domain leads to its one organization",
+	"WHERE a.state_hash = $1":                                                      "a sign-in's state is the proof, and names its organization",
+	"DELETE FROM federated_attempts WHERE expires_at":                              "scheduled work on all organizations",
+	"FROM domains d\n":                                                             "the doctor reads everything",
 	"DELETE FROM requests WHERE (organization, at, id) IN":                         "scheduled work on all organizations",
 	"SELECT DISTINCT organization FROM usage_log":                                  "scheduled work on all organizations",
 	"SELECT DISTINCT organization, meter FROM usage_reservations WHERE expires_at": "scheduled work on all organizations",

@@ -166,8 +166,8 @@ func (d *domainRow) miss(ctx context.Context, tx *op.Tx) error {
 
 // Due are the domains whose record is to be looked for now.
 type Due struct {
-	Domains []DomainInput
-	rows    []domainRow
+	inputs []DomainInput
+	rows   []domainRow
 }
 
 // mostDue bounds how many domains are looked at in one go.
@@ -190,7 +190,7 @@ func DueNow(ctx context.Context, r *op.Reader) (Due, error) {
 			return due, err
 		}
 		in.Domain = d.id
-		due.Domains, due.rows = append(due.Domains, in), append(due.rows, d)
+		due.inputs, due.rows = append(due.inputs, in), append(due.rows, d)
 	}
 	return due, rows.Err()
 }
@@ -203,26 +203,32 @@ type ahead struct {
 
 func (a ahead) Scan(into ...any) error { return a.row.Scan(append([]any{a.first}, into...)...) }
 
-// Do looks for the record of each domain. What is as it was is only noted as looked at; any change is an operation's.
+// Do looks for the record of each domain. What is as it was is only noted as looked at, of all at once; any change is an
+// operation's.
 func (due Due) Do(ctx context.Context, db *sqldb.DB, b op.Backend, reach Reach, now time.Time) (err error) {
 	ctx = op.As(ctx, op.Caller{System: "domains"})
+	var looked []string
 	for i, d := range due.rows {
 		f := reach.lookFor(ctx, d.name(), d.value)
 		if f.silent || f.proved == (d.state == Verified) && d.failures == 0 {
-			err = errors.Join(err, noteCheck(ctx, db, due.Domains[i], now))
+			looked = append(looked, d.id)
 			continue
 		}
-		if _, failed := VerifyDomain.Call(ctx, b, VerifyDomainInput{DomainInput: due.Domains[i]}); failed != nil {
-			err = errors.Join(err, noteCheck(ctx, db, due.Domains[i], now), fmt.Errorf("domain %s: %w", d.id, failed))
+		if _, failed := VerifyDomain.Call(ctx, b, VerifyDomainInput{DomainInput: due.inputs[i]}); failed != nil {
+			looked, err = append(looked, d.id), errors.Join(err, fmt.Errorf("domain %s: %w", d.id, failed))
 		}
 	}
-	return err
+	return errors.Join(err, noteChecks(ctx, db, looked, now))
 }
 
-// noteCheck notes that a domain was looked at. It changes nobody's rights.
-func noteCheck(ctx context.Context, db *sqldb.DB, in DomainInput, now time.Time) error {
+// noteChecks notes that domains were looked at. It changes nobody's rights.
+func noteChecks(ctx context.Context, db *sqldb.DB, domains []string, now time.Time) error {
+	if len(domains) == 0 {
+		return nil
+	}
+	in, args := sqldb.Placeholders(2, domains)
 	return db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, "UPDATE domains SET checked_at = $3 WHERE organization = $1 AND id = $2", in.Organization, in.Domain, now.UnixMicro())
+		_, err := tx.Exec(ctx, "UPDATE domains SET checked_at = $1 WHERE id IN ("+in+")", append([]any{now.UnixMicro()}, args...)...)
 		return err
 	})
 }
