@@ -63,7 +63,8 @@ const SSO = "sso"
 
 // Welcome makes people members on the word of a company's directory: a pending invitation of the address is consumed
 // and gives its role, seats hold, nobody becomes an owner. Somebody who is a member already is linked and keeps what they
-// are, unless a group gives the role. It takes a handful of statements, whatever the number of people.
+// are, unless a group gives the role. It takes a handful of statements, whatever the number of people, and one for each
+// invitation that is consumed and each membership whose end has passed.
 func Welcome(ctx context.Context, tx *op.Tx, directory string, all []Newcomer) error {
 	if len(all) == 0 {
 		return nil

@@ -276,8 +276,8 @@ func (t totpRow) step(r *op.Reader, code string) (int64, error) {
 	return found, nil
 }
 
-// take takes a code of the app: once. The first one sets the app up. A wrong one is counted for good, and past so many within a day no code is taken, so
-// that they cannot be guessed.
+// take takes a code of the app: once. The first one sets the app up. A wrong one is counted for good, and past so many
+// within a day no code is taken, so that they cannot be guessed.
 func (t totpRow) take(ctx context.Context, tx *op.Tx, code string) error {
 	if t.wrongToday(tx.Reader) >= wrongPerDay {
 		return op.Errorf(op.Gone, "no_tries_left", "too many wrong codes within a day: use a recovery code or a passkey, or wait")
