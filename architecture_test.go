@@ -239,6 +239,8 @@ var wholeInstance = map[string]string{
 	"SELECT organization, meter, ":                            "the doctor reads everything",
 	"SELECT organization, role, 'a directory' AS giver":       "roles that are given, which whoever asks compares with an organization",
 	"WHERE d.token_hash = $1":                                 "a directory's token is the proof, and names its organization",
+	"DELETE FROM identities WHERE user_id = $1":               "what ends with a person, in all their organizations",
+	"DELETE FROM join_requests WHERE user_id = $1":            "what ends with a person, in all their organizations",
 	"DELETE FROM directory_users WHERE user_id = $1":          "what ends with a person, in all their organizations",
 	"FROM directory_users s WHERE s.user_id":                  "what ends with a person, in all their organizations",
 	"FROM directory_users s LEFT JOIN members":                "the doctor reads everything",

@@ -234,6 +234,8 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 		"DELETE FROM recovery_codes WHERE user_id = $1",
 		"DELETE FROM totps WHERE user_id = $1",
 		"DELETE FROM second_steps WHERE user_id = $1",
+		"DELETE FROM identities WHERE user_id = $1", // a provider that still has them makes somebody new
+		"DELETE FROM join_requests WHERE user_id = $1",
 		"DELETE FROM directory_users WHERE user_id = $1", // a directory that still has them makes somebody new
 	} {
 		if _, err := tx.Exec(ctx, statement, u.ID); err != nil {

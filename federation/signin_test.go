@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
@@ -91,6 +92,27 @@ func (i *idp) comesBack(ctx context.Context) (federation.FederatedSignIn, error)
 	i.T.Helper()
 	begun := i.begins("zoe@acme.test")
 	return i.answers(ctx, begun, i.Authorizes(i.T, begun.URL))
+}
+
+// Whoever is erased is known to no provider any more, and asks nowhere to join. The next sign-in of the same subject makes
+// somebody new.
+func TestWhoIsErasedIsKnownToNoProvider(t *testing.T) {
+	withProvider(t, func(i *idp) {
+		first, err := i.comesBack(i.Nobody())
+		i.Must(err)
+		i.Exec(`INSERT INTO join_requests (id, organization, domain, user_id, role, state, reason, decided_by, decided_at, created_at)
+			VALUES ('jrq_1', $1, 'acme.test', $2, 'viewer', 'pending', '', '', 0, 1)`, i.acme, first.User.ID)
+		i.Most = 24 // of an erasure
+		_, err = directory.DeleteUser.Call(i.Operator(), i.Service, directory.DeleteUserInput{UserInput: directory.UserInput{User: first.User.ID}, Reason: "asked for it"})
+		i.Must(err)
+		if n := i.Number("SELECT (SELECT count(*) FROM identities WHERE user_id = $1) + (SELECT count(*) FROM join_requests WHERE user_id = $1)", first.User.ID); n != 0 {
+			i.T.Errorf("%d rows know them still", n)
+		}
+		again, err := i.comesBack(i.Nobody())
+		if err != nil || again.User.ID == first.User.ID {
+			i.T.Errorf("the next sign-in: %v, %s", err, again.User.ID)
+		}
+	})
 }
 
 func TestAProviderSignsPeopleInAndLetsThemJoin(t *testing.T) {
