@@ -48,7 +48,7 @@ type Access struct {
 
 	sessions *table[hashKey, session]
 	bearers  *table[hashKey, bearer]
-	seats    *table[seatKey, seat]
+	seats    *table[seatKey, member]
 	slugs    *table[name, slug]
 	dead     *table[hashKey, dead]
 	plans    *shared[plan]
@@ -93,7 +93,7 @@ func New(c Config) *Access {
 		hooks: hooks{afterTicket: func() {}, afterRead: func() {}, current: (*fences).current}}
 	a.sessions = newTable[hashKey, session](c.Size, a.untie(ofSessions))
 	a.bearers = newTable[hashKey, bearer](c.Size, a.untie(ofBearers))
-	a.seats = newTable[seatKey, seat](c.Size, a.untie(ofSeats))
+	a.seats = newTable[seatKey, member](c.Size, a.untie(ofSeats))
 	a.slugs = newTable[name, slug](c.Size, func(uint32) {})
 	a.dead = newTable[hashKey, dead](c.Size, func(uint32) {})
 	a.fences.remember[ofSessions], a.fences.remember[ofBearers], a.fences.remember[ofSeats] = a.sessions, a.bearers, a.seats
@@ -309,7 +309,7 @@ func refuse(d *check.Decision, why decide.Reason, needs charter.Permission, abou
 // principal is what Decide looks at. It has no names: nothing is decided by them.
 func (a *Access) principal(p *party, address string, to *decide.Principal) {
 	to.Holds, to.Beyond, to.Locked = p.holds, p.beyond, a.plans.at(p.plan).locked
-	to.Standing, to.EndsAt, to.Closed = p.standing, p.endsAt, p.closed
+	to.Standing, to.EndsAt, to.Closed, to.Bar = p.standing, p.endsAt, p.closed, p.bar
 	if p.more != nil {
 		to.Limits, to.Elsewhere = p.more.limits, !directory.Allows(p.more.networks, address)
 	}

@@ -182,7 +182,9 @@ func (e *Explanation) load(ctx context.Context, r *op.Reader) (*explained, error
 	var about explained
 	var err error
 	if s.Credential == "" {
-		about.Principal, about.place, err = principalIn(ctx, r, r.Organization(), s.User)
+		var seat directory.Seat
+		seat, err = directory.SeatOf(ctx, r, r.Organization(), s.User)
+		about.Principal, about.place = seat.Principal, placeOf(&seat)
 	} else {
 		kind := credential.KeyKind
 		if s.Kind == string(op.TokenActor) {

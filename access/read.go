@@ -36,31 +36,35 @@ func (a *Access) read(ctx context.Context, fn func(r *op.Reader) error) error {
 }
 
 // readSeat reads what a user is in an organization, and remembers it.
-func (a *Access) readSeat(ctx context.Context, key seatKey, named, user string, s *seat) error {
+func (a *Access) readSeat(ctx context.Context, key seatKey, named, user string, s *member) (*more, error) {
 	organization, known, err := a.organization(ctx, named)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := a.begin()
-	var p decide.Principal
-	var where place
+	var found directory.Seat
 	err = a.read(ctx, func(r *op.Reader) (err error) {
-		p, where, err = principalIn(ctx, r, organization, user)
+		found, err = directory.SeatOf(ctx, r, organization, user)
 		return err
 	})
 	if errors.Is(err, op.ErrNotFound) {
-		return errUnknown
+		return nil, errUnknown
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.hooks.afterRead()
-	if err := a.fill(ctx, s, &p, where); err != nil || !known { // a slug that nobody has may be given to somebody
-		return err
+	s.login = found.Login
+	var m *more
+	if found.Networks != "" {
+		m = &more{networks: found.Networks}
 	}
-	t.about = []op.Fence{{Kind: op.FenceUser, ID: p.User}, {Kind: op.FenceOrganization, ID: organization}}
-	keep(a, ofSeats, a.seats, key, s, nil, t)
-	return nil
+	if err := a.fill(ctx, &s.seat, &found.Principal, placeOf(&found)); err != nil || !known { // a slug that nobody has may be given to somebody
+		return m, err
+	}
+	t.about = []op.Fence{{Kind: op.FenceUser, ID: found.User}, {Kind: op.FenceOrganization, ID: organization}}
+	keep(a, ofSeats, a.seats, key, s, m, t)
+	return m, nil
 }
 
 // organization gives the id of an organization that is named by id or slug. Of a slug that nobody has it is empty, and
@@ -78,12 +82,7 @@ func (a *Access) organization(ctx context.Context, named string) (organization s
 // default one first.
 type place struct{ plan, regions string }
 
-// principalIn reads what a user is in an organization, in one statement.
-func principalIn(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, where place, err error) {
-	p, where.regions, err = directory.SeatOf(ctx, r, organization, user)
-	where.plan = p.Plan
-	return p, where, err
-}
+func placeOf(s *directory.Seat) place { return place{s.Plan, s.Regions} }
 
 // fill makes the seat of a principal.
 func (a *Access) fill(ctx context.Context, s *seat, p *decide.Principal, where place) error {
@@ -124,7 +123,7 @@ func (a *Access) readBearer(ctx context.Context, c *presented, now int64, b *bea
 		return nil, err
 	}
 	*b = bearer{life: life{used: read.LastUsed, expires: read.ExpiresAt, idle: read.Idle}, credential: check.MakeID(read.ID),
-		token: read.Kind == op.TokenActor}
+		token: read.Kind == op.TokenActor, bar: read.Principal.Bar}
 	if err := a.fill(ctx, &b.seat, &read.Principal, place{read.Plan, read.Residency}); err != nil {
 		return nil, err
 	}
@@ -197,11 +196,13 @@ func (l *life) lapsed(now int64) bool {
 }
 
 func scanSession(ctx context.Context, r *op.Reader, hash secret.Hash, s *session) (ended int64, err error) {
-	var found, user string
-	err = r.QueryRow(ctx, `SELECT s.id, s.user_id, s.expires_at, s.idle_limit, s.last_used_at, s.ended_at FROM sessions s
+	var found, user, begun string
+	var created, way int64
+	err = r.QueryRow(ctx, `SELECT s.id, s.user_id, s.expires_at, s.idle_limit, s.last_used_at, s.ended_at,
+			s.created_at, s.way, s.second_factor, s.organization FROM sessions s
 		JOIN instance i ON i.recovery_epoch = s.recovery_epoch WHERE s.hash = $1`, hash[:]).Scan(
-		&found, &user, &s.expires, &s.idle, &s.used, &ended)
-	s.id, s.user = check.MakeID(found), nameOf(user)
+		&found, &user, &s.expires, &s.idle, &s.used, &ended, &created, &way, &s.second, &begun)
+	s.id, s.user, s.begun, s.way, s.lasts = check.MakeID(found), nameOf(user), check.MakeID(begun), decide.Way(way), s.expires-created
 	return ended, err
 }
 

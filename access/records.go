@@ -88,9 +88,18 @@ func (l *life) idled(now int64) bool { return l.idle != 0 && now >= l.used+l.idl
 // session is what is remembered of a session or a service key.
 type session struct {
 	life
+	lasts   int64 // microseconds, from its sign-in on
 	id      check.ID
-	user    name // of a session
+	user    name     // of a session
+	begun   check.ID // the organization whose identity provider began it, the only one in which it counts
+	way     decide.Way
+	second  bool // by two factors
 	service bool
+}
+
+// signIn is what a policy looks at, in an organization.
+func (s *session) signIn(organization check.ID) decide.SignIn {
+	return decide.SignIn{Way: s.way, Second: s.second, Foreign: !s.begun.Empty() && s.begun != organization, Life: s.lasts, Idle: s.idle}
 }
 
 // seat is what somebody, or a credential, is in an organization. Texts that many seats share are numbers.
@@ -103,10 +112,17 @@ type seat struct {
 	closed                           bool
 }
 
+// member is the seat of a user, with what the organization asks of the sign-ins that act there.
+type member struct {
+	seat
+	login decide.LoginPolicy
+}
+
 // bearer is what is remembered of a key or a scoped token.
 type bearer struct {
 	life
 	seat
+	bar        decide.Bar // of a token under a session
 	credential check.ID
 	token      bool
 }

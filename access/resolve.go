@@ -26,7 +26,10 @@ func (a *Access) resolve(ctx context.Context, q *check.Request, now time.Time, p
 		if q.Subject.ID == "" || len(q.Subject.ID) > maxName {
 			return errUnknown
 		}
-		return a.seat(ctx, organizationOf(q), nameOf(q.Subject.ID), q.Subject.ID, &p.seat)
+		var m member // the product signed them in, and asks of that what it likes
+		_, err := a.seat(ctx, organizationOf(q), nameOf(q.Subject.ID), q.Subject.ID, &m)
+		p.seat = m.seat
+		return err
 	case check.Credential:
 		c, err := sentAs(q.Subject.ID, q.Address)
 		if err != nil {
@@ -165,13 +168,13 @@ func (a *Access) slug(ctx context.Context, named string, s *slug) error {
 // seat finds what a user is in an organization, which is named by its id or by a slug. In one that does not exist
 // everybody is a stranger. The user is named by our id or the product's; the text may be left out where the name is an
 // id.
-func (a *Access) seat(ctx context.Context, organization string, user name, text string, s *seat) error {
+func (a *Access) seat(ctx context.Context, organization string, user name, text string, s *member) (*more, error) {
 	if len(organization) > maxName {
 		organization = ""
 	}
 	key := seatKeyOf(nameOf(organization), user)
-	if _, ok := a.seats.get(key, s); ok {
-		return nil
+	if m, ok := a.seats.get(key, s); ok {
+		return m, nil
 	}
 	if text == "" {
 		text = user.String()

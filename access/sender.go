@@ -124,9 +124,24 @@ func (a *Access) in(ctx context.Context, organization string, s *session, p *par
 	case s.service:
 		return nil
 	case p.kind == op.UserActor:
-		return a.seat(ctx, organization, s.user, "", &p.seat)
+		return a.sit(ctx, organization, s, p)
 	}
 	return a.within(ctx, organization, p)
+}
+
+// sit finds the seat of a session's user, and what the organization makes of the sign-in behind the session.
+func (a *Access) sit(ctx context.Context, organization string, s *session, p *party) error {
+	var m member
+	kept, err := a.seat(ctx, organization, s.user, "", &m)
+	p.seat = m.seat
+	if err != nil {
+		return err
+	}
+	by := s.signIn(m.organization)
+	if p.bar, p.more = m.login.Bar(by), kept; m.login.Exempt(by) {
+		p.more = nil // networks bind nobody who comes in this way
+	}
+	return nil
 }
 
 // Judge answers a question as Check does, and leaves it to Name for whom the answer is.

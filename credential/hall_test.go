@@ -46,7 +46,7 @@ func newHall(t testing.TB, db *sqldb.DB, c *charter.Charter, settings op.Setting
 var stepUp = &op.Op[struct{}, testroom.SignedIn]{
 	Name: "test.step_up", Route: "POST /v1/test/step_up", Kind: op.Write, Scope: op.Self, Allow: op.SignedIn,
 	Do: func(ctx context.Context, tx *op.Tx, _ struct{}) (testroom.SignedIn, error) {
-		s, err := credential.Rotate(ctx, tx, tx.Actor.Credential.ID)
+		s, err := credential.Rotate(ctx, tx, tx.Actor.Credential.ID, false)
 		return testroom.SignedIn{Session: s.ID, User: tx.Actor.User, Secret: s.Secret.Reveal()}, err
 	},
 }

@@ -6,22 +6,25 @@ import (
 	"errors"
 	"time"
 
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
 
 // Session is a person's sign-in on one device.
 type Session struct {
-	ID         string    `json:"id" doc:"The session's id" example:"ses_01k9v5x0w3m8q6t2c4h7n0r5sz"`
-	Current    bool      `json:"current" doc:"Whether this request was made with it"`
-	Device     string    `json:"device" doc:"What it runs on, as the browser says of itself" example:"Firefox on Linux"`
-	Address    string    `json:"address" doc:"The client's network address at sign-in" example:"203.0.113.7"`
-	Method     string    `json:"method" doc:"How the person proved who they are" example:"mail"`
-	CreatedAt  time.Time `json:"created_at" doc:"When the person signed in"`
-	SignedInAt time.Time `json:"signed_in_at" doc:"When the person last proved who they are"`
-	LastUsedAt time.Time `json:"last_used_at" doc:"When it was last used, to about a minute"`
-	ExpiresAt  time.Time `json:"expires_at" doc:"When it ends unless it is used before; being used does not keep it beyond its longest life"`
-	EndedAt    time.Time `json:"ended_at,omitzero" doc:"When it was ended; absent while it lives"`
+	ID      string `json:"id" doc:"The session's id" example:"ses_01k9v5x0w3m8q6t2c4h7n0r5sz"`
+	Current bool   `json:"current" doc:"Whether this request was made with it"`
+	Device  string `json:"device" doc:"What it runs on, as the browser says of itself" example:"Firefox on Linux"`
+	Address string `json:"address" doc:"The client's network address at sign-in" example:"203.0.113.7"`
+	Method  string `json:"method" doc:"How the person proved who they are" example:"mail"`
+	// Organization is set where the session counts in one organization only.
+	Organization string    `json:"organization,omitzero" doc:"The organization whose identity provider began the session: it counts there, and nowhere else" example:"org_01k9v5x0w3m8q6t2c4h7n0r5sz"`
+	CreatedAt    time.Time `json:"created_at" doc:"When the person signed in"`
+	SignedInAt   time.Time `json:"signed_in_at" doc:"When the person last proved who they are"`
+	LastUsedAt   time.Time `json:"last_used_at" doc:"When it was last used, to about a minute"`
+	ExpiresAt    time.Time `json:"expires_at" doc:"When it ends unless it is used before; being used does not keep it beyond its longest life"`
+	EndedAt      time.Time `json:"ended_at,omitzero" doc:"When it was ended; absent while it lives"`
 
 	// Secret is the session's token, where the call made it; empty everywhere else.
 	Secret secret.Text `json:"-"`
@@ -30,38 +33,57 @@ type Session struct {
 // SessionKind is the kind of a session's token: "gld_ses_...".
 const SessionKind = "ses"
 
-const sessionColumns = "id, method, address, agent, created_at, signed_in_at, last_used_at, idle_limit, expires_at, ended_at"
+const sessionColumns = "id, method, organization, address, agent, created_at, signed_in_at, last_used_at, idle_limit, expires_at, ended_at"
 
 // alive is the condition of a session that still counts; its parameter is the time. At a limit itself it has ended.
 const alive = "ended_at = 0 AND expires_at > $2 AND (idle_limit = 0 OR last_used_at + idle_limit > $2)" +
 	" AND recovery_epoch = (SELECT recovery_epoch FROM instance WHERE id = 'instance')"
 
-// BeginSession begins a session of the user, on the caller's device, and tells the edge its secret. Method says how the
-// person proved who they are: "mail".
-func BeginSession(ctx context.Context, tx *op.Tx, user, method string) (Session, error) {
+// SignIn is how a person proved who they are.
+type SignIn struct {
+	Method       string     // as people are shown it: "mail+totp"
+	Way          decide.Way // what of it a sign-in policy looks at
+	Second       bool       // by two factors
+	Organization string     // whose identity provider it was; empty: nobody's, and the session counts everywhere
+	Connection   string     // that provider
+}
+
+// ByMail is a sign-in by what was mailed to somebody's address, and nothing else.
+func ByMail(method string) SignIn { return SignIn{Method: method, Way: decide.ByMail} }
+
+// BeginSession begins a session of the user, on the caller's device, and tells the edge its secret. It lasts no longer than
+// the server and every organization allow in which it counts.
+func BeginSession(ctx context.Context, tx *op.Tx, user string, by SignIn) (Session, error) {
 	token := secret.New(nil, tx.Charter.KeyPrefix, SessionKind)
 	hash := token.Hash()
-	until := tx.Now.Add(tx.Settings.SessionLife)
 	idle := max(0, tx.Settings.SessionIdle)
-	s := sessionRow{id: tx.NewID("ses"), method: method, address: tx.Caller.Address, agent: tx.Caller.Agent,
-		created: tx.Micros(), signedIn: tx.Micros(), lastUsed: tx.Micros(), idle: idle.Microseconds(), expires: until.UnixMicro()}
-	_, err := tx.Exec(ctx, `INSERT INTO sessions (id, user_id, hash, method, address, agent, created_at, signed_in_at,
-			last_used_at, idle_limit, expires_at, ended_at, recovery_epoch)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9, 0, (SELECT recovery_epoch FROM instance WHERE id = 'instance'))`,
-		s.id, user, hash[:], s.method, s.address, s.agent, s.created, s.idle, s.expires)
+	s := sessionRow{id: tx.NewID("ses"), method: by.Method, organization: by.Organization, address: tx.Caller.Address, agent: tx.Caller.Agent,
+		created: tx.Micros(), signedIn: tx.Micros(), lastUsed: tx.Micros(), idle: idle.Microseconds()}
+	err := tx.QueryRow(ctx, `INSERT INTO sessions (id, user_id, hash, method, address, agent, created_at, signed_in_at,
+			last_used_at, idle_limit, expires_at, ended_at, recovery_epoch, way, second_factor, organization, connection)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $7, $7, CASE WHEN p.idle > 0 AND (i.idle = 0 OR p.idle < i.idle) THEN p.idle ELSE i.idle END,
+			CASE WHEN p.life > 0 AND p.life < i.life THEN $7 + p.life ELSE $7 + i.life END, 0, i.epoch, $10, $11, $12, $13
+		FROM (SELECT recovery_epoch AS epoch, CAST($8 AS bigint) AS idle, CAST($9 AS bigint) AS life FROM instance WHERE id = 'instance') i,
+			(SELECT COALESCE(min(NULLIF(o.session_life, 0)), 0) AS life, COALESCE(min(NULLIF(o.session_idle, 0)), 0) AS idle
+			FROM members m JOIN organizations o ON o.id = m.organization
+			WHERE m.user_id = $2 AND m.status <> 'removed' AND (CAST($12 AS text) = '' OR o.id = $12)) p
+		RETURNING idle_limit, expires_at`,
+		s.id, user, hash[:], s.method, s.address, s.agent, s.created, s.idle, tx.Settings.SessionLife.Microseconds(), int64(by.Way), by.Second,
+		by.Organization, by.Connection).Scan(&s.idle, &s.expires)
 	if err != nil {
 		return Session{}, err
 	}
 	return handedOut(tx, s, token), nil
 }
 
-// Rotate gives a living session another secret after a new proof of who it is: from the commit on, the old secret is
-// nobody's, and the sign-in is fresh. The operation fences the session.
-func Rotate(ctx context.Context, tx *op.Tx, session string) (Session, error) {
+// Rotate gives a living session another secret after a new proof of who it is, which may have been a second factor: from the
+// commit on, the old secret is nobody's, and the sign-in is fresh. The operation fences the session.
+func Rotate(ctx context.Context, tx *op.Tx, session string, second bool) (Session, error) {
 	token := secret.New(nil, tx.Charter.KeyPrefix, SessionKind)
 	hash := token.Hash()
-	s, err := scanSession(tx.QueryRow(ctx, `UPDATE sessions SET hash = $3, signed_in_at = $2, last_used_at = $2
-		WHERE id = $1 AND `+alive+` RETURNING `+sessionColumns, session, tx.Micros(), hash[:]))
+	s, err := scanSession(tx.QueryRow(ctx, `UPDATE sessions SET hash = $3, signed_in_at = $2, last_used_at = $2,
+			second_factor = second_factor OR $4
+		WHERE id = $1 AND `+alive+` RETURNING `+sessionColumns, session, tx.Micros(), hash[:], second))
 	if err != nil {
 		return Session{}, err
 	}
@@ -90,8 +112,23 @@ func EndAll(ctx context.Context, tx *op.Tx, user, keep string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return endedOf(tx, rows)
+}
+
+// EndBegunBy ends and fences every session that one identity provider of an organization began, and says how many. With a user
+// it ends only theirs.
+func EndBegunBy(ctx context.Context, tx *op.Tx, organization, connection, user string) (int, error) {
+	rows, err := tx.Query(ctx, `UPDATE sessions SET ended_at = $3 WHERE organization = $1 AND connection = $2 AND ended_at = 0
+		AND (CAST($4 AS text) = '' OR user_id = $4) RETURNING id`, organization, connection, tx.Micros(), user)
+	if err != nil {
+		return 0, err
+	}
+	return endedOf(tx, rows)
+}
+
+// endedOf fences the sessions that a statement ended, and counts them.
+func endedOf(tx *op.Tx, rows *sql.Rows) (ended int, err error) {
 	defer rows.Close()
-	ended := 0
 	for rows.Next() {
 		var id string
 		if err := rows.Scan(&id); err != nil {
@@ -239,14 +276,14 @@ func revokeSessions(ctx context.Context, tx *op.Tx, in RevokeSessionsInput) (Rev
 
 // sessionRow is a session as it is stored.
 type sessionRow struct {
-	id, method, address, agent                        string
+	id, method, organization, address, agent          string
 	created, signedIn, lastUsed, idle, expires, ended int64
 }
 
 // scanSession reads the columns of sessionColumns. Without a row it is ErrNotFound.
 func scanSession(row interface{ Scan(...any) error }) (sessionRow, error) {
 	var s sessionRow
-	err := row.Scan(&s.id, &s.method, &s.address, &s.agent, &s.created, &s.signedIn, &s.lastUsed, &s.idle, &s.expires, &s.ended)
+	err := row.Scan(&s.id, &s.method, &s.organization, &s.address, &s.agent, &s.created, &s.signedIn, &s.lastUsed, &s.idle, &s.expires, &s.ended)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, op.ErrNotFound
 	}
@@ -259,7 +296,7 @@ func (s sessionRow) show(current string) Session {
 	if s.idle != 0 {
 		until = min(until, s.lastUsed+s.idle)
 	}
-	return Session{ID: s.id, Current: s.id == current, Device: Device(s.agent), Address: s.address, Method: s.method,
+	return Session{ID: s.id, Current: s.id == current, Device: Device(s.agent), Address: s.address, Method: s.method, Organization: s.organization,
 		CreatedAt: timeOf(s.created), SignedInAt: timeOf(s.signedIn), LastUsedAt: timeOf(s.lastUsed),
 		ExpiresAt: timeOf(until), EndedAt: timeOf(s.ended)}
 }

@@ -43,6 +43,7 @@ type Principal struct {
 	Standing     Standing
 	EndsAt       int64 // Unix microseconds at which the membership ends; 0 means never
 	Closed       bool  // the organization is scheduled for deletion
+	Bar          Bar   // the sign-in behind the session is not one that the organization takes
 
 	// What a key or a scoped token adds. All of it only takes away: the zero values limit nothing.
 
@@ -94,9 +95,14 @@ const (
 	DirectoryOnly     Reason = "directory_only"       // for a company's directory, by its own token
 	ManagedElsewhere  Reason = "managed_elsewhere"    // a company's directory decides it, and not people here
 	OperatorOnly      Reason = "operator_only"        // for the operator at the machine that holds the data
+	SignedInElsewhere Reason = "signed_in_elsewhere"  // the identity provider of another organization began the session
+	SSORequired       Reason = "sso_required"         // the organization takes sign-ins by its own identity provider only
+	WayNotAllowed     Reason = "way_not_allowed"      // the organization does not take this way of signing in
+	MFARequired       Reason = "mfa_required"         // the organization asks for a second factor
+	SignInAgain       Reason = "sign_in_again"        // the organization wants shorter sessions than this one
 	OutOfScope        Reason = "out_of_scope"         // whoever is behind the credential may, and its scopes leave it out
 	OtherResource     Reason = "other_resource"       // the credential is limited to other resources
-	WrongAddress      Reason = "wrong_address"        // the credential is not for requests from this address
+	WrongAddress      Reason = "wrong_address"        // the credential, or the organization, is not for requests from this address
 	BudgetSpent       Reason = "budget_spent"         // the scoped token has made all of its requests
 	QuotaExceeded     Reason = "quota_exceeded"       // less is left of a limit than the question would use up
 	RegionNotAllowed  Reason = "region_not_allowed"   // the organization's data may not be in the region that is asked about
@@ -164,6 +170,8 @@ func (p *Principal) access(now int64) (Reason, bool) {
 		return NotMember, false
 	case p.EndsAt != 0 && now >= p.EndsAt:
 		return HasEnded, false
+	case p.Bar.bars(now):
+		return p.Bar.Why.Reason(), false
 	}
 	return ByRole, true
 }

@@ -28,13 +28,14 @@ type Bearer struct {
 	// Principal is what it may in its organization now, scopes and limits included. It does not know from where a
 	// request comes: see Allows.
 	Principal decide.Principal
-	ExpiresAt int64    // the first end of its own and of what it hangs on; 0: none
-	Idle      int64    // of a token under a session: how long that may go unused; 0: any time
-	LastUsed  int64    // of that session
-	Budgets   []string // tokens whose requests are counted, itself and those above it
-	Networks  string   // groups of networks, "|" between; the address has to be within one of each group
-	Root      op.Fence // the session or key that a token dies with; of a key, itself
-	Dead      bool     // revoked, ended or over: it never becomes valid again
+	ExpiresAt int64         // the first end of its own and of what it hangs on; 0: none
+	Idle      int64         // of a token under a session: how long that may go unused; 0: any time
+	LastUsed  int64         // of that session
+	SignIn    decide.SignIn // behind that session
+	Budgets   []string      // tokens whose requests are counted, itself and those above it
+	Networks  string        // groups of networks, "|" between; the address has to be within one of each group
+	Root      op.Fence      // the session or key that a token dies with; of a key, itself
+	Dead      bool          // revoked, ended or over: it never becomes valid again
 }
 
 // LoadBearer reads a key or token by the hash of its secret. An unknown one is op.ErrUnauthenticated; one that is dead
@@ -54,6 +55,7 @@ type keyState struct {
 	member                                         memberState
 	accountRole, accountPermissions, allowed       string
 	accountDeleted                                 int64
+	login                                          loginState
 }
 
 const keyStateColumns = `COALESCE(k.id, ''), COALESCE(k.name, ''), COALESCE(k.kind, ''), COALESCE(k.service_account, ''),
@@ -62,7 +64,7 @@ const keyStateColumns = `COALESCE(k.id, ''), COALESCE(k.name, ''), COALESCE(k.ki
 	COALESCE(u.id, ''), COALESCE(u.name, ''), COALESCE(u.email, ''),
 	COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''), COALESCE(m.ends_at, 0), COALESCE(mr.permissions, ''),
 	COALESCE(a.role, ''), COALESCE(a.deleted_at, 0), COALESCE(ar.permissions, ''),
-	o.id, o.state, o.plan, o.region, o.allowed_regions`
+	o.id, o.state, o.plan, o.region, o.allowed_regions, ` + loginColumns
 
 const keyStateJoins = `
 	LEFT JOIN users u ON u.id = m.user_id
@@ -73,9 +75,9 @@ const keyStateJoins = `
 // into are the places of keyStateColumns.
 func (k *keyState) into(b *Bearer) []any {
 	m := &k.member
-	return []any{&k.id, &k.name, &k.kind, &k.account, &k.scopes, &k.resources, &k.networks, &k.frozen, &k.left, &k.expires, &k.revoked,
+	return append([]any{&k.id, &k.name, &k.kind, &k.account, &k.scopes, &k.resources, &k.networks, &k.frozen, &k.left, &k.expires, &k.revoked,
 		&k.user, &k.userName, &k.email, &m.id, &m.role, &m.status, &m.endsAt, &m.permissions,
-		&k.accountRole, &k.accountDeleted, &k.accountPermissions, &b.Organization, &m.state, &b.Plan, &b.Region, &k.allowed}
+		&k.accountRole, &k.accountDeleted, &k.accountPermissions, &b.Organization, &m.state, &b.Plan, &b.Region, &k.allowed}, k.login.into()...)
 }
 
 func loadKey(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (Bearer, error) {
@@ -96,8 +98,18 @@ func loadKey(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (Be
 	b.Kind, b.ID, b.Name, b.Root = op.KeyActor, k.id, k.name, op.Fence{Kind: op.FenceKey, ID: k.id}
 	b.Residency = residency(r.Charter, b.Plan, b.Region, k.allowed)
 	k.stand(r.Charter, &b, r.Micros())
-	b.Dead = b.Dead || over(k.member.state)
+	k.admit(r.Charter, &b)
 	return b, nil
+}
+
+// admit adds what the organization asks of whoever acts there.
+func (k *keyState) admit(c *charter.Charter, b *Bearer) {
+	b.Dead = b.Dead || over(k.member.state)
+	policy, networks := k.login.policy(c, b.Plan, string(c.OwnerRole().ID) == k.member.role)
+	b.Principal.Bar = policy.Bar(b.SignIn)
+	if networks != "" && !policy.Exempt(b.SignIn) {
+		b.Networks = strings.TrimPrefix(b.Networks+"|"+networks, "|")
+	}
 }
 
 // stand works out what the key is now.
@@ -152,7 +164,8 @@ func loadToken(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (
 	var t tokenState
 	err := r.QueryRow(ctx, `SELECT t.id, t.name, t.budgets, t.permissions, t.resources, t.networks, t.read_only,
 			t.expires_at, t.revoked_at, COALESCE(s.id, ''), COALESCE(s.ended_at, 0), COALESCE(s.expires_at, 0),
-			COALESCE(s.idle_limit, 0), COALESCE(s.last_used_at, 0), `+keyStateColumns+`
+			COALESCE(s.idle_limit, 0), COALESCE(s.last_used_at, 0), COALESCE(s.created_at, 0), COALESCE(s.way, 0), COALESCE(s.second_factor, FALSE),
+			COALESCE(s.organization, ''), `+keyStateColumns+`
 		FROM scoped_tokens t
 		JOIN instance i ON i.recovery_epoch = t.recovery_epoch
 		JOIN organizations o ON o.id = t.organization
@@ -169,22 +182,23 @@ func loadToken(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (
 	}
 	b.Residency = residency(r.Charter, b.Plan, b.Region, k.allowed)
 	t.stand(r.Charter, &b, &k, r.Micros())
-	b.Dead = b.Dead || over(k.member.state)
+	k.admit(r.Charter, &b)
 	return b, nil
 }
 
 // tokenState is a scoped token with the session that it may hang on, as the loader reads them.
 type tokenState struct {
-	id, name, budgets, scopes, resources, networks       string
-	readOnly                                             bool
-	expires, revoked                                     int64
-	session                                              string
-	sessionEnded, sessionExpires, sessionIdle, sessionAt int64
+	id, name, budgets, scopes, resources, networks string
+	readOnly                                       bool
+	expires, revoked                               int64
+	session                                        string
+	sessionEnded, sessionAt                        int64
+	began                                          signInState
 }
 
 func (t *tokenState) into() []any {
 	return []any{&t.id, &t.name, &t.budgets, &t.scopes, &t.resources, &t.networks, &t.readOnly, &t.expires, &t.revoked,
-		&t.session, &t.sessionEnded, &t.sessionExpires, &t.sessionIdle, &t.sessionAt}
+		&t.session, &t.sessionEnded, &t.began.ends, &t.began.idle, &t.sessionAt, &t.began.created, &t.began.way, &t.began.second, &t.began.organization}
 }
 
 // stand works out what the token is now.
@@ -218,7 +232,7 @@ func (t *tokenState) fromSession(c *charter.Charter, b *Bearer, k *keyState, now
 	b.Principal = k.member.principal(c, b.Organization, k.user)
 	b.User, b.UserName, b.Email = k.user, k.userName, k.email
 	b.Root = op.Fence{Kind: op.FenceSession, ID: t.session}
-	b.ExpiresAt, b.Idle, b.LastUsed = t.sessionExpires, t.sessionIdle, t.sessionAt
+	b.ExpiresAt, b.Idle, b.LastUsed, b.SignIn = t.began.ends, t.began.idle, t.sessionAt, t.began.signIn(b.Organization)
 	b.Dead = t.sessionEnded != 0 || k.member.status == "removed" || b.Idle != 0 && now >= b.LastUsed+b.Idle
 }
 

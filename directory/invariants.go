@@ -15,7 +15,7 @@ import (
 func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	var broken []string
 	for _, check := range []func(context.Context, *op.Reader) ([]string, error){
-		brokenOwners, UnknownRoles, UnknownGiven, unknownAccountRoles, endingOwners, brokenTransfers, unfoldedUsers, lateInvitations, deletedUsers,
+		brokenOwners, UnknownRoles, UnknownGiven, unknownAccountRoles, endingOwners, closedWays, brokenTransfers, unfoldedUsers, lateInvitations, deletedUsers,
 		orphanKeys, wronglyLeftKeys, rootlessTokens, widerTokens, brokenDeletions, unfinishedDeletions,
 	} {
 		found, err := check(ctx, r)

@@ -286,7 +286,7 @@ func acceptInvitation(ctx context.Context, tx *op.Tx, in AcceptInvitationInput) 
 	if signedIn || o.secondFactor { // a mailed link alone is no sign-in of somebody with an authenticator app
 		return joined, nil
 	}
-	s, err := credential.BeginSession(ctx, tx, o.user.ID, "invitation")
+	s, err := credential.BeginSession(ctx, tx, o.user.ID, credential.ByMail("invitation"))
 	joined.SignedIn, joined.Secret = true, s.Secret.Reveal()
 	return joined, err
 }

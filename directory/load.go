@@ -54,10 +54,12 @@ func organizationID(ctx context.Context, r *op.Reader, named string) (string, er
 // loadSession reads a session, its user and, in an organization, the membership: one query.
 func loadSession(ctx context.Context, r *op.Reader, w op.Who, organization string) (op.Actor, error) {
 	a := op.Actor{Kind: op.UserActor}
-	var ended, lastUsed, idle int64
+	var ended, lastUsed int64
 	var m memberState
-	err := r.QueryRow(ctx, `SELECT s.id, s.signed_in_at, s.expires_at, s.ended_at, s.last_used_at, s.idle_limit,
-			u.id, u.name, u.email, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
+	var s signInState
+	var l loginState
+	err := r.QueryRow(ctx, `SELECT s.id, s.signed_in_at, s.expires_at, s.ended_at, s.last_used_at, s.idle_limit, s.created_at, s.way,
+			s.second_factor, s.organization, `+loginColumns+`, u.id, u.name, u.email, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
 			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(cr.permissions, '')
 		FROM sessions s
 		JOIN users u ON u.id = s.user_id AND u.deleted_at = 0
@@ -66,19 +68,26 @@ func loadSession(ctx context.Context, r *op.Reader, w op.Who, organization strin
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
 		WHERE s.hash = $1`+r.ForShare(w.Lock, "s"), w.Hash[:], organization).Scan(
-		&a.Credential.ID, &a.Credential.SignedInAt, &a.Credential.ExpiresAt, &ended, &lastUsed, &idle,
-		&a.User, &a.Name, &a.Email, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &m.permissions)
+		&a.Credential.ID, &a.Credential.SignedInAt, &a.Credential.ExpiresAt, &ended, &lastUsed, &s.idle, &s.created, &s.way, &s.second, &s.organization,
+		&l.enforced, &l.mfaFrom, &l.ways, &l.life, &l.idle, &l.networks, &l.breakGlass, &a.User, &a.Name, &a.Email, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &m.permissions)
 	if errors.Is(err, sql.ErrNoRows) {
 		return op.Actor{}, op.ErrUnauthenticated
 	}
 	if err != nil {
 		return op.Actor{}, err
 	}
-	if ended != 0 || w.Now >= a.Credential.ExpiresAt || idle > 0 && w.Now >= lastUsed+idle {
+	if ended != 0 || w.Now >= a.Credential.ExpiresAt || s.idle > 0 && w.Now >= lastUsed+s.idle {
 		return op.Actor{}, op.ErrUnauthenticated
 	}
-	a.ID = a.User
+	a.ID, a.Credential.Organization = a.User, s.organization
 	a.Principal = m.principal(r.Charter, organization, a.User)
+	if m.id != "" {
+		s.ends = a.Credential.ExpiresAt
+		policy, networks := l.policy(r.Charter, m.plan, a.Principal.Owner)
+		by := s.signIn(organization)
+		a.Principal.Bar = policy.Bar(by)
+		a.Principal.Elsewhere = !policy.Exempt(by) && !Allows(networks, r.Caller.Address)
+	}
 	return a, nil
 }
 
@@ -159,34 +168,44 @@ func loadMachine(ctx context.Context, r *op.Reader, organization string, a op.Ac
 	return a, err
 }
 
+// Seat is what a user is in an organization, with what the organization asks of the sign-ins that act there.
+type Seat struct {
+	decide.Principal
+	Regions  string // of the organization's residency, spaces between and the default one first; empty of no member
+	Login    decide.LoginPolicy
+	Networks string // that requests may come from, as Allows reads them
+}
+
 // PrincipalOf reads what a user (by our id or the product's external id) is in an organization (by id or slug). Without
 // such a user it returns op.ErrNotFound; somebody who is no member has a Principal without Member.
 func PrincipalOf(ctx context.Context, r *op.Reader, organization, user string) (decide.Principal, error) {
-	p, _, err := SeatOf(ctx, r, organization, user)
-	return p, err
+	s, err := SeatOf(ctx, r, organization, user)
+	return s.Principal, err
 }
 
-// SeatOf is PrincipalOf, with the regions of the organization's residency, spaces between and the default one first: empty
-// for somebody who is no member.
-func SeatOf(ctx context.Context, r *op.Reader, organization, user string) (p decide.Principal, regions string, err error) {
+// SeatOf is PrincipalOf with all that a seat has.
+func SeatOf(ctx context.Context, r *op.Reader, organization, user string) (s Seat, err error) {
 	organization, err = organizationID(ctx, r, organization)
 	if err != nil {
-		return p, "", err
+		return s, err
 	}
 	var m memberState
+	var l loginState
 	var found, region, allowed string
-	err = r.QueryRow(ctx, `SELECT u.id, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
+	err = r.QueryRow(ctx, `SELECT `+loginColumns+`, u.id, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
 			COALESCE(m.ends_at, 0), COALESCE(o.state, ''), COALESCE(o.plan, ''), COALESCE(o.region, ''), COALESCE(o.allowed_regions, ''), COALESCE(cr.permissions, '')
 		FROM users u
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed'
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
-		WHERE (u.id = $1 OR u.external_id = $1) AND u.deleted_at = 0`, user, organization).Scan(
-		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &region, &allowed, &m.permissions)
+		WHERE (u.id = $1 OR u.external_id = $1) AND u.deleted_at = 0`, user, organization).Scan(append(l.into(),
+		&found, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &region, &allowed, &m.permissions)...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return p, "", op.ErrNotFound
+		return s, op.ErrNotFound
 	}
-	return m.principal(r.Charter, organization, found), residency(r.Charter, m.plan, region, allowed), err
+	s.Principal, s.Regions = m.principal(r.Charter, organization, found), residency(r.Charter, m.plan, region, allowed)
+	s.Login, s.Networks = l.policy(r.Charter, m.plan, s.Owner)
+	return s, err
 }
 
 // residency is where an organization's data may be, with spaces between.

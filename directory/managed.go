@@ -375,14 +375,16 @@ func keepOwnersOf(ctx context.Context, r *op.Reader, all []ManagedChange) error 
 	if len(ends) == 0 {
 		return nil
 	}
-	in, args := sqldb.Placeholders(4, ends)
-	var others int
-	err := r.QueryRow(ctx, `SELECT count(*) FROM members WHERE organization = $1 AND role = $2 AND status = 'active'
-		AND (ends_at = 0 OR ends_at > $3) AND id NOT IN (`+in+")", append([]any{r.Organization(), owner, r.Micros()}, args...)...).Scan(&others)
-	if err == nil && others == 0 {
-		err = LastOwner(r.Charter, name)
+	left, err := remainingOwners(ctx, r, r.Organization(), ends...)
+	switch {
+	case err != nil:
+		return err
+	case left.owners == 0:
+		return LastOwner(r.Charter, name)
+	case left.closesWayIn():
+		return LastWayIn(name)
 	}
-	return err
+	return nil
 }
 
 // Depart ends a membership on the word of a company's directory, as a removal does, with the charter's choices about

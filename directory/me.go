@@ -105,18 +105,20 @@ func describeBearer(ctx context.Context, r *op.Reader) (Me, error) {
 
 func describeMe(ctx context.Context, r *op.Reader, u User) (me Me, err error) {
 	me = Me{Kind: r.Actor.Kind, ID: u.ID, User: &u, ExpiresAt: when(r.Actor.Credential.ExpiresAt)}
-	me.Organizations, err = BelongingsOf(ctx, r, u.ID)
+	me.Organizations, err = BelongingsOf(ctx, r, u.ID, r.Actor.Credential.Organization)
 	return me, err
 }
 
-// BelongingsOf lists the organizations of a user, by name. A membership that has ended is not among them.
-func BelongingsOf(ctx context.Context, r *op.Reader, user string) ([]Belonging, error) {
+// BelongingsOf lists the organizations of a user, by name, or the only one in which a session counts. A membership that has
+// ended is not among them.
+func BelongingsOf(ctx context.Context, r *op.Reader, user, only string) ([]Belonging, error) {
 	rows, err := r.Query(ctx, `SELECT o.id, o.slug, o.name, m.id, m.role, m.status, m.ends_at, m.last_active_at,
 			COALESCE(cr.title, ''), COALESCE(cr.permissions, '')
 		FROM members m JOIN organizations o ON o.id = m.organization
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		WHERE m.user_id = $1 AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $2) AND o.state = 'active'
-		ORDER BY o.name, o.id`, user, r.Micros())
+			AND (CAST($3 AS text) = '' OR o.id = $3)
+		ORDER BY o.name, o.id`, user, r.Micros(), only)
 	if err != nil {
 		return nil, err
 	}

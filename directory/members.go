@@ -454,11 +454,16 @@ func keepOwner(ctx context.Context, r *op.Reader, was Member, will decide.Princi
 	if !was.principal.Owner || was.Status != "active" || will.Owner && will.Standing == decide.Active && will.EndsAt == 0 {
 		return nil
 	}
-	others, err := otherOwners(ctx, r, was)
-	if err != nil || others > 0 {
+	left, err := remainingOwners(ctx, r, was.Organization, was.ID)
+	switch {
+	case err != nil:
 		return err
+	case left.owners == 0:
+		return LastOwner(r.Charter, was.Label())
+	case left.closesWayIn():
+		return LastWayIn(was.Label())
 	}
-	return LastOwner(r.Charter, was.Label())
+	return nil
 }
 
 // LastOwner refuses to leave an organization without an active owner.
@@ -471,9 +476,3 @@ func LastOwner(c *charter.Charter, name string) *op.Error {
 		Text: fmt.Sprintf("%s is the only active owner: %s", name, remedy)}
 }
 
-// otherOwners counts the active owners beside one member.
-func otherOwners(ctx context.Context, r *op.Reader, m Member) (n int, err error) {
-	err = r.QueryRow(ctx, `SELECT count(*) FROM members WHERE organization = $1 AND role = $2 AND status = 'active'
-		AND (ends_at = 0 OR ends_at > $3) AND id <> $4`, m.Organization, string(r.Charter.OwnerRole().ID), r.Micros(), m.ID).Scan(&n)
-	return n, err
-}

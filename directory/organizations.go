@@ -89,6 +89,7 @@ var CreateOrganization = &op.Op[CreateOrganizationInput, Organization]{
 	Summary: "Create an organization; you become its owner",
 	Kind:    op.Write,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.SignedIn,
 	Target: func(context.Context, *op.Reader, CreateOrganizationInput) (op.Target, error) {
 		return op.Target{Stream: op.NewStream}, nil
@@ -303,6 +304,9 @@ func listOrganizations(ctx context.Context, tx *op.Tx, in ListOrganizationsInput
 	if tx.Actor.User != "" {
 		c.add(`EXISTS (SELECT 1 FROM members m WHERE m.organization = o.id AND m.user_id = ? AND m.status <> 'removed'
 			AND (m.ends_at = 0 OR m.ends_at > `+c.param(tx.Micros())+`))`, tx.Actor.User)
+	}
+	if only := tx.Actor.Credential.Organization; only != "" {
+		c.add("o.id = ?", only)
 	}
 	rows, err := tx.Query(ctx, "SELECT "+organizationColumns+" FROM organizations o WHERE "+c.where()+
 		" ORDER BY o.id LIMIT "+c.param(in.Size()+1), c.args...)

@@ -132,13 +132,25 @@ func mayReceive(c *charter.Charter, to Member) error {
 	return nil
 }
 
-// swapOwner makes one member owner and gives the other the role of a previous owner, in one statement.
+// swapOwner makes one member owner and gives the other the role of a previous owner, in one statement. Where single sign-on is
+// enforced and the former owner was the way in beside it, the new one takes that over.
 func swapOwner(ctx context.Context, tx *op.Tx, h handOver) (Transfer, error) {
 	owner, previous := string(tx.Charter.OwnerRole().ID), string(tx.Charter.Rules.Ownership.PreviousOwnerBecomes)
-	n, err := tx.Exec(ctx, `UPDATE members SET role = CASE WHEN id = $2 THEN $4 ELSE $5 END, version = version + 1
-		WHERE organization = $1 AND id IN ($2, $3) AND status = 'active'`, tx.Organization(), h.to.ID, h.from.ID, owner, previous)
+	left, err := remainingOwners(ctx, tx.Reader, tx.Organization(), h.from.ID)
+	if err != nil {
+		return Transfer{}, err
+	}
+	inherits := left.closesWayIn()
+	n, err := tx.Exec(ctx, `UPDATE members SET role = CASE WHEN id = $2 THEN $4 ELSE $5 END, version = version + 1,
+			break_glass = CASE WHEN id = $3 THEN FALSE WHEN $6 THEN EXISTS (SELECT 1 FROM passkeys p WHERE p.user_id = members.user_id) ELSE break_glass END
+		WHERE organization = $1 AND id IN ($2, $3) AND status = 'active'`, tx.Organization(), h.to.ID, h.from.ID, owner, previous, inherits)
 	if err == nil && n != 2 {
 		err = op.Errorf(op.Conflict, "not_active", "one of the two is no longer an active member")
+	}
+	if err == nil && inherits {
+		if left, err = remainingOwners(ctx, tx.Reader, tx.Organization(), h.from.ID); err == nil && left.waysIn == 0 {
+			err = op.Errorf(op.Conflict, "last_way_in", "single sign-on is enforced, and %s is the only one who comes in when it fails: %s needs a passkey before taking over", h.from.Label(), h.to.Label())
+		}
 	}
 	if err != nil {
 		return Transfer{}, err

@@ -200,11 +200,14 @@ func keepOwners(ctx context.Context, r *op.Reader, all []membership) error {
 		if !m.principal.Owner || m.Status != "active" || m.state != "active" {
 			continue
 		}
-		others, err := otherOwners(ctx, r, m.Member)
+		left, err := remainingOwners(ctx, r, m.Organization, m.ID)
 		if err != nil {
 			return err
 		}
-		if others == 0 {
+		if left.owners > 0 && left.closesWayIn() {
+			return LastWayIn(m.Label())
+		}
+		if left.owners == 0 {
 			names = append(names, m.organizationName)
 		}
 	}

@@ -199,7 +199,7 @@ var GetUser = &op.Op[UserInput, UserDetails]{
 	Target:  userTarget,
 	Do: func(ctx context.Context, tx *op.Tx, _ UserInput) (out UserDetails, err error) {
 		out.User = tx.Target().Value.(User)
-		out.Organizations, err = BelongingsOf(ctx, tx.Reader, out.ID)
+		out.Organizations, err = BelongingsOf(ctx, tx.Reader, out.ID, "")
 		return out, err
 	},
 	Example: UserInput{User: "42"},

@@ -25,6 +25,7 @@ func Operations() []op.Any {
 	return []op.Any{
 		ListDomains, AddDomain, VerifyDomain, UpdateDomain, RemoveDomain,
 		ListJoinable, JoinDomain, ListJoinRequests, DecideJoinRequest,
+		GetLoginPolicy, UpdateLoginPolicy,
 		ListConnections, CreateConnection, UpdateConnection, TestConnection, DeleteConnection, BeginFederated, CompleteFederated,
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/internal/sqldb"
@@ -311,7 +313,7 @@ func completeFederated(ctx context.Context, tx *op.Tx, in CompleteFederatedInput
 		return FederatedSignIn{}, err
 	}
 	tx.ProvedBy(user.ID, user.Name, user.Email)
-	out, err := signin.Begin(ctx, tx, user, federatedMethod)
+	out, err := signin.Begin(ctx, tx, user, credential.SignIn{Method: federatedMethod, Way: decide.ByProvider, Organization: a.connection.organization, Connection: a.connection.id})
 	out.ReturnTo, _ = signin.ReturnTo(tx.Settings, a.returnTo)
 	if out.ReturnTo == "" {
 		out.ReturnTo = "/o/" + a.slug

@@ -40,7 +40,12 @@ const PerDay = 100
 // TellOwners mails a notice to every active owner of the call's organization, as they are at this point of the
 // transaction. It takes one statement, and one more for the outbox where the call sends nothing else.
 func TellOwners(ctx context.Context, tx *op.Tx, n Notice) error {
-	to, err := readers(ctx, tx.Reader, "AND m.role = $4", string(tx.Charter.OwnerRole().ID))
+	return TellOwnersOf(ctx, tx, tx.Organization(), n)
+}
+
+// TellOwnersOf is TellOwners for an organization that the call concerns and is not about.
+func TellOwnersOf(ctx context.Context, tx *op.Tx, organization string, n Notice) error {
+	to, err := readers(ctx, tx.Reader, organization, "AND m.role = $4", string(tx.Charter.OwnerRole().ID))
 	if err != nil {
 		return err
 	}
@@ -52,7 +57,7 @@ func TellOwners(ctx context.Context, tx *op.Tx, n Notice) error {
 // each of them has to be able to object to, and has no limit.
 func TellMembers(ctx context.Context, tx *op.Tx, n Notice) (int, error) {
 	n.Always = true
-	to, err := readers(ctx, tx.Reader, "")
+	to, err := readers(ctx, tx.Reader, tx.Organization(), "")
 	if err != nil {
 		return 0, err
 	}
@@ -66,7 +71,7 @@ func TellRoles(ctx context.Context, tx *op.Tx, roles []string, n Notice) (int, e
 		in += ", $" + strconv.Itoa(i+4)
 		args[i] = role
 	}
-	to, err := readers(ctx, tx.Reader, "AND m.role IN ("+strings.TrimPrefix(in, ", ")+")", args...)
+	to, err := readers(ctx, tx.Reader, tx.Organization(), "AND m.role IN ("+strings.TrimPrefix(in, ", ")+")", args...)
 	if err != nil {
 		return 0, err
 	}
@@ -80,15 +85,15 @@ type audience struct {
 	today      int // notices that the organization had today, counted by mails
 }
 
-// readers reads the active members of the call's organization that a condition leaves. Without any there is no name of
+// readers reads the active members of an organization that a condition leaves. Without any there is no name of
 // the organization either, and nobody to read it.
-func readers(ctx context.Context, r *op.Reader, only string, args ...any) (audience, error) {
+func readers(ctx context.Context, r *op.Reader, organization, only string, args ...any) (audience, error) {
 	var a audience
 	rows, err := r.Query(ctx, `SELECT o.slug, o.name, u.email, u.email_folded,
 			(SELECT count(*) FROM outbox x WHERE x.organization = $1 AND x.kind = '`+Kind+`' AND x.created_at >= $3)
 		FROM organizations o JOIN members m ON m.organization = o.id AND m.status = 'active' AND (m.ends_at = 0 OR m.ends_at > $2)
 		JOIN users u ON u.id = m.user_id AND u.deleted_at = 0
-		WHERE o.id = $1 `+only+` ORDER BY m.id`, append([]any{r.Organization(), r.Micros(), r.Now.UTC().Truncate(24 * time.Hour).UnixMicro()}, args...)...)
+		WHERE o.id = $1 `+only+` ORDER BY m.id`, append([]any{organization, r.Micros(), r.Now.UTC().Truncate(24 * time.Hour).UnixMicro()}, args...)...)
 	if err != nil {
 		return a, err
 	}

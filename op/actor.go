@@ -78,8 +78,10 @@ type Credential struct {
 	SignedInAt int64 // Unix microseconds of the last proof of who it is
 	ExpiresAt  int64
 	Cookie     bool
-	Operations string   // what a service key is limited to, with spaces between: "users.upsert members.*"; empty: nothing
-	Budgets    []string // the scoped tokens whose requests are counted: this one, and those above it
+	// Organization is of a session that an organization's identity provider began: it is for that organization only.
+	Organization string
+	Operations   string   // what a service key is limited to, with spaces between: "users.upsert members.*"; empty: nothing
+	Budgets      []string // the scoped tokens whose requests are counted: this one, and those above it
 }
 
 // allows reports whether the credential may be used for an operation, or for "checks".

@@ -305,6 +305,8 @@ func (s *Service) authorize(ctx context.Context, r *Reader, c *call) error {
 		d = decide.Decision{Reason: decide.WrongAddress}
 	case d.Allow && !c.actor.Credential.allows(c.d.info.Name):
 		d = decide.Decision{Reason: decide.OutOfScope}
+	case d.Allow && c.d.info.Account && c.actor.Credential.Organization != "":
+		d = decide.Decision{Reason: decide.SignedInElsewhere}
 	}
 	if !d.Allow {
 		return s.denied(ctx, r, c, d)

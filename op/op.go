@@ -71,6 +71,7 @@ type Op[In, Out any] struct {
 	Feature string    // what the organization's plan has to have; empty: any plan will do
 	Confirm Level     // what the console asks
 	Fresh   bool      // a cookie session must have signed in within FreshFor
+	Account bool      // it is about more than one organization: not for sessions that an organization's own provider began
 	Limit   RateLimit // calls by one address
 	// Recorded writes an audit row for a Read: looking at the audit log is itself recorded.
 	Recorded bool
@@ -105,7 +106,7 @@ type Info struct {
 	Allow                       Rule
 	Feature                     string
 	Confirm                     Level
-	Fresh, Recorded             bool
+	Fresh, Recorded, Account    bool
 	Limit                       RateLimit
 	DryRun                      bool // answers dry_run
 	In, Out                     reflect.Type
@@ -145,7 +146,7 @@ func (o *Op[In, Out]) Info() Info {
 	method, path, _ := strings.Cut(o.Route, " ")
 	return Info{
 		Name: o.Name, Method: method, Path: path, Summary: o.Summary, Kind: o.Kind, Scope: o.Scope, Allow: o.Allow,
-		Feature: o.Feature, Confirm: o.Confirm, Fresh: o.Fresh, Recorded: o.Recorded, Limit: o.Limit, DryRun: o.Preview != nil,
+		Feature: o.Feature, Confirm: o.Confirm, Fresh: o.Fresh, Account: o.Account, Recorded: o.Recorded, Limit: o.Limit, DryRun: o.Preview != nil,
 		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](), Example: o.Example, BodyTypes: bodyTypes(reflect.TypeFor[In]()),
 		targeted: o.Target != nil, fenced: o.Fences != nil, prepared: o.Prepare != nil,
 	}

@@ -254,6 +254,9 @@ func (s *Service) refuse(ctx context.Context, r *Reader, d decide.Decision) erro
 	if d.Reason == decide.OutOfScope {
 		e.FixURL = "/docs/keys#scopes"
 	}
+	if _, ok := signInText[d.Reason]; ok {
+		e.FixURL, e.Needs = "/docs/sign-in#policy", ""
+	}
 	if d.Needs == "" || s.config.Holders == nil || !r.May("members.view").Allow {
 		return e
 	}
@@ -275,7 +278,17 @@ func denialText(r *Reader, d decide.Decision) string {
 	case decide.OtherResource:
 		return "this credential is limited to other resources: " + string(r.Actor.Principal.Limits)
 	case decide.WrongAddress:
+		if !r.Actor.derived() {
+			return "this organization takes no requests from your network address"
+		}
 		return "this credential is not for requests from your address"
+	case decide.SignedInElsewhere:
+		if r.Actor.Principal.Organization == "" {
+			return "an organization's identity provider began this session, and it is for that organization only: sign in by mail or passkey"
+		}
+		return signInText[d.Reason]
+	case decide.SSORequired, decide.WayNotAllowed, decide.MFARequired, decide.SignInAgain:
+		return signInText[d.Reason]
 	case decide.IsSuspended:
 		return "your membership in this organization is suspended"
 	case decide.HasEnded:
@@ -302,6 +315,15 @@ func denialText(r *Reader, d decide.Decision) string {
 		return "this organization is scheduled for deletion"
 	}
 	return "you may not do this"
+}
+
+// signInText says what an organization does not take of a sign-in, and what it would take.
+var signInText = map[decide.Reason]string{
+	decide.SignedInElsewhere: "you signed in with the identity provider of another organization, which gives no access here: sign in by mail or passkey, or with this organization's own provider",
+	decide.SSORequired:       "this organization takes sign-ins by its own identity provider only: sign in there",
+	decide.WayNotAllowed:     "this organization does not take the way in which you signed in: sign in another way",
+	decide.MFARequired:       "this organization asks for a second factor: sign in with a passkey, or with the code of an authenticator app",
+	decide.SignInAgain:       "this organization wants shorter sessions than yours: sign in again",
 }
 
 func noPermissionText(r *Reader, needs charter.Permission) string {

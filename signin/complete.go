@@ -127,26 +127,26 @@ func complete(ctx context.Context, tx *op.Tx, _ CompleteSignInInput) (SignedIn, 
 	if f.totp {
 		return out.pending(ctx, tx)
 	}
-	return out.begin(ctx, tx, mailMethod)
+	return out.begin(ctx, tx, credential.ByMail(mailMethod))
 }
 
-// Begin begins the session of somebody whom the call has proved to be the user in another way than by mail, and says which. A
-// session that the browser had before ends. Whoever calls it has said tx.ProvedBy.
-func Begin(ctx context.Context, tx *op.Tx, user directory.User, method string) (SignedIn, error) {
-	return SignedIn{User: user}.begin(ctx, tx, method)
+// Begin begins the session of somebody whom the call has proved to be the user in another way than by mail, and says which, and
+// whose identity provider it was. A session that the browser had before ends. Whoever calls it has said tx.ProvedBy.
+func Begin(ctx context.Context, tx *op.Tx, user directory.User, by credential.SignIn) (SignedIn, error) {
+	return SignedIn{User: user}.begin(ctx, tx, by)
 }
 
 // begin begins the session of a proved sign-in. A session that the browser had before ends.
-func (s SignedIn) begin(ctx context.Context, tx *op.Tx, method string) (SignedIn, error) {
+func (s SignedIn) begin(ctx context.Context, tx *op.Tx, by credential.SignIn) (SignedIn, error) {
 	if err := endReplaced(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
-	session, err := credential.BeginSession(ctx, tx, s.User.ID, method)
+	session, err := credential.BeginSession(ctx, tx, s.User.ID, by)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	tx.Also("session", session.ID, session.Device)
-	tx.Changed("method", nil, method)
+	tx.Changed("method", nil, by.Method)
 	s.Session, s.Secret, s.SecretShown = session, session.Secret.Reveal(), true
 	return s, nil
 }

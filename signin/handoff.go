@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
@@ -144,6 +145,8 @@ type handedOff struct {
 	expires, used                  int64
 	over                           bool // the session that it came from has ended
 	user                           directory.User
+	way                            int64
+	by                             credential.SignIn // how the session began that it came from
 }
 
 // exchangeTarget finds the hand-off of a code. What becomes of it is written to its person's own stream.
@@ -155,11 +158,11 @@ func exchangeTarget(ctx context.Context, r *op.Reader, in ExchangeInput) (op.Tar
 	var created int64
 	u, hash := &h.user, secret.HashOf(in.Code)
 	err := r.QueryRow(ctx, `SELECT h.id, h.return_to, h.state, h.exchanged, h.expires_at, h.used_at,
-			s.ended_at <> 0 OR s.expires_at <= $2 OR u.deleted_at <> 0,
+			s.ended_at <> 0 OR s.expires_at <= $2 OR u.deleted_at <> 0, s.way, s.second_factor, s.organization, s.connection,
 			u.id, COALESCE(u.external_id, ''), u.email, u.name, u.time_zone, u.version, u.created_at
 		FROM handoffs h JOIN users u ON u.id = h.user_id JOIN sessions s ON s.id = h.session
 		WHERE h.code_hash = $1`, hash[:], r.Micros()).
-		Scan(&h.id, &h.returnTo, &h.state, &h.exchanged, &h.expires, &h.used, &h.over,
+		Scan(&h.id, &h.returnTo, &h.state, &h.exchanged, &h.expires, &h.used, &h.over, &h.way, &h.by.Second, &h.by.Organization, &h.by.Connection,
 			&u.ID, &u.ExternalID, &u.Email, &u.Name, &u.TimeZone, &u.Version, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return op.Target{}, op.ErrNotFound
@@ -188,11 +191,11 @@ func exchange(ctx context.Context, tx *op.Tx, in ExchangeInput) (Exchanged, erro
 	tx.Also("session", s.ID, s.Device)
 	tx.Changed("method", nil, handOffMethod)
 	out := Exchanged{User: h.user, Session: s.ID, ExpiresAt: s.ExpiresAt, Secret: s.Secret.Reveal(), SecretShown: true}
-	out.Organizations, err = directory.BelongingsOf(ctx, tx.Reader, h.user.ID)
+	out.Organizations, err = directory.BelongingsOf(ctx, tx.Reader, h.user.ID, h.by.Organization)
 	return out, err
 }
 
-// begin begins the product's session. Among its person's sessions it is shown with the product's host, whatever the back
+// begin begins the product's session, which counts for what the one counts that it came from. Among its person's sessions it is shown with the product's host, whatever the back
 // end says of itself.
 func (h handedOff) begin(ctx context.Context, tx *op.Tx) (credential.Session, error) {
 	reader := *tx.Reader
@@ -201,7 +204,8 @@ func (h handedOff) begin(ctx context.Context, tx *op.Tx) (credential.Session, er
 	}
 	product := *tx
 	product.Reader = &reader
-	return credential.BeginSession(ctx, &product, h.user.ID, handOffMethod)
+	h.by.Method, h.by.Way = handOffMethod, decide.Way(h.way)
+	return credential.BeginSession(ctx, &product, h.user.ID, h.by)
 }
 
 // use uses the code up. Its person's stream is locked, so nobody else does at the same time.

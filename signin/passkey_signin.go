@@ -10,6 +10,7 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/op"
 )
@@ -90,9 +91,12 @@ func passkeySignIn(ctx context.Context, tx *op.Tx, in PasskeyProof) (SignedIn, e
 	if err := a.count(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
+	if err := alarm(ctx, tx, a.user); err != nil {
+		return SignedIn{}, err
+	}
 	out := SignedIn{User: a.user, Organizations: a.organizations}
 	out.ReturnTo, _ = ReturnTo(tx.Settings, in.ReturnTo)
-	return out.begin(ctx, tx, passkeyMethod)
+	return out.begin(ctx, tx, credential.SignIn{Method: passkeyMethod, Way: decide.ByPasskey, Second: true})
 }
 
 // VerifyByPasskey proves again who uses the current session. The session gets a new secret.
@@ -135,7 +139,7 @@ func verifyByPasskey(ctx context.Context, tx *op.Tx, in PasskeyProof) (Verified,
 		return Verified{}, err
 	}
 	tx.Changed("method", nil, passkeyMethod)
-	return rotated(ctx, tx, in.ReturnTo)
+	return rotated(ctx, tx, in.ReturnTo, true)
 }
 
 // assertion is the verified answer of a passkey, and whose it is.

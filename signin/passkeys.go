@@ -55,6 +55,7 @@ var BeginPasskey = &op.Op[BeginPasskeyInput, PasskeyOptions]{
 	Summary: "Ask for the options with which your browser makes a passkey",
 	Kind:    op.Read,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.SignedIn,
 	Do:      beginPasskey,
 }
@@ -114,6 +115,7 @@ var CreatePasskey = &op.Op[CreatePasskeyInput, Passkey]{
 	Summary: "Add a passkey to your account, with your browser's answer to passkeys.begin",
 	Kind:    op.Write,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.SignedIn,
 	Fresh:   true,
 	Do:      createPasskey,
@@ -279,6 +281,7 @@ var UpdatePasskey = &op.Op[UpdatePasskeyInput, Passkey]{
 	Summary: "Rename one of your passkeys",
 	Kind:    op.Write,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.Own(),
 	Target: func(ctx context.Context, r *op.Reader, in UpdatePasskeyInput) (op.Target, error) {
 		return passkeyTarget(ctx, r, in.Passkey)
@@ -307,6 +310,7 @@ var DeletePasskey = &op.Op[PasskeyInput, Passkey]{
 	Summary: "Remove one of your passkeys: it signs nobody in any more",
 	Kind:    op.Write,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.Own(),
 	Fresh:   true,
 	Confirm: op.L2,
@@ -319,6 +323,9 @@ var DeletePasskey = &op.Op[PasskeyInput, Passkey]{
 
 func deletePasskey(ctx context.Context, tx *op.Tx, _ PasskeyInput) (Passkey, error) {
 	p, _ := tx.Target().Value.(passkeyRow)
+	if err := keepWayIn(ctx, tx, p); err != nil {
+		return Passkey{}, err
+	}
 	if _, err := tx.Exec(ctx, "DELETE FROM passkeys WHERE id = $1 AND user_id = $2", p.id, p.user); err != nil {
 		return Passkey{}, err
 	}

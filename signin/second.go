@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
@@ -112,7 +114,7 @@ func finishSignIn(ctx context.Context, tx *op.Tx, in SecondFactorInput) (SignedI
 	out := SignedIn{User: s.user, Organizations: s.organizations}
 	out.ReturnTo, _ = ReturnTo(tx.Settings, s.returnTo) // the list may be shorter by now
 	tx.ProvedBy(s.user.ID, s.user.Name, s.user.Email)
-	return out.begin(ctx, tx, method)
+	return out.begin(ctx, tx, credential.SignIn{Method: method, Way: decide.ByMail, Second: true})
 }
 
 // prove takes the code, and says the session's method. A wrong one uses one try up. The person's log is locked, so the
@@ -173,7 +175,7 @@ func verifyByTotp(ctx context.Context, tx *op.Tx, in VerifyCodeInput) (Verified,
 		return Verified{}, err
 	}
 	tx.Changed("method", nil, method[len(mailMethod)+1:])
-	return rotated(ctx, tx, in.ReturnTo)
+	return rotated(ctx, tx, in.ReturnTo, true)
 }
 
 // errSecondFactor refuses a mail alone where more is asked for.

@@ -78,6 +78,7 @@ var BeginTotp = &op.Op[TotpInput, TotpSetup]{
 	Summary: "Ask for a secret for your authenticator app",
 	Kind:    op.Write,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.SignedIn,
 	Fresh:   true,
 	Target:  totpTarget,
@@ -144,6 +145,7 @@ func (RecoveryCodes) WithoutSecret() any { return RecoveryCodes{Codes: []string{
 // The recovery codes are shown here and never again. That is mailed.
 var CreateTotp = &op.Op[CodeInput, RecoveryCodes]{
 	Name:    "totp.create",
+	Account: true,
 	Route:   "POST /v1/me/totp",
 	Summary: "Set your authenticator app up, with a code that it shows; the answer has your recovery codes",
 	Kind:    op.Write,
@@ -183,6 +185,7 @@ var DeleteTotp = &op.Op[TotpInput, Totp]{
 	Summary: "Remove your authenticator app and its recovery codes",
 	Kind:    op.Write,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.Own(),
 	Fresh:   true,
 	Confirm: op.L2,
@@ -208,6 +211,7 @@ var NewRecoveryCodes = &op.Op[TotpInput, RecoveryCodes]{
 	Summary: "Make new recovery codes; those before end",
 	Kind:    op.Write,
 	Scope:   op.Self,
+	Account: true,
 	Allow:   op.Own(),
 	Fresh:   true,
 	Confirm: op.L1,

@@ -71,12 +71,12 @@ func verify(ctx context.Context, tx *op.Tx, _ VerifyInput) (Verified, error) {
 		return Verified{}, err
 	}
 	tx.Changed("method", nil, mailMethod)
-	return rotated(ctx, tx, f.returnTo)
+	return rotated(ctx, tx, f.returnTo, false)
 }
 
 // rotated gives the session that is the target its new secret, and says where to go.
-func rotated(ctx context.Context, tx *op.Tx, returnTo string) (Verified, error) {
-	s, err := credential.Rotate(ctx, tx, tx.Target().ID)
+func rotated(ctx context.Context, tx *op.Tx, returnTo string, second bool) (Verified, error) {
+	s, err := credential.Rotate(ctx, tx, tx.Target().ID, second)
 	if err != nil {
 		return Verified{}, err
 	}

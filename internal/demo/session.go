@@ -63,7 +63,7 @@ var signInAs = &op.Op[signInAsInput, signedInAs]{
 	},
 	Do: func(ctx context.Context, tx *op.Tx, in signInAsInput) (signedInAs, error) {
 		u, _ := tx.Target().Value.(directory.User)
-		s, err := credential.BeginSession(ctx, tx, u.ID, in.Method)
+		s, err := credential.BeginSession(ctx, tx, u.ID, credential.ByMail(in.Method))
 		tx.Also("session", s.ID, s.Device)
 		return signedInAs{User: u.ID, Secret: s.Secret.Reveal(), SecretShown: true}, err
 	},

@@ -18,7 +18,7 @@ var SignIn = &op.Op[SignInInput, SignedIn]{
 		if err != nil {
 			return SignedIn{}, err
 		}
-		s, err := credential.BeginSession(ctx, tx, user.ID, "mail")
+		s, err := credential.BeginSession(ctx, tx, user.ID, credential.ByMail("mail"))
 		return SignedIn{User: user.ID, Session: s.ID, Secret: s.Secret.Reveal()}, err
 	},
 }

@@ -77,7 +77,7 @@ func (v *visit) read(r *op.Reader, slug string) error {
 		return nil
 	}
 	var err error
-	if v.organizations, err = directory.BelongingsOf(v.ctx, r, v.actor.User); err != nil {
+	if v.organizations, err = directory.BelongingsOf(v.ctx, r, v.actor.User, v.actor.Credential.Organization); err != nil {
 		return err
 	}
 	if slug != "" {
