@@ -475,4 +475,3 @@ func LastOwner(c *charter.Charter, name string) *op.Error {
 	return &op.Error{Kind: op.Conflict, Code: "last_owner", Reason: decide.LastOwner,
 		Text: fmt.Sprintf("%s is the only active owner: %s", name, remedy)}
 }
-
