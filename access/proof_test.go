@@ -58,6 +58,8 @@ func newCompany(t *testing.T, db *sqldb.DB, seed uint64) *company {
 	for i := range 6 {
 		p := c.Join(c.id, fmt.Sprintf("p%d@acme.test", i), []string{"editor", "viewer", role.ID}[i%3])
 		c.people = append(c.people, p)
+		c.Exec("UPDATE sessions SET way = $2, second_factor = $3, organization = $4, idle_limit = $5 WHERE id = $1", p.Session,
+			int64(pick(c.random, decide.Ways).Way), i%2 == 0, []string{"", "", "", c.id, "org_other"}[c.random.IntN(5)], []int64{0, 3600e6}[c.random.IntN(2)])
 		c.sessions[p.Token] = p.Session
 		c.subjects = append(c.subjects, user(p.User), user(fmt.Sprintf("ext-p%d", i)), sent(p.Token))
 		key := c.Key(c.id, p, func(k *keyRow) {
@@ -72,6 +74,7 @@ func newCompany(t *testing.T, db *sqldb.DB, seed uint64) *company {
 		c.keys, c.tokens = append(c.keys, key.ID), append(c.tokens, token.ID, below.ID)
 		c.subjects = append(c.subjects, sent(key.Secret), sent(token.Secret), sent(below.Secret))
 	}
+	c.Exec("UPDATE sessions SET way = $2 WHERE id = $1", c.owner.Session, int64(decide.ByPasskey))
 	c.subjects = append(c.subjects, user(c.owner.User), sent(c.owner.Token), user("ext-nobody"), sent(secret.New(nil, "gld", "live").Reveal()))
 	return c
 }
@@ -111,6 +114,16 @@ var changes = map[string]func(c *company, p person) error{
 	"a plan": func(c *company, _ person) error {
 		c.Fenced(op.Fence{Kind: op.FenceOrganization, ID: c.id}, func() {
 			c.Exec("UPDATE organizations SET plan = $1 WHERE id = $2", pick(c.random, []string{"free", "business"}), c.id)
+		})
+		return nil
+	},
+	"a sign-in policy": func(c *company, _ person) error {
+		c.Fenced(op.Fence{Kind: op.FenceOrganization, ID: c.id}, func() {
+			now := c.Now().UnixMicro()
+			c.Exec("UPDATE organizations SET sso_enforced = $2, mfa_from = $3, sign_in_ways = $4, session_life = $5, session_idle = $6, networks = $7 WHERE id = $1", c.id,
+				c.random.IntN(4) == 0, pick(c.random, []int64{0, 0, now, now + 1}), pick(c.random, []string{"", "", "mail sso", "passkey"}),
+				pick(c.random, []int64{0, 0, 3600e6, 1e18}), pick(c.random, []int64{0, 0, 3600e6}), pick(c.random, []string{"", "", "10.0.0.0/8 203.0.113.0/24", "192.0.2.0/24"}))
+			c.Exec("UPDATE members SET break_glass = $2 WHERE organization = $1", c.id, c.random.IntN(2) == 0)
 		})
 		return nil
 	},

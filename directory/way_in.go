@@ -39,7 +39,7 @@ func (left remaining) closesWayIn() bool { return left.needed && left.leaving > 
 // LastWayIn refuses what would leave nobody who comes in when the identity provider fails.
 func LastWayIn(name string) *op.Error {
 	return &op.Error{Kind: op.Conflict, Code: "last_way_in",
-		Text: fmt.Sprintf("%s is the last owner who comes in when the identity provider fails: let another owner with a passkey do so first, or stop enforcing single sign-on", name)}
+		Text: fmt.Sprintf("nobody but %s comes in when the identity provider fails: let another owner with a passkey do so first, or stop enforcing single sign-on", name)}
 }
 
 // BreakGlassOf are the organizations that a user may enter by passkey alone while everybody else needs the identity provider,

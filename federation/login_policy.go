@@ -274,8 +274,8 @@ func (l loginRow) shorten(ctx context.Context, tx *op.Tx) error {
 	if tx.Actor.Kind != op.UserActor || l.life == 0 && l.idle == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `UPDATE sessions SET expires_at = CASE WHEN $2 > 0 AND created_at + $2 < expires_at THEN created_at + $2 ELSE expires_at END,
-			idle_limit = CASE WHEN $3 > 0 AND (idle_limit = 0 OR idle_limit > $3) THEN $3 ELSE idle_limit END
+	_, err := tx.Exec(ctx, `UPDATE sessions SET expires_at = CASE WHEN CAST($2 AS bigint) > 0 AND created_at + CAST($2 AS bigint) < expires_at THEN created_at + CAST($2 AS bigint) ELSE expires_at END,
+			idle_limit = CASE WHEN CAST($3 AS bigint) > 0 AND (idle_limit = 0 OR idle_limit > CAST($3 AS bigint)) THEN CAST($3 AS bigint) ELSE idle_limit END
 		WHERE id = $1`, id, l.life, l.idle)
 	tx.Fence(op.Fence{Kind: op.FenceSession, ID: id})
 	return err
@@ -393,7 +393,7 @@ func (l *loginRow) mark(members []string) error {
 		case i < 0:
 			return op.InvalidField("break_glass", "not_an_owner", "%s is no active owner of this organization", m)
 		case l.owners[i].Passkeys == 0:
-			return op.Errorf(op.Conflict, "no_passkey", "%s has no passkey, and would come in by nothing else: they add one under Your account → Passkeys first", l.owners[i].Name)
+			return op.Errorf(op.Conflict, "no_passkey", "to come in past the policy takes a passkey, and %s has none: they add one under Your account → Passkeys first", l.owners[i].Name)
 		}
 	}
 	return nil
