@@ -59,10 +59,11 @@ type Config struct {
 	Resolver federation.Resolver
 	// Outbound asks identity providers; nil: it reaches public addresses and no others.
 	Outbound *outbound.Client
-	Billing  Billing          // who takes the money; the zero value: nobody, invoices are made and paid by hand
-	Extra    []op.Any         // further operations of the binary itself; none for products
-	Now      func() time.Time // nil: time.Now
-	Log      *slog.Logger     // nil: slog.Default
+	Social   federation.Social // clients at Google and GitHub, with which anybody may sign in; the zero value: nobody does
+	Billing  Billing           // who takes the money; the zero value: nobody, invoices are made and paid by hand
+	Extra    []op.Any          // further operations of the binary itself; none for products
+	Now      func() time.Time  // nil: time.Now
+	Log      *slog.Logger      // nil: slog.Default
 	Observe  func(op.Observation)
 }
 
@@ -140,6 +141,7 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	if err := errors.Join(h.db.Migrate(ctx), h.db.Claim(ctx)); err != nil {
 		return err
 	}
+	h.config.Settings.SignInWith = h.config.Social.Names()
 	var err error
 	if h.facts, err = op.FoundInstance(ctx, h.db, h.config.Demo, h.config.Charter.Name, h.config.Now()); err != nil {
 		return err
@@ -158,7 +160,7 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 		return err
 	}
 	h.access.Attach(h.service)
-	h.providers = federation.NewProviders(cmp.Or(h.config.Outbound, outbound.New(outbound.Config{})), h.config.Now)
+	h.providers = federation.NewProviders(cmp.Or(h.config.Outbound, outbound.New(outbound.Config{})), h.config.Now).With(h.config.Social)
 	h.jobs = jobs.New(h.db, h.jobsConfig(ring))
 	return h.refuseForeignCharter(ctx)
 }

@@ -471,6 +471,7 @@ var onlyInAState = map[string]bool{
 	"ownership.accept": true, "ownership.cancel": true, "organizations.recovery": true, "organizations.cancel_recovery": true, // a transfer, a recovery
 	"organizations.deletion": true,                                                           // a deletion
 	"connections.test":       true, "signin.federated_begin": true, "signin.federated": true, // an identity provider
+	"signin.social_begin": true, "signin.social": true, "identities.begin": true, "identities.create": true, "identities.delete": true, // a client at Google or GitHub
 
 	// an authenticator app, for which every sign-in would ask
 	"totp.create": true, "totp.delete": true, "totp.recovery_codes": true, "signin.second_factor": true, "signin.verify_totp": true,

@@ -351,6 +351,8 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return in.People[lowest].Member
 	case "passkey":
 		return w.passkeyOf(in.Owner())
+	case "identity":
+		return "idn_00000000000000000000000000"
 	}
 	return ""
 }

@@ -238,6 +238,8 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 		"DELETE FROM totps WHERE user_id = $1",
 		"DELETE FROM second_steps WHERE user_id = $1",
 		"DELETE FROM identities WHERE user_id = $1", // a provider that still has them makes somebody new
+		"DELETE FROM social_identities WHERE user_id = $1",
+		"DELETE FROM social_attempts WHERE user_id = $1",
 		"DELETE FROM join_requests WHERE user_id = $1",
 		"DELETE FROM directory_users WHERE user_id = $1", // a directory that still has them makes somebody new
 	} {

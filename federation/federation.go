@@ -27,6 +27,7 @@ func Operations() []op.Any {
 		ListJoinable, JoinDomain, ListJoinRequests, DecideJoinRequest,
 		GetLoginPolicy, UpdateLoginPolicy,
 		ListConnections, CreateConnection, UpdateConnection, TestConnection, DeleteConnection, BeginFederated, CompleteFederated,
+		ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
 	}
 }
 

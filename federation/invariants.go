@@ -8,7 +8,7 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// Broken lists the rules about domains that do not hold. An empty list is the only good answer.
+// Broken lists the rules about domains and identities that do not hold. An empty list is the only good answer.
 func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	rows, err := r.Query(ctx, `SELECT d.id, d.domain, d.joining, d.role, COALESCE(cr.id, '') FROM domains d
 		LEFT JOIN organization_roles cr ON cr.organization = d.organization AND cr.id = d.role ORDER BY d.id`)
@@ -29,6 +29,26 @@ func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 		if d.joining != JoinOff && d.role == string(r.Charter.OwnerRole().ID) {
 			broken = append(broken, fmt.Sprintf("domain %s makes owners of everybody with an address there", d.id))
 		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return brokenIdentities(ctx, r, broken)
+}
+
+// brokenIdentities adds the identities by which somebody who is erased could still sign in.
+func brokenIdentities(ctx context.Context, r *op.Reader, broken []string) ([]string, error) {
+	rows, err := r.Query(ctx, "SELECT s.id FROM social_identities s JOIN users u ON u.id = s.user_id WHERE u.deleted_at <> 0 ORDER BY s.id")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		broken = append(broken, fmt.Sprintf("identity %s is of a deleted user", id))
 	}
 	return broken, rows.Err()
 }

@@ -41,6 +41,7 @@ const (
 type Providers struct {
 	client *outbound.Client
 	now    func() time.Time
+	social Social // the installation's own clients at Google and GitHub
 
 	mu   sync.Mutex
 	keys map[string]*keySet // by the address of the keys
@@ -51,9 +52,13 @@ func NewProviders(client *outbound.Client, now func() time.Time) *Providers {
 	return &Providers{client: client, now: now, keys: map[string]*keySet{}}
 }
 
+// With gives one that has clients at Google and GitHub, with which anybody may sign in.
+func (p *Providers) With(s Social) *Providers { p.social = s; return p }
+
 // party is what a provider knows us by.
 type party struct {
 	issuer, clientID, secret, redirect string
+	github                             *gitHub // it is GitHub; nil: it speaks OpenID Connect
 }
 
 // claims are what a provider says of a person, after all was proved.
@@ -62,10 +67,13 @@ type claims struct {
 	Email    string `json:"email"`
 	Verified *bool  `json:"email_verified"`
 	Name     string `json:"name"`
+	Hosted   string `json:"hd"` // Google: the Workspace's domain
 
 	Party    string `json:"azp"`
 	IssuedAt any    `json:"iat"`
 	raw      map[string]any
+
+	Organization string `json:"-"` // GitHub: the number of the account whose member it is
 }
 
 // discover reads what a provider says of itself. It has to be the issuer that was asked for.
@@ -92,6 +100,9 @@ func (who party) config(p *oidc.Provider) *oauth2.Config {
 
 // authorize is where a browser begins to sign in. PKCE is always asked for, by S256. T-057
 func (p *Providers) authorize(ctx context.Context, who party, state, nonce, verifier, hint string) (string, error) {
+	if who.github != nil {
+		return who.authorizeGitHub(state, verifier, hint), nil
+	}
 	_, found, err := p.discover(ctx, who.issuer)
 	if err != nil {
 		return "", err
@@ -108,6 +119,9 @@ type answer struct{ code, issuer, nonce, verifier string }
 
 // exchange turns an answer into what the provider says of the person, or says why it cannot be believed.
 func (p *Providers) exchange(ctx context.Context, who party, a answer) (claims, error) {
+	if who.github != nil {
+		return p.exchangeGitHub(ctx, who, a)
+	}
 	ctx, found, err := p.discover(ctx, who.issuer)
 	if err != nil {
 		return claims{}, err

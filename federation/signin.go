@@ -424,7 +424,11 @@ func (a pendingAttempt) link(ctx context.Context, tx *op.Tx, said claims, user d
 // Purge deletes the sign-ins that ended more than a day ago.
 func Purge(ctx context.Context, db *sqldb.DB, now time.Time) error {
 	return db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, "DELETE FROM federated_attempts WHERE expires_at <= $1", now.Add(-day).UnixMicro())
-		return err
+		for _, statement := range []string{"DELETE FROM federated_attempts WHERE expires_at <= $1", "DELETE FROM social_attempts WHERE expires_at <= $1"} {
+			if _, err := tx.Exec(ctx, statement, now.Add(-day).UnixMicro()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -20,6 +20,7 @@ type Settings struct {
 	RecoveryWait  time.Duration // how long members can object before the operator's recovery of an owner is carried out; 0: 72 hours
 	InvoiceDue    time.Duration // an invoice is to be paid so long after it was issued; 0: 14 days
 	UnpaidFor     time.Duration // an organization falls to the first plan so long after an invoice was due; 0: 30 days
+	SignInWith    []string      // "google", "github": the providers that anybody may sign in with; guildhall.Open fills it in from its clients there
 	ReturnTo      []string      // absolute URLs that a sign-in may lead back to, letter by letter; empty: none but paths of this server
 }
 

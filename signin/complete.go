@@ -125,7 +125,7 @@ func complete(ctx context.Context, tx *op.Tx, _ CompleteSignInInput) (SignedIn, 
 	}
 	tx.ProvedBy(out.User.ID, out.User.Name, out.User.Email)
 	if f.totp {
-		return out.pending(ctx, tx)
+		return out.pending(ctx, tx, mailMethod)
 	}
 	return out.begin(ctx, tx, credential.ByMail(mailMethod))
 }

@@ -4,17 +4,15 @@ import (
 	"context"
 	"time"
 
-	"github.com/guildhall/guildhall/credential"
-	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
 
-// The methods of sessions that two factors began.
+// The second factors, as the method of a session names them behind the first one: "mail+totp".
 const (
-	totpMethod     = mailMethod + "+totp"
-	recoveryMethod = mailMethod + "+recovery_code"
+	totpMethod     = "totp"
+	recoveryMethod = "recovery_code"
 )
 
 // secondStepLife is how long a person has for the second factor.
@@ -27,30 +25,30 @@ type SecondFactor struct {
 	Methods   []string  `json:"methods" doc:"What is taken: totp, recovery_code" example:"[\"totp\",\"recovery_code\"]"`
 }
 
-// pending keeps that the address is proved, and asks for the second factor.
-func (s SignedIn) pending(ctx context.Context, tx *op.Tx) (SignedIn, error) {
+// pending keeps that the first factor is given, by a method, and asks for the second one.
+func (s SignedIn) pending(ctx context.Context, tx *op.Tx, method string) (SignedIn, error) {
 	token, until := secret.NewLink(), tx.Now.Add(secondStepLife)
 	hash := token.Hash()
-	_, err := tx.Exec(ctx, `INSERT INTO second_steps (id, user_id, token_hash, tries, return_to, expires_at, used_at, created_at)
-		VALUES ($1, $2, $3, 0, $4, $5, 0, $6)`, tx.NewID("sec"), s.User.ID, hash[:], s.ReturnTo, until.UnixMicro(), tx.Micros())
+	_, err := tx.Exec(ctx, `INSERT INTO second_steps (id, user_id, token_hash, tries, return_to, method, expires_at, used_at, created_at)
+		VALUES ($1, $2, $3, 0, $4, $5, $6, 0, $7)`, tx.NewID("sec"), s.User.ID, hash[:], s.ReturnTo, method, until.UnixMicro(), tx.Micros())
 	tx.Changed("second_factor", nil, "asked for")
 	// Who it is stays untold until the second factor is proved, beyond what the mailbox tells anyway.
 	return SignedIn{User: directory.User{ID: s.User.ID, Email: s.User.Email, CreatedAt: s.User.CreatedAt, Version: s.User.Version},
 		SecondFactor: &SecondFactor{Token: token.Reveal(), ExpiresAt: until, Methods: []string{"totp", "recovery_code"}}}, err
 }
 
-// SecondFactorInput is the second factor of a sign-in by mail.
+// SecondFactorInput is the second factor of a sign-in.
 type SecondFactorInput struct {
 	Token string `json:"token" doc:"The token that signin.complete answered in second_factor" minLength:"1" maxLength:"64"`
 	Code  string `json:"code" doc:"The code that your authenticator app shows, or a recovery code" example:"123456" minLength:"1" maxLength:"32"`
 }
 
-// FinishSignIn takes the second factor of a sign-in by mail, and begins the session. A session that the browser had
+// FinishSignIn takes the second factor of a sign-in by mail, or with Google or GitHub, and begins the session. A session that the browser had
 // before ends.
 var FinishSignIn = &op.Op[SecondFactorInput, SignedIn]{
 	Name:    "signin.second_factor",
 	Route:   "POST /v1/signin/second_factor",
-	Summary: "Finish a sign-in by mail with a code of your authenticator app, or a recovery code",
+	Summary: "Finish a sign-in with a code of your authenticator app, or a recovery code",
 	Kind:    op.Write,
 	Scope:   op.Public,
 	Allow:   op.Anyone,
@@ -62,7 +60,7 @@ var FinishSignIn = &op.Op[SecondFactorInput, SignedIn]{
 
 // secondStep is a sign-in that waits, and the app of its person.
 type secondStep struct {
-	id, returnTo         string
+	id, method, returnTo string
 	tries, expires, used int64
 	app                  totpRow
 	user                 directory.User
@@ -76,8 +74,8 @@ func secondTarget(ctx context.Context, r *op.Reader, in SecondFactorInput) (op.T
 	var s secondStep
 	var created int64
 	u, hash := &s.user, secret.HashOf(in.Token)
-	into := append([]any{&s.id, &s.returnTo, &s.tries, &s.expires, &s.used}, s.app.into()...)
-	err := r.QueryRow(ctx, `SELECT s.id, s.return_to, s.tries, s.expires_at, s.used_at, `+totpColumns+`,
+	into := append([]any{&s.id, &s.method, &s.returnTo, &s.tries, &s.expires, &s.used}, s.app.into()...)
+	err := r.QueryRow(ctx, `SELECT s.id, s.method, s.return_to, s.tries, s.expires_at, s.used_at, `+totpColumns+`,
 			u.id, COALESCE(u.external_id, ''), u.email, u.name, u.time_zone, u.version, u.created_at, `+belongings+`
 		FROM second_steps s JOIN users u ON u.id = s.user_id JOIN totps t ON t.user_id = u.id
 		WHERE s.token_hash = $1 AND t.confirmed_at <> 0 AND u.deleted_at = $2`, hash[:], 0, r.Micros()).
@@ -114,10 +112,12 @@ func finishSignIn(ctx context.Context, tx *op.Tx, in SecondFactorInput) (SignedI
 	out := SignedIn{User: s.user, Organizations: s.organizations}
 	out.ReturnTo, _ = ReturnTo(tx.Settings, s.returnTo) // the list may be shorter by now
 	tx.ProvedBy(s.user.ID, s.user.Name, s.user.Email)
-	return out.begin(ctx, tx, credential.SignIn{Method: method, Way: decide.ByMail, Second: true})
+	by := firstBy(s.method)
+	by.Method, by.Second = s.method+"+"+method, true
+	return out.begin(ctx, tx, by)
 }
 
-// prove takes the code, and says the session's method. A wrong one uses one try up. The person's log is locked, so the
+// prove takes the code, and says which second factor it is. A wrong one uses one try up. The person's log is locked, so the
 // tries are those that were read.
 func (s secondStep) prove(ctx context.Context, tx *op.Tx, code string) (string, error) {
 	method, err := s.app.prove(ctx, tx, s.user.Email, code)
@@ -129,7 +129,7 @@ func (s secondStep) prove(ctx context.Context, tx *op.Tx, code string) (string, 
 	return method, err
 }
 
-// prove takes a code of the app, or a recovery code.
+// prove takes a code of the app, or a recovery code, and says which.
 func (t totpRow) prove(ctx context.Context, tx *op.Tx, email, code string) (string, error) {
 	if code = plain(code); isCode(code) {
 		return totpMethod, t.take(ctx, tx, code)
@@ -174,7 +174,7 @@ func verifyByTotp(ctx context.Context, tx *op.Tx, in VerifyCodeInput) (Verified,
 	if err != nil {
 		return Verified{}, err
 	}
-	tx.Changed("method", nil, method[len(mailMethod)+1:])
+	tx.Changed("method", nil, method)
 	return rotated(ctx, tx, in.ReturnTo, true)
 }
 

@@ -73,7 +73,8 @@ func hallConfigOf(c *config.Loaded, log *slog.Logger) (guildhall.Config, error) 
 		return guildhall.Config{}, fmt.Errorf("data_dir: %w", err)
 	}
 	return guildhall.Config{Database: c.Database, SecretFile: c.SecretFile, Charter: model, Settings: c.OpSettings(),
-		Limits: c.Limits(), Log: log, Artifacts: c.Artifacts, MaxArtifact: int64(c.ArtifactMaxMegabytes) << 20}, nil
+		Limits: c.Limits(), Log: log, Artifacts: c.Artifacts, MaxArtifact: int64(c.ArtifactMaxMegabytes) << 20,
+		Social: c.Social(), Outbound: c.Outbound(), Resolver: c.Resolver()}, nil
 }
 
 // takeMoney lets Stripe take the money where it is configured; nil: nobody does.

@@ -33,7 +33,7 @@ func accountTabs(v *visit) component {
 	for n := range tabs {
 		tabs[n].Current = v.r.URL.Path == tabs[n].Href
 	}
-	if strings.HasPrefix(v.r.URL.Path, v.href("/account/totp")) || strings.HasPrefix(v.r.URL.Path, v.href("/account/passkeys")) {
+	if strings.HasPrefix(v.r.URL.Path, v.href("/account/totp")) || strings.HasPrefix(v.r.URL.Path, v.href("/account/passkeys")) || strings.HasPrefix(v.r.URL.Path, v.href("/account/identities")) {
 		tabs[1].Current = true
 	}
 	return ui.Tabs(ui.TabsProps{Label: ui.T("Your account"), Tabs: tabs})

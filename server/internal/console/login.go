@@ -21,7 +21,7 @@ func loginPages() []page {
 		{"GET /login/link", anybody, showLoginLink},
 		{"POST /login/link", anybody, loginByLink},
 		{"POST /logout", anybody, logOut},
-	}, slices.Concat(federatedPages(), factorPages(), handOffPages())...)
+	}, slices.Concat(federatedPages(), socialPages(), factorPages(), handOffPages())...)
 }
 
 // proofPages are the three pages of a proof by mail: for signing in, and for verifying who uses a session.

@@ -37,6 +37,9 @@ func (v *visit) atProvider() (bool, error) {
 // federatedCallback takes the answer of a provider. The state, the browser's secret and the connection of the address have to
 // belong together.
 func federatedCallback(v *visit) error {
+	if v.socialName(v.r.PathValue("connection")) != "" {
+		return socialCallback(v)
+	}
 	v.private = true
 	var kept federated
 	if !v.kept(federatedCookie, &kept) || kept.Connection != v.r.PathValue("connection") {

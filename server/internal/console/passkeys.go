@@ -3,6 +3,7 @@ package console
 import (
 	"strings"
 
+	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 	"github.com/guildhall/guildhall/signin"
@@ -20,11 +21,12 @@ func passkeysPages() []page {
 	}
 }
 
-// passkeysPage is the list of a person's passkeys, and their authenticator app.
+// passkeysPage is the list of a person's passkeys, their authenticator app, and their accounts elsewhere.
 type passkeysPage struct {
-	visit *visit
-	list  op.List[signin.Passkey]
-	app   signin.Totp
+	visit      *visit
+	list       op.List[signin.Passkey]
+	app        signin.Totp
+	identities []federation.Identity
 }
 
 func showPasskeys(v *visit) error {
@@ -34,6 +36,9 @@ func showPasskeys(v *visit) error {
 		return err
 	}
 	if p.app, err = signin.GetTotp.Call(v.ctx, v.Service, signin.TotpInput{}); err != nil {
+		return err
+	}
+	if p.identities, err = v.identities(); err != nil {
 		return err
 	}
 	return v.accountPage(ui.PageProps{Title: ui.T("Ways to sign in"), Lede: ui.T("A mail gets you in. A passkey is faster and safer; an authenticator app makes the mail safer."),
@@ -169,7 +174,10 @@ func deletePasskey(v *visit) error {
 // methodName says how a session began.
 func methodName(method string) string {
 	names := map[string]string{"mail": ui.T("by mail"), "passkey": ui.T("by passkey"), "mail+totp": ui.T("by mail and authenticator app"),
-		"mail+recovery_code": ui.T("by mail and recovery code"), "invitation": ui.T("by an invitation"), "handoff": ui.T("handed over")}
+		"mail+recovery_code": ui.T("by mail and recovery code"), "invitation": ui.T("by an invitation"), "handoff": ui.T("handed over"),
+		"oidc": ui.T("by single sign-on"), "google": ui.T("with Google"), "google+totp": ui.T("with Google and authenticator app"),
+		"google+recovery_code": ui.T("with Google and recovery code"), "github": ui.T("with GitHub"),
+		"github+totp": ui.T("with GitHub and authenticator app"), "github+recovery_code": ui.T("with GitHub and recovery code")}
 	if name := names[method]; name != "" {
 		return name
 	}

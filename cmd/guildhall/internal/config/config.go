@@ -41,6 +41,11 @@ type Config struct {
 	StripeKey, StripeKeyFile                   string
 	StripeWebhookSecret                        string
 	StripeWebhookSecretFile                    string
+	GoogleClientID, GoogleClientSecret         string
+	GoogleClientSecretFile, GoogleIssuer       string
+	GitHubClientID, GitHubClientSecret         string
+	GitHubClientSecretFile, GitHubURL          string
+	OutboundAllow, OutboundCAFile, DNSServer   string
 	DocsEditURL                                string
 	LogLevel, LogFormat                        string
 }
@@ -57,7 +62,7 @@ func (c *Config) finish() error {
 	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
 	_, badProxy := c.Proxies()
 	_, badGateway := c.GatewayNetworks()
-	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail(), c.checkStripe())
+	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail(), c.checkStripe(), c.checkSocial(), c.checkOutbound())
 }
 
 // folderURL is a folder as the address of a bucket.
