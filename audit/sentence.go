@@ -108,6 +108,7 @@ var sentences = map[string]string{
 	"domains.remove":          "{actor} took the domain {domain} away",
 	"domains.join":            "{actor} came by the domain {domain}[ and joined as {member}][ and asked to join: {join_request}]",
 	"join_requests.decide":    "{actor} decided about {join_request}, who asked to join: {state}",
+	"login_policy.update":     "{actor} changed the sign-in policy[: {fields}]",
 	"connections.create":      "{actor} named the identity provider {connection}",
 	"connections.update":      "{actor} changed the identity provider {connection}[: {fields}][, which is {state} now]",
 	"connections.test":        "{actor} began a test of the identity provider {connection}",

@@ -18,8 +18,8 @@ type SecurityPolicies struct {
 
 // PolicySetting is a setting that is in force now.
 type PolicySetting struct {
-	Name      string     `json:"name" doc:"The setting" enum:"region,allowed_regions,retention_days,session_life,session_idle,second_factor,sso"`
-	Value     any        `json:"value" doc:"What it is now: text, or a number of days or seconds; 0 is for ever or no limit. Of second_factor and sso: not_set, or plan_required where the plan has no such thing"`
+	Name      string     `json:"name" doc:"The setting" enum:"region,allowed_regions,retention_days,session_life,session_idle,second_factor,sso,networks"`
+	Value     any        `json:"value" doc:"What it is now: text, or a number of days or seconds; 0 is for ever or no limit. Of second_factor: required, required_from with the day, not_set, or plan_required where the plan has no such thing; of sso: enforced, optional, not_set or plan_required"`
 	ChangedAt *time.Time `json:"changed_at,omitempty" doc:"When the organization last changed it; absent if it never did, or where the operator sets it"`
 }
 
@@ -48,11 +48,12 @@ func getSecurityPolicies(ctx context.Context, tx *op.Tx, _ GetSecurityPoliciesIn
 	changed, err := lastChanged(ctx, tx.Reader, o.ID)
 	out := SecurityPolicies{Texts: map[string]string{}, Settings: []PolicySetting{
 		{Name: "retention_days", Value: o.RetentionDays, ChangedAt: changed["retention_days"]},
-		{Name: "session_life", Value: int64(tx.Settings.SessionLife / time.Second)},
-		{Name: "session_idle", Value: int64(max(0, tx.Settings.SessionIdle) / time.Second)},
-		{Name: "second_factor", Value: settable(tx.Reader, "security_controls")},
-		{Name: "sso", Value: settable(tx.Reader, "sso")},
 	}}
+	login, err := loginSettings(ctx, tx.Reader, changed)
+	if err != nil {
+		return SecurityPolicies{}, err
+	}
+	out.Settings = append(out.Settings, login...)
 	if o.Region != "" {
 		out.Settings = append([]PolicySetting{{Name: "region", Value: o.Region, ChangedAt: changed["region"]},
 			{Name: "allowed_regions", Value: strings.Join(o.AllowedRegions, ", "), ChangedAt: changed["allowed_regions"]}}, out.Settings...)
@@ -61,6 +62,46 @@ func getSecurityPolicies(ctx context.Context, tx *op.Tx, _ GetSecurityPoliciesIn
 		out.Texts[heading] = text
 	}
 	return out, err
+}
+
+// loginSettings are what is in force of the sign-in policy.
+func loginSettings(ctx context.Context, r *op.Reader, changed map[string]*time.Time) ([]PolicySetting, error) {
+	var l loginState
+	var plan string
+	var on int64
+	err := r.QueryRow(ctx, `SELECT o.sso_enforced, o.mfa_from, o.sign_in_ways, o.session_life, o.session_idle, o.networks, o.plan,
+			(SELECT count(*) FROM connections c WHERE c.organization = o.id AND c.state = 'on') FROM organizations o WHERE o.id = $1`, r.Organization()).
+		Scan(&l.enforced, &l.mfaFrom, &l.ways, &l.life, &l.idle, &l.networks, &plan, &on)
+	if err != nil {
+		return nil, err
+	}
+	p, networks := l.policy(r.Charter, plan, false)
+	life, idle := r.Settings.SessionLife.Microseconds(), max(0, r.Settings.SessionIdle.Microseconds())
+	if p.Life != 0 {
+		life = min(life, p.Life)
+	}
+	if p.Idle != 0 && (idle == 0 || p.Idle < idle) {
+		idle = p.Idle
+	}
+	factor, sso := settable(r, SecurityControls), settable(r, SSO)
+	switch {
+	case p.MFAFrom > r.Micros():
+		factor = "required_from " + time.UnixMicro(p.MFAFrom).UTC().Format(time.DateOnly)
+	case p.MFAFrom != 0:
+		factor = "required"
+	}
+	switch {
+	case p.Enforced:
+		sso = "enforced"
+	case on > 0 && r.Has(SSO):
+		sso = "optional"
+	}
+	all := []PolicySetting{{"session_life", life / 1e6, changed["session_life"]}, {"session_idle", idle / 1e6, changed["session_idle"]},
+		{"second_factor", factor, changed["mfa_from"]}, {"sso", sso, changed["sso"]}}
+	if networks != "" {
+		all = append(all, PolicySetting{"networks", strings.ReplaceAll(networks, " ", ", "), changed["networks"]})
+	}
+	return all, nil
 }
 
 // settable says of a policy that nobody has set whether the organization's plan has it at all.
@@ -76,8 +117,8 @@ const lastChanges = 500
 
 // lastChanged says when each setting of an organization was last changed, by its log: one query, the latest first.
 func lastChanged(ctx context.Context, r *op.Reader, organization string) (map[string]*time.Time, error) {
-	rows, err := r.Query(ctx, `SELECT at, detail FROM audit_rows WHERE stream = $1 AND action = $2 AND outcome = 'ok' ORDER BY seq DESC LIMIT $3`,
-		organization, "organizations.update", lastChanges)
+	rows, err := r.Query(ctx, `SELECT at, detail FROM audit_rows WHERE stream = $1 AND action IN ($2, $3) AND outcome = 'ok' ORDER BY seq DESC LIMIT $4`,
+		organization, "organizations.update", "login_policy.update", lastChanges)
 	if err != nil {
 		return nil, err
 	}

@@ -22,25 +22,26 @@ const (
 
 // LoginPolicy is what an organization asks of the sign-ins of its members.
 type LoginPolicy struct {
-	SSO         string            `json:"sso" doc:"enforced: only sign-ins by the organization's own identity provider give access" enum:"optional,enforced"`
-	MFARequired bool              `json:"mfa_required" doc:"Whether a second factor or a passkey is asked for. Sign-ins by the identity provider count as having one"`
-	MFAFrom     *time.Time        `json:"mfa_from,omitzero" cli:"-" doc:"From when on"`
-	Methods     []string          `json:"methods" doc:"The ways of signing in that give access: mail, passkey, google, github, sso"`
-	SessionLife int64             `json:"session_life" doc:"Seconds that a session may last; 0: what the server allows" example:"43200"`
-	SessionIdle int64             `json:"session_idle" doc:"Seconds without use after which a session ends; 0: what the server allows" example:"3600"`
-	Networks    []string          `json:"networks" doc:"The networks that sessions, keys and tokens are taken from; none: any" example:"[\"203.0.113.0/24\"]"`
-	BreakGlass  []BreakGlassOwner `json:"break_glass" cli:"-" doc:"Owners who come in by passkey whatever this policy says"`
-	Version     int64             `json:"version" cli:"-" doc:"Counts the changes of the organization; the ETag"`
+	SSO         string        `json:"sso" doc:"enforced: only sign-ins by the organization's own identity provider give access" enum:"optional,enforced"`
+	MFARequired bool          `json:"mfa_required" doc:"Whether a second factor or a passkey is asked for. Sign-ins by the identity provider count as having one"`
+	MFAFrom     *time.Time    `json:"mfa_from,omitzero" cli:"-" doc:"From when on"`
+	Methods     []string      `json:"methods" doc:"The ways of signing in that give access: mail, passkey, google, github, sso"`
+	SessionLife int64         `json:"session_life" doc:"Seconds that a session may last; 0: what the server allows" example:"43200"`
+	SessionIdle int64         `json:"session_idle" doc:"Seconds without use after which a session ends; 0: what the server allows" example:"3600"`
+	Networks    []string      `json:"networks" doc:"The networks that sessions, keys and tokens are taken from; none: any" example:"[\"203.0.113.0/24\"]"`
+	BreakGlass  []string      `json:"break_glass" doc:"The owners, by member id, who come in by passkey whatever this policy says"`
+	Owners      []PolicyOwner `json:"owners" cli:"-" doc:"The active owners"`
+	Version     int64         `json:"version" cli:"-" doc:"Counts the changes of the organization; the ETag"`
 }
 
 // ETag is the organization's version.
 func (p LoginPolicy) ETag() string { return op.VersionTag(p.Version) }
 
-// BreakGlassOwner is an owner who comes in by passkey whatever the policy says.
-type BreakGlassOwner struct {
+// PolicyOwner is an active owner, as a policy has to know them.
+type PolicyOwner struct {
 	Member   string `json:"member" doc:"The member" example:"mem_01k9v5x0w3m8q6t2c4h7n0r5sz"`
 	Name     string `json:"name" doc:"As people know them" example:"Ada Lovelace"`
-	Passkeys int64  `json:"passkeys" doc:"How many passkeys they have; without one they cannot come in" example:"1"`
+	Passkeys int64  `json:"passkeys" doc:"How many passkeys they have; without one they cannot come in past the policy" example:"1"`
 }
 
 // loginRow is a policy as it is stored, beside what it depends on.
@@ -57,7 +58,7 @@ type loginRow struct {
 
 // ownerRow is an active owner.
 type ownerRow struct {
-	BreakGlassOwner
+	PolicyOwner
 	breakGlass bool
 }
 
@@ -72,7 +73,7 @@ func (l loginRow) waysIn() (n int) {
 
 func (l loginRow) show() LoginPolicy {
 	p := LoginPolicy{SSO: "optional", MFARequired: l.from != 0, MFAFrom: when(l.from), Methods: strings.Fields(l.ways), SessionLife: l.life / 1e6,
-		SessionIdle: l.idle / 1e6, Networks: strings.Fields(l.networks), BreakGlass: []BreakGlassOwner{}, Version: l.version}
+		SessionIdle: l.idle / 1e6, Networks: strings.Fields(l.networks), BreakGlass: []string{}, Owners: []PolicyOwner{}, Version: l.version}
 	if l.enforced {
 		p.SSO = "enforced"
 	}
@@ -80,8 +81,9 @@ func (l loginRow) show() LoginPolicy {
 		p.Methods = allMethods()
 	}
 	for _, o := range l.owners {
+		p.Owners = append(p.Owners, o.PolicyOwner)
 		if o.breakGlass {
-			p.BreakGlass = append(p.BreakGlass, o.BreakGlassOwner)
+			p.BreakGlass = append(p.BreakGlass, o.Member)
 		}
 	}
 	return p
@@ -284,7 +286,6 @@ func (l loginRow) shorten(ctx context.Context, tx *op.Tx) error {
 // changes notes what is another now, and reports whether anything is.
 func (l loginRow) changes(tx *op.Tx, now loginRow) bool {
 	was, is := l.show(), now.show()
-	before, after := marks(was), marks(is)
 	changed := false
 	for _, c := range []struct {
 		field         string
@@ -293,7 +294,7 @@ func (l loginRow) changes(tx *op.Tx, now loginRow) bool {
 	}{
 		{"sso", was.SSO, is.SSO, was.SSO != is.SSO}, {"mfa_from", was.MFAFrom, is.MFAFrom, l.from != now.from}, {"methods", was.Methods, is.Methods, l.ways != now.ways},
 		{"session_life", was.SessionLife, is.SessionLife, l.life != now.life}, {"session_idle", was.SessionIdle, is.SessionIdle, l.idle != now.idle},
-		{"networks", was.Networks, is.Networks, l.networks != now.networks}, {"break_glass", before, after, !slices.Equal(before, after)},
+		{"networks", was.Networks, is.Networks, l.networks != now.networks}, {"break_glass", was.BreakGlass, is.BreakGlass, !slices.Equal(was.BreakGlass, is.BreakGlass)},
 	} {
 		if c.differ {
 			tx.Changed(c.field, c.before, c.after)
@@ -301,14 +302,6 @@ func (l loginRow) changes(tx *op.Tx, now loginRow) bool {
 		}
 	}
 	return changed
-}
-
-func marks(p LoginPolicy) []string {
-	out := []string{}
-	for _, o := range p.BreakGlass {
-		out = append(out, o.Member)
-	}
-	return out
 }
 
 // applied is the policy after the change, if an owner can still come in.

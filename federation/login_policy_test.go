@@ -132,7 +132,7 @@ func TestAPolicyLeavesAWayIn(t *testing.T) {
 		h.Refused("by somebody who is no owner", err, "invalid")
 		h.passkey(h.ada)
 		got, err := h.asks(federation.UpdateLoginPolicyInput{SSO: new("enforced"), BreakGlass: &[]string{h.ada.Member}})
-		if err != nil || got.SSO != "enforced" || len(got.BreakGlass) != 1 || got.BreakGlass[0].Passkeys != 1 {
+		if err != nil || got.SSO != "enforced" || len(got.BreakGlass) != 1 || got.Owners[0].Passkeys != 1 {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		h.Refused("the owner's own mail", h.enters(h.ada), "sso_required")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 	"github.com/guildhall/guildhall/server/internal/web"
@@ -72,6 +73,7 @@ func (v *visit) errorProps(e *op.Error) ui.ErrorPageProps {
 	default:
 		p.Detail = sentence(e.Text)
 	}
+	p.Verbs = v.signInVerbs(e)
 	if support := v.Service.Charter().Links["support"]; support != "" {
 		p.Support = ui.LinkProps{Text: ui.T("Support"), Href: support, External: true}
 	}
@@ -86,6 +88,18 @@ func (v *visit) errorProps(e *op.Error) ui.ErrorPageProps {
 		p.Holders = append(p.Holders, h.Name)
 	}
 	return p
+}
+
+// signInVerbs are what helps somebody whose sign-in an organization does not take.
+func (v *visit) signInVerbs(e *op.Error) (verbs []ui.ButtonProps) {
+	again := ui.ButtonProps{Text: ui.T("Sign in again"), Kind: ui.Primary, Href: v.signInAddress("/login") + "&again=1"}
+	switch e.Reason {
+	case decide.MFARequired:
+		return []ui.ButtonProps{again, {Text: ui.T("Add a passkey or an authenticator app"), Href: v.href("/account/passkeys")}}
+	case decide.SSORequired, decide.WayNotAllowed, decide.SignInAgain, decide.SignedInElsewhere:
+		return []ui.ButtonProps{again}
+	}
+	return nil
 }
 
 // permissionOf is a permission as people read it.

@@ -46,7 +46,7 @@ func showLogin(v *visit) error {
 	if v.form.values.Get("state") != "" {
 		return v.toHandOff()
 	}
-	if v.actor.Kind == op.UserActor {
+	if v.actor.Kind == op.UserActor && v.form.value("again") == "" {
 		return v.away(v.back(v.form.value("return_to"), v.href("/")))
 	}
 	return v.showLogin()

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -63,9 +64,23 @@ func (p policiesPage) setting(s directory.PolicySetting) (title, value string) {
 	case "allowed_regions":
 		return ui.T("Regions where data may be"), text
 	case "second_factor":
+		if text == "required" {
+			return ui.T("Second factor"), ui.T("Required")
+		}
+		if day, later := strings.CutPrefix(text, "required_from "); later {
+			return ui.T("Second factor"), ui.T("Required from %s on", day)
+		}
 		return ui.T("Second factor"), p.unset(ui.T("Not required: people sign in by a mailed link or code"), "security_controls", text)
 	case "sso":
+		switch text {
+		case "enforced":
+			return ui.T("Single sign-on"), ui.T("Enforced: nobody enters but by the organization's identity provider")
+		case "optional":
+			return ui.T("Single sign-on"), ui.T("Set up, and optional")
+		}
 		return ui.T("Single sign-on"), p.unset(ui.T("Not set up: people sign in by a mailed link or code"), "sso", text)
+	case "networks":
+		return ui.T("Networks that requests may come from"), text
 	case "retention_days":
 		return ui.T("Artifact retention"), capitalised(retentionText(number))
 	case "session_life":

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"slices"
+
 	"github.com/a-h/templ"
 
 	"github.com/guildhall/guildhall/charter"
@@ -32,7 +34,7 @@ func ssoPages() []page {
 		{"POST " + one + "/verify", member, verifyDomain},
 		{"GET " + one + "/remove", member, askDomainEnd},
 		{"POST " + one + "/remove", member, removeDomain},
-	}, connectionPages()...)
+	}, slices.Concat(connectionPages(), loginPolicyPages())...)
 }
 
 // ssoHref is the address of a page below single sign-on: ssoHref("/domains/new").
