@@ -56,6 +56,7 @@ type domainsPage struct {
 	visit       *visit
 	list        op.List[federation.Domain]
 	connections []federation.Connection
+	policy      federation.LoginPolicy
 }
 
 func showDomains(v *visit) error {
@@ -65,6 +66,9 @@ func showDomains(v *visit) error {
 		return err
 	}
 	if p.connections, err = v.connections(); err != nil {
+		return err
+	}
+	if p.policy, err = v.loginPolicy(); err != nil {
 		return err
 	}
 	props := ui.PageProps{Title: ui.T("SSO and domains"), Lede: ui.T("A domain that is verified is yours alone: people with an address there can join, and your identity provider speaks for them."),
