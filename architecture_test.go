@@ -74,7 +74,7 @@ var arrows = map[string][]string{
 }
 
 // groundOf says which ground a room may stand on, where it is not all of it.
-var sqlRooms = slices.Concat([]string{""}, rooms, []string{"op", "access", "internal/jobs", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"})
+var sqlRooms = slices.Concat([]string{""}, rooms, []string{"op", "access", "internal/jobs", "internal/replica", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"})
 
 // everywhere may import anything: assembly, and what stands in for it in tests.
 var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "test/gateways"}

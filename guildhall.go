@@ -60,6 +60,7 @@ type Config struct {
 	// Outbound asks identity providers; nil: it reaches public addresses and no others.
 	Outbound *outbound.Client
 	Social   federation.Social // clients at Google and GitHub, with which anybody may sign in; the zero value: nobody does
+	Peers    Peers             // how the servers on one PostgreSQL reach each other
 	Billing  Billing           // who takes the money; the zero value: nobody, invoices are made and paid by hand
 	Extra    []op.Any          // further operations of the binary itself; none for products
 	Now      func() time.Time  // nil: time.Now
@@ -87,6 +88,7 @@ type Hall struct {
 	artifacts *artifacts.Room
 	providers *federation.Providers
 	facts     op.InstanceFacts
+	peers     *peers // nil: this is the only server
 }
 
 // Operations are all operations of Guildhall, in the order of the reference.
@@ -131,14 +133,14 @@ func Open(ctx context.Context, c Config) (*Hall, error) {
 	}
 	h := &Hall{config: c, db: db}
 	if err := h.assemble(ctx, ring); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, h.peers.close(), db.Close())
 	}
 	return h, nil
 }
 
 // assemble makes the parts, in the order in which each needs the others.
 func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
-	if err := errors.Join(h.db.Migrate(ctx), h.db.Claim(ctx)); err != nil {
+	if err := h.db.Migrate(ctx); err != nil {
 		return err
 	}
 	h.config.Settings.SignInWith = h.config.Social.Names()
@@ -151,8 +153,11 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	}
 	h.sightings, h.budgets = credential.NewSightings(), credential.NewBudgets(h.db)
 	h.requests = requestlog.New(h.db, h.config.Log)
+	if err := h.openPeers(ctx, ring); err != nil {
+		return err
+	}
 	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Spend: h.budgets.Spend,
-		Count: h.countUse, Log: h.config.Log})
+		Count: h.countUse, Peers: h.peers.among(), Log: h.config.Log})
 	if err := h.openArtifacts(ctx); err != nil {
 		return err
 	}
@@ -162,7 +167,11 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	h.access.Attach(h.service)
 	h.providers = federation.NewProviders(cmp.Or(h.config.Outbound, outbound.New(outbound.Config{})), h.config.Now).With(h.config.Social)
 	h.jobs = jobs.New(h.db, h.jobsConfig(ring))
-	return h.refuseForeignCharter(ctx)
+	if err := h.refuseForeignCharter(ctx); err != nil {
+		return err
+	}
+	h.peers.run()
+	return nil
 }
 
 func demoMismatch(demo bool) error {
@@ -173,12 +182,16 @@ func demoMismatch(demo bool) error {
 }
 
 func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
-	return op.Config{
+	c := op.Config{
 		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: slices.Concat(Operations(), scim.Protocol(), h.config.Extra),
 		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Outside: h.outside,
 		Committed: func() { h.jobs.Wake() }, Observe: h.observe, Limits: h.config.Limits, Settings: h.config.Settings,
 		Now: h.config.Now, Log: h.config.Log, Parts: op.Parts{h.artifacts, directory.RetentionEffect(artifacts.Effect)},
 	}
+	if h.peers != nil {
+		c.Share, c.Changed = h.share, h.changed
+	}
+	return c
 }
 
 // refuseForeignCharter refuses a charter that would take the roles of members away without a word.
@@ -205,15 +218,12 @@ func (h *Hall) brokenRules(ctx context.Context, find func(context.Context, *op.R
 
 // jobsConfig says what is done in the background, and how often.
 func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
-	minute := 30 * time.Second
 	return jobs.Config{
 		Now: h.config.Now, Log: h.config.Log,
 		Open:     func(kind string, payload []byte) ([]byte, error) { return ring.Open("outbox:"+kind, payload) },
 		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail, billing.ErrandKind: h.billingErrand, storedKind: h.meterStored},
 		After:    h.afterJob,
 		Schedules: []jobs.Schedule{
-			{Name: "refusals", Every: minute, Do: h.service.WriteRefusals},
-			{Name: "sightings", Every: minute, Do: func(ctx context.Context) error { return h.sightings.Flush(ctx, h.db) }},
 			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
 			{Name: "billing", Every: time.Minute, Do: h.bill},
 			{Name: "payment provider", Every: time.Minute, Do: h.reconcile},
@@ -357,10 +367,11 @@ func (h *Hall) Ready(ctx context.Context) error { return h.db.Ping(ctx) }
 func (h *Hall) Run(ctx context.Context) error {
 	sound, stop := h.db.WhileSound(ctx)
 	defer stop()
-	var log sync.WaitGroup
-	log.Go(func() { h.requests.Run(sound) })
+	var own sync.WaitGroup
+	own.Go(func() { h.requests.Run(sound) })
+	own.Go(func() { h.beside(sound) })
 	err := h.jobs.Run(sound)
-	log.Wait()
+	own.Wait()
 	if broken := h.db.Broken(); broken != nil {
 		return errors.Join(err, broken)
 	}
@@ -396,7 +407,7 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 // Close writes what is gathered and closes the database. Run must have returned.
 func (h *Hall) Close() error {
 	ctx := context.Background()
-	err := errors.Join(h.flush(ctx), h.budgets.Flush(ctx))
+	err := errors.Join(h.flush(ctx), h.budgets.Flush(ctx), h.peers.close())
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())
 	}

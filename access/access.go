@@ -16,6 +16,7 @@ import (
 	"github.com/guildhall/guildhall/check"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/replica"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -35,6 +36,9 @@ type Config struct {
 	// Count counts what a yes uses up, and says what is left; false: there is not so much left, and nothing was counted.
 	// Nil: such questions have no answer.
 	Count func(ctx context.Context, by check.Who, on check.Resource, n check.Count) (left *int64, ok bool, err error)
+	// Peers are the other servers on the database, and the lease by which this one answers from memory among them. Nil:
+	// there are none.
+	Peers *replica.Replica
 	Log   *slog.Logger // nil: slog.Default
 }
 
@@ -53,6 +57,8 @@ type Access struct {
 	dead     *table[hashKey, dead]
 	plans    *shared[plan]
 	regions  *shared[residence]
+
+	readings atomic.Int64
 }
 
 // question is what is asked about a permission, compiled once.
@@ -136,6 +142,9 @@ func (a *Access) Reset() {
 	a.slugs.clear()
 	a.dead.clear()
 }
+
+// Readings counts how often the database was asked, since memory had no answer or might not give it.
+func (a *Access) Readings() int64 { return a.readings.Load() }
 
 var (
 	errNotReady   = &op.Error{Kind: op.Unavailable, Text: "the server is starting", RetryAfter: time.Second}

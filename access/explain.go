@@ -19,7 +19,7 @@ import (
 )
 
 // Operations are the operations about access.
-func Operations() []op.Any { return []op.Any{Explain, Holders, Simulate, Introspect} }
+func Operations() []op.Any { return []op.Any{Explain, Holders, Simulate, Introspect, ListReplicas} }
 
 // Explanation says why somebody may do something, or why not and what would help.
 type Explanation struct {

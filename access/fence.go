@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"sync"
 
+	"github.com/guildhall/guildhall/internal/replica"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -56,7 +57,9 @@ type link struct {
 // ticket is taken before a reading, and shown when the result is to be remembered.
 type ticket struct {
 	number uint64
-	about  []op.Fence // the principals that the result dies with
+	about  []op.Fence     // the principals that the result dies with
+	lease  *replica.Lease // among other servers: that of the incarnation whose memory it is for
+	shared bool           // among other servers: whether the reading had a share of the principals' locks before it read
 }
 
 func newFences() fences {
@@ -103,6 +106,13 @@ func (a *Access) Fence(_ context.Context, principals []op.Fence) (release func()
 		}
 	}
 	return sync.OnceFunc(func() { f.release(held) }), nil
+}
+
+// Forget drops what is remembered about the principals of another server's change, and keeps readings that have begun from
+// being remembered. Those that begin later do not get a share of the principals' locks before that change has ended.
+func (a *Access) Forget(principals []op.Fence) {
+	release, _ := a.Fence(context.Background(), principals) // it never fails
+	release()
 }
 
 func (f *fences) release(held []*stripe) {
@@ -178,7 +188,7 @@ func (f *fences) clear() {
 func keep[K keyWords, V any](a *Access, which uint32, in *table[K, V], k K, v *V, m *more, t ticket) {
 	a.fences.Lock()
 	defer a.fences.Unlock()
-	if a.hooks.current(&a.fences, t) {
+	if a.hooks.current(&a.fences, t) && (a.config.Peers == nil || t.shared && t.lease.Live()) {
 		a.fences.tie(which, in.put(k, v, m), t.about)
 	}
 }
@@ -187,7 +197,7 @@ func keep[K keyWords, V any](a *Access, which uint32, in *table[K, V], k K, v *V
 func keepForGood[K keyWords, V any](a *Access, in *table[K, V], k K, v *V, t ticket) {
 	a.fences.Lock()
 	defer a.fences.Unlock()
-	if a.fences.current(t) {
+	if a.fences.current(t) && (a.config.Peers == nil || t.lease.Live()) {
 		in.put(k, v, nil)
 	}
 }

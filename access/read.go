@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/guildhall/guildhall/check"
@@ -11,28 +12,90 @@ import (
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/id"
+	"github.com/guildhall/guildhall/internal/replica"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/op"
 )
 
 // begin takes a ticket for a reading.
 func (a *Access) begin() ticket {
+	l := a.lease()
 	t := a.fences.ticket()
+	t.lease = l
 	a.hooks.afterTicket()
 	return t
 }
 
-// read runs fn on a snapshot of its own. An error is errNoDatabase, or that there is no such thing.
-func (a *Access) read(ctx context.Context, fn func(r *op.Reader) error) error {
+// lease is that of this server among others. It is taken before an entry, and asked after (see replica.Lease).
+func (a *Access) lease() *replica.Lease {
+	if a.config.Peers == nil {
+		return nil
+	}
+	return a.config.Peers.Lease()
+}
+
+// alive reports whether what was found in memory may be answered, by the lease that was taken before.
+func (a *Access) alive(l *replica.Lease) bool { return a.config.Peers == nil || l.Live() }
+
+// read runs fn on what is committed now. An error is errNoDatabase, or that there is no such thing. Afterwards about, if it
+// is not nil, gives the principals that the result dies with, and the ticket says whether it may be remembered.
+func (a *Access) read(ctx context.Context, t *ticket, about func() []op.Fence, fn func(r *op.Reader) error) error {
 	s := a.service.Load()
 	if s == nil {
 		return errNotReady
 	}
-	err := s.Snapshot(ctx, fn)
-	if err == nil || errors.Is(err, sql.ErrNoRows) || errors.Is(err, op.ErrNotFound) || errors.Is(err, op.ErrUnauthenticated) {
+	a.readings.Add(1)
+	var err error
+	if peers := a.config.Peers; peers == nil || peers.Strict() {
+		err = s.Snapshot(ctx, fn)
+	} else {
+		err = a.readAmongPeers(ctx, s, t, about, fn)
+	}
+	if isAnswer(err) {
+		if err == nil && about != nil {
+			t.about = about()
+		}
 		return err
 	}
 	return a.unavailable(ctx, err)
+}
+
+// isAnswer reports whether a reading says something of what is there.
+func isAnswer(err error) bool {
+	return err == nil || errors.Is(err, sql.ErrNoRows) || errors.Is(err, op.ErrNotFound) || errors.Is(err, op.ErrUnauthenticated)
+}
+
+// readAmongPeers reads where other servers may change what is read. Whose locks a result has to be read under is known only
+// when it was read: so it is read, shares the locks, and is read again by statements that come after (I4 of package
+// replica). Without a lease on the database's own history no answer counts (I11).
+func (a *Access) readAmongPeers(ctx context.Context, s *op.Service, t *ticket, about func() []op.Fence, fn func(r *op.Reader) error) error {
+	l, err := a.config.Peers.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	t.lease = l
+	return s.Committed(ctx, func(r *op.Reader) error {
+		err := fn(r)
+		if !isAnswer(err) {
+			return err
+		}
+		var first []op.Fence
+		if err == nil && about != nil {
+			first = about()
+		}
+		shared, timeline, failed := r.Share(ctx, first)
+		if failed != nil {
+			return failed
+		}
+		if shared {
+			err = fn(r)
+			t.shared = err == nil && slices.Equal(first, about())
+		}
+		if isAnswer(err) && !l.Covers(timeline) {
+			return replica.ErrNoLease
+		}
+		return err
+	})
 }
 
 // readSeat reads what a user is in an organization, and remembers it.
@@ -43,7 +106,10 @@ func (a *Access) readSeat(ctx context.Context, key seatKey, named, user string, 
 	}
 	t := a.begin()
 	var found directory.Seat
-	err = a.read(ctx, func(r *op.Reader) (err error) {
+	about := func() []op.Fence {
+		return []op.Fence{{Kind: op.FenceUser, ID: found.User}, {Kind: op.FenceOrganization, ID: organization}}
+	}
+	err = a.read(ctx, &t, about, func(r *op.Reader) (err error) {
 		found, err = directory.SeatOf(ctx, r, organization, user)
 		return err
 	})
@@ -62,7 +128,6 @@ func (a *Access) readSeat(ctx context.Context, key seatKey, named, user string, 
 	if err := a.fill(ctx, &s.seat, &found.Principal, placeOf(&found)); err != nil || !known { // a slug that nobody has may be given to somebody
 		return m, err
 	}
-	t.about = []op.Fence{{Kind: op.FenceUser, ID: found.User}, {Kind: op.FenceOrganization, ID: organization}}
 	keep(a, ofSeats, a.seats, key, s, m, t)
 	return m, nil
 }
@@ -107,7 +172,7 @@ func (a *Access) readBearer(ctx context.Context, c *presented, now int64, b *bea
 	}
 	t := a.begin()
 	var read directory.Bearer
-	err := a.read(ctx, func(r *op.Reader) (err error) {
+	err := a.read(ctx, &t, func() []op.Fence { return aboutBearer(&read) }, func(r *op.Reader) (err error) {
 		read, err = directory.LoadBearer(ctx, r, c.hash, c.kind, false)
 		return err
 	})
@@ -129,7 +194,6 @@ func (a *Access) readBearer(ctx context.Context, c *presented, now int64, b *bea
 	}
 	b.organization = check.MakeID(read.Organization)
 	m := moreOf(&read)
-	t.about = aboutBearer(&read)
 	keep(a, ofBearers, a.bearers, c.key, b, m, t)
 	return m, nil
 }
@@ -164,7 +228,7 @@ func (a *Access) readSession(ctx context.Context, c *presented, now int64, s *se
 	var ended int64
 	var m *more
 	var read session // a copy, so that s stays on the stack of whoever has nothing to read
-	err := a.read(ctx, func(r *op.Reader) (err error) {
+	err := a.read(ctx, &t, func() []op.Fence { return aboutSession(&read) }, func(r *op.Reader) (err error) {
 		if c.kind == credential.ServiceKeyKind {
 			m, ended, err = scanServiceKey(ctx, r, c.hash, &read)
 			return err
@@ -181,12 +245,16 @@ func (a *Access) readSession(ctx context.Context, c *presented, now int64, s *se
 	if err != nil {
 		return nil, err
 	}
-	t.about = []op.Fence{{Kind: op.FenceServiceKey, ID: s.id.String()}}
-	if !s.service {
-		t.about = []op.Fence{{Kind: op.FenceSession, ID: s.id.String()}, {Kind: op.FenceUser, ID: s.user.String()}}
-	}
 	keep(a, ofSessions, a.sessions, c.key, s, m, t)
 	return m, nil
+}
+
+// aboutSession are the principals that a session or service key dies with: itself, and the person.
+func aboutSession(s *session) []op.Fence {
+	if s.service {
+		return []op.Fence{{Kind: op.FenceServiceKey, ID: s.id.String()}}
+	}
+	return []op.Fence{{Kind: op.FenceSession, ID: s.id.String()}, {Kind: op.FenceUser, ID: s.user.String()}}
 }
 
 // lapsed reports whether the credential expired, or is idle for so much longer than it may be that no use of it can be

@@ -106,8 +106,9 @@ func (a *Access) within(ctx context.Context, organization string, p *party) erro
 // bearer finds a key or token that is alive at this moment, and what else is kept with it.
 func (a *Access) bearer(ctx context.Context, c *presented, now time.Time, b *bearer) (*more, error) {
 	micros := now.UnixMicro()
+	l := a.lease()
 	m, ok := a.bearers.get(c.key, b)
-	if !ok || b.idled(micros) && !b.expired(micros) { // the session that it hangs on may have been used meanwhile
+	if !ok || !a.alive(l) || b.idled(micros) && !b.expired(micros) { // the session that it hangs on may have been used meanwhile
 		var err error
 		if m, err = a.readBearer(ctx, c, micros, b); err != nil {
 			return nil, err
@@ -125,8 +126,9 @@ func (a *Access) bearer(ctx context.Context, c *presented, now time.Time, b *bea
 // session finds a session or service key that is alive at this moment, and what else is kept with it.
 func (a *Access) session(ctx context.Context, c *presented, now time.Time, s *session) (*more, error) {
 	micros := now.UnixMicro()
+	l := a.lease()
 	m, ok := a.sessions.get(c.key, s)
-	if !ok || s.idled(micros) && !s.expired(micros) { // an operation may have used it meanwhile
+	if !ok || !a.alive(l) || s.idled(micros) && !s.expired(micros) { // an operation may have used it meanwhile
 		var err error
 		if m, err = a.readSession(ctx, c, micros, s); err != nil {
 			return nil, err
@@ -150,7 +152,7 @@ func (a *Access) slug(ctx context.Context, named string, s *slug) error {
 	}
 	t := a.begin()
 	var found string
-	err := a.read(ctx, func(r *op.Reader) error {
+	err := a.read(ctx, &t, nil, func(r *op.Reader) error {
 		return r.QueryRow(ctx, "SELECT organization FROM slugs WHERE slug = $1", named).Scan(&found)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -173,7 +175,8 @@ func (a *Access) seat(ctx context.Context, organization string, user name, text 
 		organization = ""
 	}
 	key := seatKeyOf(nameOf(organization), user)
-	if m, ok := a.seats.get(key, s); ok {
+	l := a.lease()
+	if m, ok := a.seats.get(key, s); ok && a.alive(l) {
 		return m, nil
 	}
 	if text == "" {

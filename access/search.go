@@ -76,7 +76,8 @@ func (a *Access) pages(ctx context.Context, after string, limit int, query, abou
 
 // page reads one column.
 func (a *Access) page(ctx context.Context, query string, args ...any) (page []string, err error) {
-	err = a.read(ctx, func(r *op.Reader) error {
+	t := a.begin()
+	err = a.read(ctx, &t, nil, func(r *op.Reader) error {
 		rows, err := r.Query(ctx, query, args...)
 		if err != nil {
 			return err

@@ -61,7 +61,7 @@ func WithCharter(t testing.TB, c *charter.Charter, options ...Option) *Hall {
 	h.Mail = &mail.Catcher{Now: h.Clock.Now}
 	config := guildhall.Config{
 		Database: "sqlite:" + filepath.Join(dir, "hall.db"), SecretFile: filepath.Join(dir, "instance.secret"), Charter: c,
-		Settings: op.Settings{BaseURL: BaseURL}, Mail: h.Mail, Now: h.Clock.Now, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Settings: op.Settings{BaseURL: BaseURL}, Mail: h.Mail, Now: h.Clock.Now, Peers: guildhall.Peers{Listen: "127.0.0.1:0"}, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	for _, change := range options {
 		change(&config)

@@ -3,10 +3,12 @@ package op
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/replica"
 	"github.com/guildhall/guildhall/internal/secret"
 )
 
@@ -132,6 +134,28 @@ const (
 	FenceKey
 	FenceToken
 )
+
+// Scope is the fence as other servers are told of it.
+func (f Fence) Scope() replica.Scope { return replica.Scope(strconv.Itoa(int(f.Kind)) + " " + f.ID) }
+
+// FenceOf reads a Scope. What is none names nobody.
+func FenceOf(s replica.Scope) Fence {
+	kind, id, _ := strings.Cut(string(s), " ")
+	n, err := strconv.ParseUint(kind, 10, 8)
+	if err != nil {
+		return Fence{}
+	}
+	return Fence{FenceKind(n), id}
+}
+
+// ScopesOf are the Scopes of fences.
+func ScopesOf(all []Fence) []replica.Scope {
+	scopes := make([]replica.Scope, len(all))
+	for i, f := range all {
+		scopes[i] = f.Scope()
+	}
+	return scopes
+}
 
 // LogValue keeps the credential out of logs.
 func (c Caller) LogValue() slog.Value {

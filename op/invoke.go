@@ -418,11 +418,11 @@ func (s *Service) write(ctx context.Context, c *call) (Response, error) {
 			return err
 		}
 		response = c.respond(Response{}, out)
-		release, err = s.fence(ctx, c)
+		release, err = s.fence(ctx, c, tx)
 		return err
 	})
 	release()
-	s.noticeWatches(c, err)
+	s.noticeWatches(ctx, c, err)
 	if err == nil && len(c.outbox) > 0 && s.config.Committed != nil {
 		s.config.Committed()
 	}
@@ -543,7 +543,7 @@ const firstOrNext = `INSERT INTO streams (id, seq, at) VALUES ($1, 1, $2)
 	ON CONFLICT (id) DO UPDATE SET seq = streams.seq + 1, at = CASE WHEN streams.at < $2 THEN $2 ELSE streams.at END
 	RETURNING seq, at`
 
-func (s *Service) fence(ctx context.Context, c *call) (func(), error) {
+func (s *Service) fence(ctx context.Context, c *call, tx *sqldb.Tx) (func(), error) {
 	if c.bound.fences == nil && len(c.fences) == 0 {
 		return func() {}, nil
 	}
@@ -555,22 +555,43 @@ func (s *Service) fence(ctx context.Context, c *call) (func(), error) {
 		return func() {}, nil
 	}
 	release, err := s.config.Fence(ctx, c.fenced)
-	if err != nil {
+	if err == nil && s.config.Share != nil {
+		if err = s.config.Share(ctx, tx, c.fenced); err != nil {
+			release()
+		}
+	}
+	switch {
+	case sqldb.Retryable(err):
+		return func() {}, err
+	case err != nil:
+		s.config.Log.LogAttrs(ctx, slog.LevelError, "fence", slog.String("operation", c.d.info.Name), slog.Any("error", err))
 		return func() {}, &Error{Kind: Unavailable, Text: "the change could not be made known to every server: nothing was changed", RetryAfter: time.Second}
 	}
 	return release, nil
 }
 
-// noticeWatches ends the watches that rest on what a call has changed, and tells the others of it. Whether a commit that
-// failed was made after all nobody knows, so it ends them too.
-func (s *Service) noticeWatches(c *call, err error) {
-	s.endWatches(s.watches.of(c.fenced))
-	if err != nil {
-		return
+// noticeWatches ends the watches that rest on what a call has changed, and tells the others of it, here and at other
+// servers. Whether a commit that failed was made after all nobody knows, so it ends them too.
+func (s *Service) noticeWatches(ctx context.Context, c *call, err error) {
+	var streams []string
+	if err == nil {
+		streams = append(streams, c.stream)
+		for _, o := range c.others {
+			streams = append(streams, o.stream)
+		}
 	}
-	s.watches.tell(c.stream)
-	for _, o := range c.others {
-		s.watches.tell(o.stream)
+	if s.config.Changed != nil && len(c.fenced)+len(streams) > 0 {
+		s.config.Changed(ctx, c.fenced, streams)
+	}
+	s.NoticeWatches(c.fenced, streams)
+}
+
+// NoticeWatches ends the watches of this server that rest on principals, and tells those of the streams' organizations
+// that something is new.
+func (s *Service) NoticeWatches(principals []Fence, streams []string) {
+	s.endWatches(s.watches.of(principals))
+	for _, stream := range streams {
+		s.watches.tell(stream)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
+	"github.com/guildhall/guildhall/internal/replica"
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/internal/sqldb"
 )
@@ -31,6 +32,11 @@ type Config struct {
 	// Fence drops the cached decisions about the principals and keeps new ones from being cached until release is
 	// called, after the transaction has ended. Nil: nothing is cached.
 	Fence func(ctx context.Context, principals []Fence) (release func(), err error)
+	// Share makes a change known to every other server that may remember something about the principals, in the change's
+	// transaction, before its commit and after Fence. Nil: there is no other server.
+	Share func(ctx context.Context, tx *sqldb.Tx, principals []Fence) error
+	// Changed is told of principals and audit streams after a change of them was committed. Nil: nobody is.
+	Changed func(ctx context.Context, principals []Fence, streams []string)
 	// Holders says who holds a permission in the reader's organization, for refusals. Nil: nobody is named.
 	Holders func(ctx context.Context, r *Reader, p charter.Permission) ([]Holder, error)
 	// Seen is told of every authenticated call, on the hot path: it must not block. Nil: nobody is.
@@ -343,4 +349,14 @@ func noPermissionText(r *Reader, needs charter.Permission) string {
 // that a caller asked may be answered from it without a decision of its own.
 func (s *Service) Snapshot(ctx context.Context, fn func(r *Reader) error) error {
 	return s.config.DB.Read(ctx, func(tx *sqldb.Tx) error { return fn(s.reader(tx, Caller{})) })
+}
+
+// Committed runs fn as Snapshot does, but each statement sees what was committed when it began.
+func (s *Service) Committed(ctx context.Context, fn func(r *Reader) error) error {
+	return s.config.DB.ReadCommitted(ctx, func(tx *sqldb.Tx) error { return fn(s.reader(tx, Caller{})) })
+}
+
+// Share tries to keep changes of principals out until the reader's transaction ends: see replica.Share.
+func (r *Reader) Share(ctx context.Context, principals []Fence) (bool, replica.Timeline, error) {
+	return replica.Share(ctx, r.sql, ScopesOf(principals))
 }

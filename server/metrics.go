@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,6 +20,8 @@ type Metrics struct {
 	calls    *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	checks   map[string]checkMetrics // by their face
+	waits    prometheus.Histogram
+	silent   prometheus.Counter
 }
 
 // checkMetrics are those of the checks of one face. They are looked up once, and not for each check.
@@ -46,7 +49,12 @@ func NewMetrics() *Metrics {
 	for _, face := range []string{gate.AuthZEN, gate.ForwardAuth} {
 		m.checks[face] = checkMetrics{checks.WithLabelValues(face, "yes"), checks.WithLabelValues(face, "no"), took.WithLabelValues(face)}
 	}
-	m.registry.MustRegister(m.calls, m.seconds, checks, took, collectors.NewGoCollector(),
+	m.waits = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "guildhall_fence_wait_seconds",
+		Help:    "How long changes of rights took to be known to every server, before their commit.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 2, 2.5, 5}})
+	m.silent = prometheus.NewCounter(prometheus.CounterOpts{Name: "guildhall_fence_silent_total",
+		Help: "Servers that did not answer a change of rights, and were evicted."})
+	m.registry.MustRegister(m.calls, m.seconds, checks, took, m.waits, m.silent, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -61,10 +69,19 @@ func (m *Metrics) Observe(o op.Observation) {
 	m.seconds.WithLabelValues(o.Operation).Observe(o.Took.Seconds())
 }
 
+// Waited counts a change of rights that every server had to know of: it is a guildhall.Peers's Waited.
+func (m *Metrics) Waited(took time.Duration, silent int) {
+	m.waits.Observe(took.Seconds())
+	m.silent.Add(float64(silent))
+}
+
 // Watch adds the counters that a hall keeps itself.
 func (m *Metrics) Watch(h *guildhall.Hall) {
 	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "guildhall_request_log_dropped_total",
-		Help: "Lines of the request log that were lost."}, func() float64 { return float64(h.Requests().Dropped()) }))
+		Help: "Lines of the request log that were lost."}, func() float64 { return float64(h.Requests().Dropped()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "guildhall_check_readings_total",
+			Help: "How often a check asked the database, since memory had no answer or might not give it."},
+			func() float64 { return float64(h.Access().Readings()) }))
 }
 
 // check counts one check.

@@ -404,12 +404,12 @@ func another(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// T-107: one process serves a PostgreSQL database too, since what it keeps in memory must be all there is.
-func TestASecondProcessOnPostgreSQLIsRefused(t *testing.T) {
+// Several servers on one PostgreSQL have one instance secret: with another one they would not believe each other.
+func TestAServerWithAnotherSecretIsRefused(t *testing.T) {
 	dsn := testdb.DSN(t, sqldb.PostgreSQL)
 	startDemo(t, "--data", t.TempDir(), "--database", dsn)
 	_, stderr, err := another(t, "demo", "--addr", "127.0.0.1:0", "--data", t.TempDir(), "--database", dsn)
-	if err == nil || !strings.Contains(stderr, "another guildhall process serves this database") {
+	if err == nil || !strings.Contains(stderr, "another server on this database has another instance secret") {
 		t.Errorf("%v, %s", err, stderr)
 	}
 }

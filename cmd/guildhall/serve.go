@@ -37,6 +37,7 @@ func serve(ctx context.Context, p process) error {
 		return err
 	}
 	hallConfig.Mail, hallConfig.Observe = post, metrics.Observe
+	hallConfig.Peers = guildhall.Peers{Listen: c.PeerAddr, Address: c.PeerAddress, Name: c.ServerName, Waited: metrics.Waited}
 	payments, err := takeMoney(c, &hallConfig, log)
 	if err != nil {
 		return err

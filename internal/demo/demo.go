@@ -143,7 +143,7 @@ func (d *Demo) hallConfig() guildhall.Config {
 			ReturnTo: append([]string{gatewayExample}, d.config.ReturnTo...)},
 		Limits: op.Limits{PerAddress: op.RateLimit{Times: 6000, Per: time.Minute},
 			PerCredential: op.RateLimit{Times: 100, Per: time.Second}, Exempt: loopback},
-		Mail: d.mails, Demo: true, Extra: []op.Any{signInAs}, Now: d.clock.Now, Log: d.config.Log,
+		Mail: d.mails, Demo: true, Peers: guildhall.Peers{Listen: "127.0.0.1:0"}, Extra: []op.Any{signInAs}, Now: d.clock.Now, Log: d.config.Log,
 	}
 }
 

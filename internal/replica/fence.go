@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,8 @@ func (r *Replica) list(ctx context.Context, tx Tx) ([]Member, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list of servers: %w", err)
 	}
+	others := slices.DeleteFunc(slices.Clone(members), r.itself)
+	r.others.Store(&others)
 	if !r.see(timeline) {
 		return nil, ErrDeposed
 	}
@@ -163,19 +166,36 @@ func (r *Replica) evict(ctx context.Context, m Member, sent Instant) error {
 	return nil
 }
 
-// sweep retires whoever has not renewed for long, so that a change seldom has to wait.
+// sweep looks who is there, and retires whoever has not renewed for two leases, so that a change seldom has to wait.
 func (r *Replica) sweep(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, r.c.Params.Lease)
-	stale, err := r.c.Registry.Stale(limited, r.c.Params.Lease)
+	members, now, err := r.c.Registry.List(limited)
 	cancel()
 	if err != nil {
 		return
 	}
+	others := slices.DeleteFunc(members, r.itself)
+	r.others.Store(&others)
 	var all sync.WaitGroup
-	for _, i := range stale {
-		if !r.itself(Member{Incarnation: i}) {
-			all.Go(func() { _ = r.retire(ctx, Member{Incarnation: i}, r.c.Clock.Now()) }) // the next change tries again
+	for _, m := range others {
+		if m.Evicted || m.ExpiresAt+r.c.Params.Lease.Microseconds() < now {
+			all.Go(func() { _ = r.retire(ctx, m, r.c.Clock.Now()) }) // the next change tries again
 		}
+	}
+	all.Wait()
+}
+
+// Tell tells the other servers what a change has changed, as far as they answer soon.
+func (r *Replica) Tell(ctx context.Context, n Notice) {
+	others := r.others.Load()
+	if others == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.c.Params.Ack)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, m := range *others {
+		all.Go(func() { _ = r.c.Transport.Tell(ctx, m.Address, n) }) // see Notice
 	}
 	all.Wait()
 }

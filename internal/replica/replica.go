@@ -29,6 +29,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -63,6 +64,14 @@ func (p Params) Over() time.Duration {
 // Longest is how long a change may have to wait for servers that do not answer.
 func (p Params) Longest() time.Duration { return p.Ack + p.Over() }
 
+// Promise says in sentences what the lengths mean for whoever takes a right away.
+func (p Params) Promise() string {
+	return fmt.Sprintf("While every server answers, a change of rights returns as soon as each of them has said that it forgot. "+
+		"While one does not, it returns %.2f seconds later at most: %d ms for its answer, a lease of %g s, %g %% of that for clocks that run unevenly, and %d ms. "+
+		"Until the change has returned, the old right holds. Of what is sent afterwards, no server accepts anything.",
+		p.Longest().Seconds(), p.Ack.Milliseconds(), p.Lease.Seconds(), p.Rate*100, p.Margin.Milliseconds())
+}
+
 // Instant is a moment on a server's own clocks. Boot counts while the machine is suspended too, and only its differences
 // mean something.
 type Instant struct{ Boot, Wall time.Duration }
@@ -79,6 +88,7 @@ type Member struct {
 	Name        string // of the server, for people
 	Incarnation Incarnation
 	Address     string // where it takes fences
+	Secret      string // what its instance secret is known by: see Fingerprint
 	Evicted     bool
 	ExpiresAt   int64 // on the database's clock, in Unix microseconds: a hint of who is gone, and nothing decides by it
 	Figures
@@ -101,14 +111,23 @@ type Registry interface {
 	// Evict gives false for one that is gone.
 	Evict(ctx context.Context, i Incarnation) (bool, Timeline, error)
 	Remove(ctx context.Context, i Incarnation) error
-	// Stale are those that are evicted, or that have not renewed for two leases.
-	Stale(ctx context.Context, lease time.Duration) ([]Incarnation, error)
+	// List gives all rows, and the database's clock in Unix microseconds.
+	List(ctx context.Context) ([]Member, int64, error)
 }
 
 // Transport reaches other servers.
 type Transport interface {
 	// Fence has an incarnation forget scopes. Nil says that this very incarnation's process has done so.
 	Fence(ctx context.Context, address string, i Incarnation, scopes []Scope) error
+	// Tell says what has changed, to whoever is at the address.
+	Tell(ctx context.Context, address string, n Notice) error
+}
+
+// Notice says what a change that was committed has changed: for pages that are open, which ask again. No answer depends on
+// its arriving.
+type Notice struct {
+	Scopes  []Scope  `json:"scopes,omitempty"`
+	Streams []string `json:"streams,omitempty"`
 }
 
 // Tx is the transaction of a change. It is READ COMMITTED: each statement sees what was committed before it.
@@ -124,6 +143,7 @@ type Tx interface {
 type Config struct {
 	Name      string
 	Address   string // where it takes fences; empty: nowhere, so it remembers nothing
+	Secret    string
 	Params    Params
 	Clock     Clock
 	Registry  Registry
@@ -132,7 +152,9 @@ type Config struct {
 	Reset     func()               // forgets everything, and every reading that began before
 	// Waited is told how long a fence took, and how many servers had to be evicted for it. Nil: nobody is.
 	Waited func(took time.Duration, evicted int)
-	Log    *slog.Logger
+	// Deposed is told that a connection led to a database server that was replaced. Nil: nobody is.
+	Deposed func()
+	Log     *slog.Logger
 }
 
 // Replica is one server. It is safe for concurrent use.
@@ -146,6 +168,7 @@ type Replica struct {
 	fences  atomic.Int64
 	waits   atomic.Int64
 	left    []Incarnation // of this process, to be taken away; for Run alone
+	others  atomic.Pointer[[]Member]
 
 	mu       sync.Mutex
 	mine     map[Incarnation]bool // every incarnation that this process has been
@@ -351,7 +374,7 @@ func (r *Replica) register(ctx context.Context) error {
 }
 
 func (r *Replica) member(i Incarnation) Member {
-	return Member{Name: r.c.Name, Incarnation: i, Address: r.c.Address,
+	return Member{Name: r.c.Name, Incarnation: i, Address: r.c.Address, Secret: r.c.Secret,
 		Figures: Figures{StartedAt: r.started, FencedAt: r.fenced.Load(), Fences: r.fences.Load(), Waits: r.waits.Load()}}
 }
 
@@ -395,9 +418,13 @@ func (r *Replica) leave(ctx context.Context) {
 func (r *Replica) see(t Timeline) bool {
 	now := r.c.Clock.Now().Boot
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if t > r.newest {
 		r.newest, r.since = t, now
 	}
-	return t == r.newest
+	current := t == r.newest
+	r.mu.Unlock()
+	if !current && r.c.Deposed != nil {
+		r.c.Deposed()
+	}
+	return current
 }

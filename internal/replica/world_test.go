@@ -256,6 +256,9 @@ func (s *server) Fence(ctx context.Context, address string, i Incarnation, scope
 	})
 }
 
+// Tell is nothing that answers depend on.
+func (s *server) Tell(context.Context, string, Notice) error { return nil }
+
 // at is the newest living process at an address.
 func (w *world) at(name string) *server {
 	w.mu.Lock()
@@ -522,7 +525,6 @@ type simTx struct {
 	timeline Timeline
 	old      bool
 	over     bool
-	held     []Scope
 	earlier  []Member // the list when the transaction began
 }
 
@@ -787,14 +789,8 @@ func (g registry) Remove(ctx context.Context, i Incarnation) error {
 	return err
 }
 
-// Stale lists.
-func (g registry) Stale(ctx context.Context, lease time.Duration) (all []Incarnation, err error) {
-	_, err = g.do(ctx, func(d *database) {
-		for _, row := range d.rows {
-			if row.Evicted || row.ExpiresAt+lease.Microseconds() < d.now() {
-				all = append(all, row.Incarnation)
-			}
-		}
-	})
-	return all, err
+// List lists.
+func (g registry) List(ctx context.Context) (all []Member, now int64, err error) {
+	_, err = g.do(ctx, func(d *database) { all, now = slices.Collect(maps.Values(d.rows)), d.now() })
+	return all, now, err
 }

@@ -129,6 +129,9 @@ func connectionLost(err error) bool {
 	return false
 }
 
+// Retryable reports whether Write runs a transaction again that ended with err.
+func Retryable(err error) bool { return retryable(err) }
+
 // retryable reports whether the transaction lost to another, or never began,
 // so that it may be run again.
 func retryable(err error) bool {

@@ -62,7 +62,9 @@ type DB struct {
 	health  health
 
 	reads, writes, statements, retries atomic.Int64
-	claim                              *sql.Conn // holds the lock of Claim; nil without one
+
+	dsn         string // of a PostgreSQL, with its number of connections, for further pools
+	connections int
 }
 
 // Open opens the database that dsn names: "sqlite:PATH" or a bare path for an
@@ -136,43 +138,10 @@ func (db *DB) ping(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// claimKey is the advisory lock of the process that serves a PostgreSQL database.
-const claimKey = 0x6775696c6468616c
-
-// Claim makes this process the only one that serves the database, until Close. Decisions are kept in memory, and a
-// change by another process would not reach them. On SQLite the file's lock has said so already. A process that was
-// killed is waited for a few seconds: its connection ends by itself.
-func (db *DB) Claim(ctx context.Context) error {
-	if db.dialect == SQLite {
-		return nil
-	}
-	conn, err := db.writer.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("claim: %w", err)
-	}
-	for attempt := 0; ; attempt++ {
-		var mine bool
-		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(claimKey)).Scan(&mine); err != nil {
-			return errors.Join(fmt.Errorf("claim: %w", err), conn.Close())
-		}
-		if mine {
-			db.claim = conn
-			return nil
-		}
-		if attempt == maxRetries*2 || pause(ctx, maxRetries) != nil {
-			return errors.Join(errors.New("another guildhall process serves this database: stop it first; several servers on one database are not supported yet"), conn.Close())
-		}
-	}
-}
-
 // Close waits for running transactions to end, closes every connection and
 // lets other processes open the file.
 func (db *DB) Close() error {
-	var err error
-	if db.claim != nil {
-		err = db.claim.Close()
-	}
-	err = errors.Join(err, db.reader.Close())
+	err := db.reader.Close()
 	if db.writer != db.reader {
 		err = errors.Join(err, db.writer.Close())
 	}

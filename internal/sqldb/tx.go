@@ -59,12 +59,26 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	if db.dialect == PostgreSQL {
 		opts.Isolation = sql.LevelRepeatableRead
 	}
+	return db.read(ctx, &opts, fn)
+}
+
+// ReadCommitted runs fn in a transaction that only reads, and of which each statement sees what was committed when it
+// began. On SQLite it is Read.
+func (db *DB) ReadCommitted(ctx context.Context, fn func(*Tx) error) error {
+	opts := sql.TxOptions{ReadOnly: true}
+	if db.dialect == PostgreSQL {
+		opts.Isolation = sql.LevelReadCommitted
+	}
+	return db.read(ctx, &opts, fn)
+}
+
+func (db *DB) read(ctx context.Context, opts *sql.TxOptions, fn func(*Tx) error) error {
 	if err := db.Broken(); err != nil {
 		return err
 	}
 	for attempt := 0; ; attempt++ {
 		db.reads.Add(1)
-		err := db.transact(ctx, db.reader, &opts, fn)
+		err := db.transact(ctx, db.reader, opts, fn)
 		if !errors.Is(err, errNotBegun) || attempt == maxRetries {
 			return err
 		}

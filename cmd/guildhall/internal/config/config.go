@@ -24,6 +24,7 @@ import (
 // Config is what the settings say. Settings says what the zero value of each field means.
 type Config struct {
 	Addr, BaseURL, MetricsAddr, TrustedProxies string
+	PeerAddr, PeerAddress, ServerName          string
 	Gateways                                   string
 	DataDir, Database, SecretFile, Charter     string
 	Artifacts                                  string
@@ -62,7 +63,21 @@ func (c *Config) finish() error {
 	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
 	_, badProxy := c.Proxies()
 	_, badGateway := c.GatewayNetworks()
-	return errors.Join(badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail(), c.checkStripe(), c.checkSocial(), c.checkOutbound())
+	return errors.Join(checkPeers(c.PeerAddr, c.PeerAddress), badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail(), c.checkStripe(), c.checkSocial(), c.checkOutbound())
+}
+
+// checkPeers wants places that others can be reached at.
+func checkPeers(listen, reached string) error {
+	var errs []error
+	for name, address := range map[string]string{"peer_addr": listen, "peer_address": reached} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			errs = append(errs, fmt.Errorf("%s %q is not HOST:PORT", name, address))
+		}
+	}
+	if host, _, _ := net.SplitHostPort(listen); listen != "" && reached == "" && (host == "" || host == "0.0.0.0" || host == "::") {
+		errs = append(errs, fmt.Errorf("peer_addr %q is every address of the machine: say with peer_address where the other servers reach it", listen))
+	}
+	return errors.Join(errs...)
 }
 
 // folderURL is a folder as the address of a bucket.

@@ -1,0 +1,231 @@
+package replica_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/replica"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/internal/testdb"
+)
+
+// post is a server on a real database, reached by real HTTP.
+type post struct {
+	*replica.Replica
+	db      *sqldb.DB
+	address string
+	mu      sync.Mutex
+	forgot  []replica.Scope
+	resets  atomic.Int32
+	silent  atomic.Int32
+	end     func()
+}
+
+// brief are lengths for tests.
+var brief = replica.Params{Lease: time.Second, Rate: 0.01, Margin: 10 * time.Millisecond, Ack: 100 * time.Millisecond}
+
+func newPost(t *testing.T, dsn string, ring *secret.Ring) *post {
+	t.Helper()
+	p := &post{db: testdb.Connect(t, dsn)}
+	beside, err := p.db.Beside(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire := replica.NewHTTP(ring)
+	server := httptest.NewUnstartedServer(nil)
+	p.address = server.Listener.Addr().String()
+	p.Replica = replica.New(replica.Config{Name: "test", Address: p.address, Params: brief, Clock: replica.SystemClock{},
+		Registry: replica.Postgres{DB: beside}, Transport: wire, Secret: replica.Fingerprint(ring),
+		Drop: func(scopes []replica.Scope) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.forgot = append(p.forgot, scopes...)
+		},
+		Reset: func() { p.resets.Add(1) }, Log: slog.New(slog.DiscardHandler),
+		Waited: func(_ time.Duration, silent int) { p.silent.Add(int32(silent)) }})
+	server.Config.Handler = wire.Handler(p.Replica, func(replica.Notice) {})
+	server.Start()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
+	p.end = sync.OnceFunc(func() { stop(); running.Wait(); server.Close(); beside.Close() })
+	t.Cleanup(p.end)
+	if _, err := p.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// change fences scopes in a transaction that changes nothing, with what happens before its end.
+func (p *post) change(ctx context.Context, within func() error, scopes ...replica.Scope) error {
+	return p.db.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := p.Fence(ctx, replica.InTx(tx), scopes); err != nil {
+			return err
+		}
+		return within()
+	})
+}
+
+func nothing() error { return nil }
+
+// shares reports whether a reading could be remembered now.
+func (p *post) shares(t *testing.T, scopes ...replica.Scope) (shared bool) {
+	t.Helper()
+	err := p.db.ReadCommitted(t.Context(), func(tx *sqldb.Tx) (err error) {
+		var from replica.Timeline
+		shared, from, err = replica.Share(t.Context(), tx, scopes)
+		if err == nil && !p.Lease().Covers(from) {
+			t.Errorf("the lease does not cover timeline %d of its own database", from)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shared
+}
+
+func TestEveryServerForgetsBeforeAChangeCommits(t *testing.T) {
+	dsn, ring := testdb.DSN(t, sqldb.PostgreSQL), secret.NewRing()
+	a, b, c := newPost(t, dsn, ring), newPost(t, dsn, ring), newPost(t, dsn, ring)
+	err := a.change(t.Context(), func() error {
+		for _, p := range []*post{a, b, c} {
+			p.mu.Lock()
+			if !slices.Equal(p.forgot, []replica.Scope{"0 usr_a"}) {
+				t.Errorf("before the commit, a server has forgotten %q", p.forgot)
+			}
+			p.mu.Unlock()
+		}
+		if b.shares(t, "0 usr_a") || !b.shares(t, "0 usr_b") || b.shares(t, "0 usr_b", "0 usr_a") {
+			t.Error("readings of what is being changed can be remembered, or others cannot")
+		}
+		return nil
+	}, "0 usr_a")
+	if err != nil || a.silent.Load() != 0 {
+		t.Errorf("%v, %d servers were silent", err, a.silent.Load())
+	}
+	if !c.shares(t, "0 usr_a") {
+		t.Error("after the change, nothing can be remembered")
+	}
+}
+
+// A server that does not answer is waited for until its lease is over, and a change never commits before.
+func TestAServerThatIsSilentIsWaitedFor(t *testing.T) {
+	dsn, ring := testdb.DSN(t, sqldb.PostgreSQL), secret.NewRing()
+	a, b := newPost(t, dsn, ring), newPost(t, dsn, secret.NewRing()) // b believes nobody
+	held := b.Lease()
+	began := time.Now()
+	err := a.change(t.Context(), func() error {
+		if held.Live() {
+			t.Error("the lease of the silent server is alive at the commit")
+		}
+		return nil
+	}, "0 usr_a")
+	if took := time.Since(began); err != nil || took < brief.Over() || a.silent.Load() != 1 {
+		t.Errorf("%v after %s, %d silent", err, took, a.silent.Load())
+	}
+	for b.resets.Load() == 0 || b.Lease() == held { // it has to notice, and to begin anew
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the evicted server does not register anew")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if held.Live() {
+		t.Error("an evicted lease is alive again")
+	}
+}
+
+// A server that ends leaves the list, and costs nobody a wait.
+func TestAServerThatEndsLeavesTheList(t *testing.T) {
+	dsn, ring := testdb.DSN(t, sqldb.PostgreSQL), secret.NewRing()
+	a, b := newPost(t, dsn, ring), newPost(t, dsn, ring)
+	b.end()
+	began := time.Now()
+	if err := a.change(t.Context(), nothing, "0 usr_a"); err != nil || a.silent.Load() != 0 {
+		t.Errorf("%v after %s, %d silent", err, time.Since(began), a.silent.Load())
+	}
+}
+
+// Changes of many scopes in any order do not wait for each other for ever.
+func TestChangesOfManyScopesDoNotBlockEachOther(t *testing.T) {
+	dsn, ring := testdb.DSN(t, sqldb.PostgreSQL), secret.NewRing()
+	a, b := newPost(t, dsn, ring), newPost(t, dsn, ring)
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			scopes := []replica.Scope{}
+			for k := range 30 {
+				scopes = append(scopes, replica.Scope(fmt.Sprint("0 usr_", (i*7+k*13)%50)))
+			}
+			if err := []*post{a, b}[i%2].change(t.Context(), nothing, scopes...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Only a process that has the instance secret, and is that incarnation, acknowledges.
+func TestNobodyElseAcknowledges(t *testing.T) {
+	dsn, ring := testdb.DSN(t, sqldb.PostgreSQL), secret.NewRing()
+	a := newPost(t, dsn, ring)
+	for name, send := range map[string]func() error{
+		"another process at the address": func() error {
+			return replica.NewHTTP(ring).Fence(t.Context(), a.address, "SOMEBODYELSE", []replica.Scope{"0 usr_a"})
+		},
+		"without the secret": func() error {
+			return replica.NewHTTP(secret.NewRing()).Fence(t.Context(), a.address, "SOMEBODYELSE", []replica.Scope{"0 usr_a"})
+		},
+		"nowhere": func() error {
+			return replica.NewHTTP(ring).Fence(t.Context(), "", "SOMEBODYELSE", []replica.Scope{"0 usr_a"})
+		},
+	} {
+		if send() == nil {
+			t.Errorf("%s: acknowledged", name)
+		}
+	}
+	echo := httptest.NewServer(replica.NewHTTP(secret.NewRing()).Handler(a.Replica, func(replica.Notice) {}))
+	defer echo.Close()
+	if replica.NewHTTP(ring).Tell(t.Context(), strings.TrimPrefix(echo.URL, "http://"), replica.Notice{}) == nil {
+		t.Error("an answer without the secret counts")
+	}
+	beside, err := a.db.Beside(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer beside.Close()
+	if err := (replica.Postgres{DB: beside}).Alike(t.Context(), "other"); !errors.Is(err, replica.ErrOtherSecret) {
+		t.Errorf("a server with another secret: %v", err)
+	}
+}
+
+// What the documentation promises follows from the lengths that servers run with.
+func TestTheDocumentationPromisesWhatIsSo(t *testing.T) {
+	page, err := os.ReadFile("../../docs/servers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(strings.Fields(string(page)), " "); !strings.Contains(text, replica.Usual.Promise()) {
+		t.Errorf("docs/servers.md does not say:\n%s", replica.Usual.Promise())
+	}
+}
+
+func TestTheUsualLengthsFitTheDatabases(t *testing.T) {
+	if err := replica.Usual.Check(); err != nil {
+		t.Error(err)
+	}
+	if long := (replica.Params{Lease: 4 * time.Second}); long.Check() == nil {
+		t.Error("a lease of 4 s is taken, with a wait for locks of 3 s")
+	}
+}

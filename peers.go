@@ -1,0 +1,178 @@
+package guildhall
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/replica"
+	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/op"
+)
+
+// Peers says how the servers on one PostgreSQL reach each other, so that each may answer checks from its own memory. With
+// SQLite there is one server, and nothing of this is used.
+type Peers struct {
+	Listen  string // HOST:PORT, where changes are heard of; port 0: any. Empty: nowhere, so that every check reads the database
+	Address string // where the other servers reach that. Empty: as Listen says
+	Name    string // for people. Empty: the machine's
+	// Waited is told how long a change took to be known to every server, and how many did not answer. Nil: nobody is.
+	Waited func(took time.Duration, silent int)
+}
+
+// peers is this server among those on its database.
+type peers struct {
+	replica  *replica.Replica
+	database *sqldb.DB    // a pool of its own
+	listener net.Listener // nil: nowhere
+	server   *http.Server
+	ended    func() // ends what run began, and returns when it has ended
+}
+
+// openPeers makes this server one of those on the database. It begins to answer from memory with run.
+func (h *Hall) openPeers(ctx context.Context, ring *secret.Ring) error {
+	if h.db.Dialect() == sqldb.SQLite {
+		return nil
+	}
+	if err := replica.Usual.Check(); err != nil {
+		return err
+	}
+	beside, err := h.db.Beside(4)
+	if err != nil {
+		return err
+	}
+	p := &peers{database: beside, ended: func() {}}
+	h.peers = p
+	registry := replica.Postgres{DB: beside}
+	if err := registry.Alike(ctx, replica.Fingerprint(ring)); err != nil {
+		return err
+	}
+	var address string
+	if p.listener, address, err = h.config.Peers.listen(); err != nil {
+		return err
+	}
+	wire := replica.NewHTTP(ring)
+	p.replica = replica.New(replica.Config{
+		Name: h.config.Peers.name(), Address: address, Secret: replica.Fingerprint(ring), Params: replica.Usual,
+		Clock: replica.SystemClock{}, Registry: registry, Transport: wire, Waited: h.config.Peers.Waited, Log: h.config.Log,
+		Drop:    func(scopes []replica.Scope) { h.forget(scopes) },
+		Reset:   func() { h.access.Reset() },
+		Deposed: func() { h.db.Renew(); beside.Renew() },
+	})
+	p.server = &http.Server{Handler: wire.Handler(p.replica, h.noticed), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
+		IdleTimeout: 5 * time.Minute, ErrorLog: slog.NewLogLogger(h.config.Log.Handler(), slog.LevelWarn)}
+	return nil
+}
+
+// listen opens the listener, and says where others reach it; neither without one.
+func (p Peers) listen() (net.Listener, string, error) {
+	if p.Listen == "" {
+		return nil, "", nil
+	}
+	listener, err := net.Listen("tcp", p.Listen)
+	if err != nil {
+		return nil, "", fmt.Errorf("listener for other servers: %w", err)
+	}
+	return listener, cmp.Or(p.Address, listener.Addr().String()), nil
+}
+
+func (p Peers) name() string {
+	host, _ := os.Hostname() // without one it has no name
+	return cmp.Or(p.Name, host)
+}
+
+// run takes the messages of the others, and keeps the lease, until the hall is closed.
+func (p *peers) run() {
+	if p == nil || p.listener == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var serving, leased sync.WaitGroup
+	serving.Go(func() { _ = p.server.Serve(p.listener) })
+	leased.Go(func() { p.replica.Run(ctx) })
+	p.ended = func() {
+		stop()
+		leased.Wait() // and then nobody needs to reach it any more
+		_ = p.server.Close()
+		serving.Wait()
+	}
+}
+
+func (p *peers) close() error {
+	if p == nil {
+		return nil
+	}
+	p.ended()
+	if p.listener != nil {
+		_ = p.listener.Close() // it is closed already, if run was
+	}
+	return p.database.Close()
+}
+
+// among is what access knows of other servers.
+func (p *peers) among() *replica.Replica {
+	if p == nil {
+		return nil
+	}
+	return p.replica
+}
+
+// forget forgets what another server is about to change, and ends the live pages that rest on it.
+func (h *Hall) forget(scopes []replica.Scope) {
+	principals := fencesOf(scopes)
+	h.access.Forget(principals)
+	h.service.NoticeWatches(principals, nil)
+}
+
+// noticed ends live pages once more after another server's change is committed: somebody may have opened them anew in
+// between. Others look again.
+func (h *Hall) noticed(n replica.Notice) {
+	h.service.NoticeWatches(fencesOf(n.Scopes), n.Streams)
+}
+
+func fencesOf(scopes []replica.Scope) []op.Fence {
+	principals := make([]op.Fence, len(scopes))
+	for i, s := range scopes {
+		principals[i] = op.FenceOf(s)
+	}
+	return principals
+}
+
+// share has every other server forget, in the transaction of a change.
+func (h *Hall) share(ctx context.Context, tx *sqldb.Tx, principals []op.Fence) error {
+	return h.peers.replica.Fence(ctx, replica.InTx(tx), op.ScopesOf(principals))
+}
+
+// changed tells the other servers what was committed.
+func (h *Hall) changed(ctx context.Context, principals []op.Fence, streams []string) {
+	n := replica.Notice{Scopes: op.ScopesOf(principals), Streams: streams}
+	if len(principals) > 0 { // live pages of whoever lost a right end before the call returns: T-067
+		h.peers.replica.Tell(ctx, n)
+		return
+	}
+	go h.peers.replica.Tell(ctx, n)
+}
+
+// beside does in this process what each server has to do for itself, until ctx ends: writing what it has gathered.
+func (h *Hall) beside(ctx context.Context) {
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := errors.Join(h.service.WriteRefusals(ctx), h.sightings.Flush(ctx, h.db)); err != nil && ctx.Err() == nil {
+			h.config.Log.ErrorContext(ctx, "what was gathered is not written yet", slog.Any("error", err))
+		}
+	}
+}
