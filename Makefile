@@ -17,13 +17,16 @@ export GIT_CONFIG_VALUE_0 = $(CURDIR)
 # Which product `make examples` starts, with a Guildhall of its own: automation, gateway or documents.
 EXAMPLE ?= automation
 
-.PHONY: build demo examples quick test golden soak bench generate
+.PHONY: build demo cluster examples quick test golden soak bench generate
 
 build: ## the binary, ./guildhall
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o guildhall ./cmd/guildhall
 
 demo: build ## the product with made-up people, on 127.0.0.1:8080
 	./guildhall demo $(DEMO)
+
+cluster: build ## three servers on one PostgreSQL behind nginx, on 127.0.0.1:8080
+	$(GO) run ./internal/testdb/cluster -- ./scripts/cluster.sh
 
 examples: build ## one of the example products and its Guildhall: EXAMPLE=gateway
 	GUILDHALL_BIN=$(CURDIR)/guildhall ./examples/$(EXAMPLE)/start.sh

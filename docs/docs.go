@@ -24,7 +24,7 @@ var order = []string{
 	Index, "quick-start", "charter", "permissions",
 	"organizations", "members", "roles", "invitations", "keys", "plans", "billing", "users", "reviews", "sso", "scim", "sign-in",
 	"checks", "usage", "artifacts", "gates", "go", "typescript", "api", "errors", "limits", "cli",
-	"configuration", "running", "audit-log", "request-log", "architecture",
+	"configuration", "running", "servers", "audit-log", "request-log", "architecture",
 }
 
 // Pages are all pages, in the order in which they are read. The caller does not change them.
