@@ -263,6 +263,8 @@ func (o refOperation) notes() (all []string) {
 // spanText is a span of whole hours, minutes or seconds.
 func spanText(d time.Duration) string {
 	switch {
+	case d >= 2*aDay && d%aDay == 0:
+		return ui.N(int(d/aDay), "a day", "%d days")
 	case d%time.Hour == 0:
 		return ui.N(int(d/time.Hour), "an hour", "%d hours")
 	case d%time.Minute == 0:
