@@ -127,3 +127,12 @@ func (w *world) connection(in *guildhalltest.Organization) string {
 	w.must("a connection", err)
 	return c.ID
 }
+
+// setupLink is a link by which a provider is set up.
+func (w *world) setupLink(in *guildhalltest.Organization) federation.NewSetupLink {
+	w.t.Helper()
+	w.unlocked(in, "sso")
+	l, err := federation.CreateSetupLink.Call(w.Operator(), w.Service(), federation.CreateSetupLinkInput{InOrganization: in.In()})
+	w.must("a set-up link", err)
+	return l
+}

@@ -294,6 +294,10 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 	case "artifact":
 		return w.stored(in).ID
 	case "link":
+		if info.Noun() == "setup" {
+			link := w.setupLink(in).Link
+			return link[strings.LastIndex(link, "/")+1:]
+		}
 		made, err := artifacts.Link.Call(in.Owner().Ctx(), w.Service(), artifacts.LinkInput{ArtifactInput: artifacts.ArtifactInput{InOrganization: in.In(), Artifact: w.stored(in).ID}})
 		if err != nil {
 			w.t.Fatal(err)
@@ -343,6 +347,8 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return email
 	case "connection":
 		return w.connection(in)
+	case "setup_link":
+		return w.setupLink(in).ID
 	case "domain":
 		return w.domain(info, in)
 	case "join_request":

@@ -40,7 +40,7 @@ type Event struct {
 
 // Actor is who did something.
 type Actor struct {
-	Kind  op.ActorKind `json:"kind" enum:"anonymous,user,service_key,operator,system" doc:"What kind of actor"`
+	Kind  op.ActorKind `json:"kind" enum:"anonymous,user,service_key,operator,system,setup_link" doc:"What kind of actor"`
 	ID    string       `json:"id" doc:"A user's or service key's id" example:"usr_01k..."`
 	Name  string       `json:"name,omitempty" doc:"The name at that time" example:"Ada"`
 	Email string       `json:"email,omitempty" doc:"The e-mail address at that time" example:"ada@acme.test"`

@@ -113,8 +113,12 @@ var sentences = map[string]string{
 	"connections.update":      "{actor} changed the identity provider {connection}[: {fields}][, which is {state} now]",
 	"connections.test":        "{actor} began a test of the identity provider {connection}",
 	"connections.delete":      "{actor} deleted the identity provider {connection}",
+	"setup_links.create":      "{actor} made a set-up link[ for the identity provider {connection}]",
+	"setup_links.revoke":      "{actor} revoked a set-up link",
+	"setup.configure":         "The set-up link[ of {user}] named the identity provider {connection}",
+	"setup.test":              "The set-up link[ of {user}] began a test of the identity provider {connection}",
 	"signin.federated_begin":  "A sign-in was begun[ at {connection}]",
-	"signin.federated":        "{actor} came back from {connection}",
+	"signin.federated":        "{actor} came back from {connection}[ and is {role} now]",
 	"signin.social_begin":     "A sign-in was begun with {provider}",
 	"signin.social":           "[{user} signed in with {provider}, by {method}][{user} came back from {provider}, and a second factor was {second_factor}]",
 	"identities.begin":        "{actor} began to link an account at {provider}",
@@ -217,7 +221,8 @@ func (w wording) actor() string {
 }
 
 // credentials stand before the names of actors that are no people.
-var credentials = map[op.ActorKind]string{op.KeyActor: "The key ", op.TokenActor: "The token ", op.ServiceActor: "The service key ", op.DirectoryActor: "The directory "}
+var credentials = map[op.ActorKind]string{op.KeyActor: "The key ", op.TokenActor: "The token ", op.ServiceActor: "The service key ", op.DirectoryActor: "The directory ",
+	op.LinkActor: "The set-up link "}
 
 // fill puts the words into a sentence; false: some are not known.
 func (w wording) fill(template string) (string, bool) {

@@ -137,7 +137,7 @@ func readNewcomers(ctx context.Context, r *op.Reader, all []Newcomer) ([]*newcom
 	known, args := sqldb.Placeholders(2, users)
 	folded, more := sqldb.Placeholders(2+len(users), addresses)
 	rows, err := r.Query(ctx, `SELECT u.id, u.name, u.email, u.email_folded, COALESCE(m.id, ''), COALESCE(m.role, ''), COALESCE(m.status, ''),
-			COALESCE(m.ends_at, 0), COALESCE(m.managed_by, ''), COALESCE(m.managed_suspended, FALSE), COALESCE(cr.permissions, '')
+			COALESCE(m.ends_at, 0), COALESCE((SELECT d.id FROM directories d WHERE d.organization = m.organization AND d.id = m.managed_by), ''), COALESCE(m.managed_suspended, FALSE), COALESCE(cr.permissions, '')
 		FROM users u LEFT JOIN members m ON m.organization = $1 AND m.user_id = u.id AND m.status <> 'removed'
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		WHERE u.deleted_at = 0 AND (u.id IN (`+known+`) OR u.email_folded IN (`+folded+`))`, slices.Concat([]any{r.Organization()}, args, more)...)
@@ -410,13 +410,13 @@ func ReleaseManaged(ctx context.Context, tx *op.Tx, directory string) (int64, er
 		WHERE organization = $1 AND managed_by = $2`, tx.Organization(), directory)
 }
 
-// lockedRole refuses to change a role that a company's directory gives.
+// lockedRole refuses to change a role that a company's directory, or its identity provider, gives.
 func lockedRole(m *Member) error {
 	if !m.RoleManaged || m.principal.Owner {
 		return nil
 	}
-	return &op.Error{Kind: op.Conflict, Code: "managed_elsewhere", Reason: decide.ManagedElsewhere, Refers: map[string]string{"directory": m.ManagedBy},
-		Text: fmt.Sprintf("the directory gives %s this role by a group: change the groups there, or the mapping", m.Label())}
+	return &op.Error{Kind: op.Conflict, Code: "managed_elsewhere", Reason: decide.ManagedElsewhere, Refers: map[string]string{m.ManagedKind: m.ManagedBy},
+		Text: fmt.Sprintf("a group of %s gives %s this role: change the groups there, or the mapping", m.ManagedName, m.Label())}
 }
 
 // lockedOut refuses to give back an access that a company's directory has ended.
@@ -424,7 +424,7 @@ func lockedOut(m *Member) error {
 	if m.ManagedBy == "" || m.managedAccess {
 		return nil
 	}
-	return &op.Error{Kind: op.Conflict, Code: "managed_elsewhere", Reason: decide.ManagedElsewhere, Refers: map[string]string{"directory": m.ManagedBy},
+	return &op.Error{Kind: op.Conflict, Code: "managed_elsewhere", Reason: decide.ManagedElsewhere, Refers: map[string]string{m.ManagedKind: m.ManagedBy},
 		Text: fmt.Sprintf("the directory says that %s is not active: that is changed there", m.Label())}
 }
 

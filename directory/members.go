@@ -31,8 +31,10 @@ type Member struct {
 	EndsAt       *time.Time `json:"ends_at,omitzero" doc:"When the membership ends; access ends at that moment"`
 	LastActiveAt *time.Time `json:"last_active_at,omitzero"`
 	Version      int64      `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
-	ManagedBy    string     `json:"managed_by,omitzero" cli:"-" doc:"Id of the company's directory that manages this member; absent: none"`
-	RoleManaged  bool       `json:"role_managed,omitzero" cli:"-" doc:"Whether a group of that directory gives the role, so that nobody changes it here"`
+	ManagedBy    string     `json:"managed_by,omitzero" cli:"-" doc:"Id of the company's directory, or of the identity provider's connection, that manages this member; absent: none"`
+	ManagedName  string     `json:"managed_name,omitzero" cli:"-" doc:"What that is called"`
+	ManagedKind  string     `json:"managed_kind,omitzero" cli:"-" doc:"What that is" enum:"directory,connection"`
+	RoleManaged  bool       `json:"role_managed,omitzero" cli:"-" doc:"Whether a group there gives the role, so that nobody changes it here"`
 
 	principal     decide.Principal
 	managedAccess bool // whether the directory gives access
@@ -50,7 +52,9 @@ func (m Member) Label() string {
 }
 
 const memberColumns = `m.id, m.organization, m.user_id, COALESCE(u.external_id, ''), u.name, u.email, m.role, m.status, m.joined_at,
-	m.ends_at, m.last_active_at, m.version, m.managed_by, m.managed_role, m.managed_access, COALESCE(cr.title, ''), COALESCE(cr.permissions, '')`
+	m.ends_at, m.last_active_at, m.version, m.managed_by, m.managed_role, m.managed_access,
+	COALESCE((SELECT d.name FROM directories d WHERE d.organization = m.organization AND d.id = m.managed_by), ''),
+	COALESCE((SELECT c.name FROM connections c WHERE c.organization = m.organization AND c.id = m.managed_by), ''), COALESCE(cr.title, ''), COALESCE(cr.permissions, '')`
 
 const membersJoined = ` FROM members m JOIN users u ON u.id = m.user_id
 	LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
@@ -60,10 +64,17 @@ func scanMember(r *op.Reader, row interface{ Scan(...any) error }, more ...any) 
 	var m Member
 	var joined, ends, active int64
 	var role namedRole
+	var byDirectory, byConnection string
 	err := row.Scan(append([]any{&m.ID, &m.Organization, &m.User, &m.ExternalID, &m.Name, &m.Email, &m.Role, &m.Status, &joined,
-		&ends, &active, &m.Version, &m.ManagedBy, &m.RoleManaged, &m.managedAccess, &role.title, &role.permissions}, more...)...)
+		&ends, &active, &m.Version, &m.ManagedBy, &m.RoleManaged, &m.managedAccess, &byDirectory, &byConnection, &role.title, &role.permissions}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return m, op.ErrNotFound
+	}
+	switch {
+	case byDirectory != "":
+		m.ManagedName, m.ManagedKind = byDirectory, "directory"
+	case byConnection != "":
+		m.ManagedName, m.ManagedKind = byConnection, "connection"
 	}
 	role.id = m.Role
 	m.principal = memberState{id: m.ID, role: m.Role, status: m.Status, state: "active", endsAt: ends, permissions: role.permissions}.principal(r.Charter, m.Organization, m.User)

@@ -386,7 +386,8 @@ func (c customRow) movable(ctx context.Context, r *op.Reader, to string) (*chart
 const rolesGiven = `SELECT organization, role, 'a directory' AS giver FROM directory_mappings
 	UNION ALL SELECT organization, default_role, 'a directory' FROM directories WHERE default_role <> ''
 	UNION ALL SELECT organization, role, 'a domain' FROM domains WHERE role <> ''
-	UNION ALL SELECT organization, role, 'a connection' FROM connections WHERE role <> ''`
+	UNION ALL SELECT organization, role, 'a connection' FROM connections WHERE role <> ''
+	UNION ALL SELECT organization, role, 'a connection' FROM connection_roles`
 
 // notGiven refuses to delete a role that something goes on to give: whoever set that up chooses another one first.
 func (c customRow) notGiven(ctx context.Context, r *op.Reader) error {

@@ -255,7 +255,7 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 }
 
 // eraseInvitations takes the address out of every invitation, and ends those that were pending; and what was mailed to it
-// to prove it.
+// to prove it; and what identity providers said of it in tests.
 func (all traces) eraseInvitations(ctx context.Context, tx *op.Tx, u User) error {
 	folded, err := Fold(u.Email)
 	if err != nil {
@@ -273,8 +273,13 @@ func (all traces) eraseInvitations(ctx context.Context, tx *op.Tx, u User) error
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, "DELETE FROM challenges WHERE email_folded = $1", folded)
-	return err
+	for _, statement := range []string{"DELETE FROM challenges WHERE email_folded = $1", "DELETE FROM connection_pilots WHERE email_folded = $1",
+		"UPDATE connection_tests SET email_folded = '', answer = '' WHERE email_folded = $1"} {
+		if _, err := tx.Exec(ctx, statement, folded); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eraseRecoveries takes the address out of every recovery for the person, and ends those that wait: nobody is left to be

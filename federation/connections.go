@@ -22,6 +22,12 @@ const (
 // sealPurpose names what client secrets are sealed for.
 const sealPurpose = "connection secret"
 
+// Whom an address leads to a connection that is on.
+const (
+	Everyone = "everyone"
+	Pilot    = "pilot"
+)
+
 // Connection is an organization's identity provider.
 type Connection struct {
 	ID          string         `json:"id" doc:"The connection's id" example:"con_01k9v5x0w3m8q6t2c4h7n0r5sz"`
@@ -30,34 +36,78 @@ type Connection struct {
 	Issuer      string         `json:"issuer" doc:"The provider's issuer" example:"https://acme.okta.com"`
 	ClientID    string         `json:"client_id" cli:"-" doc:"What the provider knows us by" example:"0oa1b2c3"`
 	RedirectURI string         `json:"redirect_uri" doc:"What has to be set at the provider as the redirect URI" example:"https://accounts.example.com/login/callback/con_01k..."`
+	SignInURL   string         `json:"sign_in_url" cli:"-" doc:"The page on which people of the organization choose where to sign in, whatever their address"`
 	State       string         `json:"state" doc:"draft: not tested as it is now; tested: a test went well; on: it signs people in" enum:"draft,tested,on"`
-	Role        charter.RoleID `json:"role,omitzero" doc:"The role of people whom nobody invited; absent: they cannot join" example:"viewer"`
+	Rollout     string         `json:"rollout" doc:"Whom an address leads there while it is on: everyone, or only the people of the pilot" enum:"everyone,pilot"`
+	Domains     []string       `json:"domains" doc:"The verified domains that are this connection's alone; empty: all verified ones that no other connection names"`
+	Role        charter.RoleID `json:"role,omitzero" doc:"The role of people whom nobody invited and whose groups give none; absent: they cannot join" example:"viewer"`
+	Mapping     Mapping        `json:"mapping" cli:"-" doc:"Which claim or attribute says what; what is absent is as the provider's kind has it"`
+	Guests      bool           `json:"guests" cli:"-" doc:"Whether members whose address is at no organization's domain may be linked and sign in here"`
 	TestedAt    *time.Time     `json:"tested_at,omitzero" cli:"-" doc:"When a test last went well"`
+	LastTest    *TestOutcome   `json:"last_test,omitzero" doc:"What came of the last test; absent: there was none"`
 	CreatedAt   time.Time      `json:"created_at" cli:"-" doc:"When it was made"`
-	CreatedBy   string         `json:"created_by" cli:"-" doc:"Who made it: the id of a user or key, or operator"`
+	CreatedBy   string         `json:"created_by" cli:"-" doc:"Who made it: the id of a user, key or set-up link, or operator"`
 	Version     int64          `json:"version" cli:"-" doc:"Counts the changes; the ETag"`
+}
+
+// TestOutcome is what came of a test.
+type TestOutcome struct {
+	At      time.Time `json:"at" doc:"When"`
+	Went    string    `json:"went" doc:"Whether it went well" enum:"well,badly"`
+	Problem string    `json:"problem,omitzero" doc:"Why it did not"`
 }
 
 // ETag is the connection's version.
 func (c Connection) ETag() string { return op.VersionTag(c.Version) }
 
+// ForEverybody reports whether the connection signs everybody in whom it is for: it is on, and not only tried out by a few.
+func (c Connection) ForEverybody() bool { return c.State == On && c.Rollout == Everyone }
+
 // connectionRow is a connection as it is stored.
 type connectionRow struct {
-	id, organization, kind, name, issuer, clientID, state, role, createdBy string
-	sealed                                                                 []byte
-	tested, created, version                                               int64
+	id, organization, kind, name, issuer, clientID, state, role, rollout, createdBy string
+	sealed                                                                          []byte
+	mapping                                                                         Mapping
+	guests                                                                          bool
+	tested, created, version                                                        int64
 }
 
-const connectionColumns = `c.id, c.organization, c.kind, c.name, c.issuer, c.client_id, c.client_secret, c.state, c.role, c.tested_at, c.created_by,
-	c.created_at, c.version`
+const connectionColumns = `c.id, c.organization, c.kind, c.name, c.issuer, c.client_id, c.client_secret, c.state, c.role, c.rollout, c.guests,
+	c.map_address, c.map_name, c.map_subject, c.map_groups, c.tested_at, c.created_by, c.created_at, c.version`
 
 func (c *connectionRow) fields() []any {
-	return []any{&c.id, &c.organization, &c.kind, &c.name, &c.issuer, &c.clientID, &c.sealed, &c.state, &c.role, &c.tested, &c.createdBy, &c.created, &c.version}
+	m := &c.mapping
+	return []any{&c.id, &c.organization, &c.kind, &c.name, &c.issuer, &c.clientID, &c.sealed, &c.state, &c.role, &c.rollout, &c.guests,
+		&m.Address, &m.Name, &m.Subject, &m.Groups, &c.tested, &c.createdBy, &c.created, &c.version}
 }
 
-func (c connectionRow) show(r *op.Reader) Connection {
-	return Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: redirectOf(r, c.id), State: c.state,
-		Role: charter.RoleID(c.role), TestedAt: when(c.tested), CreatedAt: time.UnixMicro(c.created).UTC(), CreatedBy: c.createdBy, Version: c.version}
+// shownConnection is a connection with what the lists show of it.
+type shownConnection struct {
+	connectionRow
+	slug, problem string
+	testedLast    int64
+	domains       []string
+}
+
+const connectionsShown = "SELECT " + connectionColumns + `, o.slug, COALESCE(t.at, 0), COALESCE(t.problem, '') FROM connections c
+	JOIN organizations o ON o.id = c.organization LEFT JOIN connection_tests t ON t.organization = c.organization AND t.connection = c.id
+	WHERE c.organization = $1 AND `
+
+func (c *shownConnection) fields() []any {
+	return append(c.connectionRow.fields(), &c.slug, &c.testedLast, &c.problem)
+}
+
+func (c shownConnection) show(r *op.Reader) Connection {
+	shown := Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: redirectOf(r, c.id), SignInURL: r.Settings.URL("/login/sso/" + c.slug),
+		State: c.state, Rollout: c.rollout, Domains: append([]string{}, c.domains...), Role: charter.RoleID(c.role), Mapping: c.mapping, Guests: c.guests, TestedAt: when(c.tested),
+		CreatedAt: time.UnixMicro(c.created).UTC(), CreatedBy: c.createdBy, Version: c.version}
+	if c.testedLast != 0 {
+		shown.LastTest = &TestOutcome{At: *when(c.testedLast), Went: "well", Problem: c.problem}
+		if c.problem != "" {
+			shown.LastTest.Went = "badly"
+		}
+	}
+	return shown
 }
 
 // redirectOf is where a provider sends people back to: another address for each connection, so that one provider's answer
@@ -81,15 +131,44 @@ type ConnectionInput struct {
 var exampleConnection = ConnectionInput{op.InOrganization{Organization: "acme"}, "con_00000000000000000000000000"}
 
 func connectionTarget(ctx context.Context, r *op.Reader, in ConnectionInput) (op.Target, error) {
-	var c connectionRow
-	err := r.QueryRow(ctx, "SELECT "+connectionColumns+" FROM connections c WHERE c.organization = $1 AND c.id = $2", r.Organization(), in.Connection).Scan(c.fields()...)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = op.ErrNotFound
-	}
+	c, err := readConnection(ctx, r, in.Connection)
 	if err != nil {
 		return op.Target{}, err
 	}
 	return op.Target{Organization: r.Organization(), Type: "connection", ID: c.id, Name: c.name, Version: c.version, Current: c.show(r), Value: c}, nil
+}
+
+// readConnection reads a connection of the call's organization with its domains.
+func readConnection(ctx context.Context, r *op.Reader, id string) (c shownConnection, err error) {
+	err = r.QueryRow(ctx, connectionsShown+"c.id = $2", r.Organization(), id).Scan(c.fields()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = op.ErrNotFound
+	}
+	if err != nil {
+		return c, err
+	}
+	named, err := namedDomains(ctx, r)
+	c.domains = named[c.id]
+	return c, err
+}
+
+// namedDomains are the domains that connections of the call's organization name, by connection.
+func namedDomains(ctx context.Context, r *op.Reader) (map[string][]string, error) {
+	rows, err := r.Query(ctx, `SELECT n.connection, d.domain FROM connection_domains n JOIN domains d ON d.organization = n.organization AND d.id = n.domain
+		WHERE n.organization = $1 ORDER BY d.domain`, r.Organization())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	named := map[string][]string{}
+	for rows.Next() {
+		var connection, domain string
+		if err := rows.Scan(&connection, &domain); err != nil {
+			return nil, err
+		}
+		named[connection] = append(named[connection], domain)
+	}
+	return named, rows.Err()
 }
 
 // ListConnectionsInput asks for the connections of an organization.
@@ -109,22 +188,52 @@ var ListConnections = &op.Op[ListConnectionsInput, op.List[Connection]]{
 }
 
 func listConnections(ctx context.Context, tx *op.Tx, in ListConnectionsInput) (op.List[Connection], error) {
+	named, err := namedDomains(ctx, tx.Reader)
+	if err != nil {
+		return op.List[Connection]{}, err
+	}
 	before, id := in.Page.AfterNewest()
-	rows, err := tx.Query(ctx, "SELECT "+connectionColumns+` FROM connections c WHERE c.organization = $1
-		AND (c.created_at < $2 OR c.created_at = $2 AND c.id < $3) ORDER BY c.created_at DESC, c.id DESC LIMIT $4`, tx.Organization(), before, id, in.Size()+1)
+	rows, err := tx.Query(ctx, connectionsShown+"(c.created_at < $2 OR c.created_at = $2 AND c.id < $3) ORDER BY c.created_at DESC, c.id DESC LIMIT $4",
+		tx.Organization(), before, id, in.Size()+1)
 	if err != nil {
 		return op.List[Connection]{}, err
 	}
 	defer rows.Close()
 	var found []Connection
 	for rows.Next() {
-		var c connectionRow
+		var c shownConnection
 		if err := rows.Scan(c.fields()...); err != nil {
 			return op.List[Connection]{}, err
 		}
+		c.domains = named[c.id]
 		found = append(found, c.show(tx.Reader))
 	}
 	return op.Listed(tx.Reader, &in.Page, found, func(c Connection) []string { return op.Newest(c.CreatedAt.UnixMicro(), c.ID) }), rows.Err()
+}
+
+// ConnectionDetails are a connection with whom it gives which role, and who tries it out.
+type ConnectionDetails struct {
+	Connection
+	GroupRoles []GroupRole `json:"group_roles" doc:"Which of the provider's groups gives which role: the first that is one of somebody's counts"`
+	Pilot      []string    `json:"pilot" doc:"The addresses of those who are led there while the roll-out is a pilot"`
+}
+
+// GetConnection shows a connection, with what came of its last test.
+var GetConnection = &op.Op[ConnectionInput, ConnectionDetails]{
+	Name:    "connections.get",
+	Route:   "GET /v1/organizations/{organization}/connections/{connection}",
+	Summary: "Show an identity provider, with its groups, its pilot and what came of the last test",
+	Allow:   op.On("sso.configure"),
+	Target:  connectionTarget,
+	Do: func(ctx context.Context, tx *op.Tx, _ ConnectionInput) (out ConnectionDetails, err error) {
+		c := tx.Target().Value.(shownConnection)
+		out.Connection = c.show(tx.Reader)
+		if out.GroupRoles, err = c.groupRoles(ctx, tx.Reader); err == nil {
+			out.Pilot, err = c.pilot(ctx, tx.Reader)
+		}
+		return out, err
+	},
+	Example: exampleConnection,
 }
 
 // CreateConnectionInput says what an identity provider is.
@@ -134,7 +243,7 @@ type CreateConnectionInput struct {
 	Issuer       string         `json:"issuer" doc:"The provider's issuer, letter by letter" minLength:"1" maxLength:"500" example:"https://acme.okta.com"`
 	ClientID     string         `json:"client_id" doc:"The client id that the provider gave" minLength:"1" maxLength:"500" example:"0oa1b2c3"`
 	ClientSecret string         `json:"client_secret" doc:"The client secret that the provider gave; it is sealed, and never shown again" minLength:"1" maxLength:"1000" example:"s3cret"`
-	Role         charter.RoleID `json:"role,omitzero" doc:"The role of people whom nobody invited; left out: they cannot join" maxLength:"64" required:"false"`
+	Role         charter.RoleID `json:"role,omitzero" doc:"The role of people whom nobody invited and whose groups give none; left out: they cannot join" maxLength:"64" required:"false"`
 }
 
 // Validate checks the issuer.
@@ -166,111 +275,22 @@ func createConnection(ctx context.Context, tx *op.Tx, in CreateConnectionInput) 
 		}
 	}
 	c := connectionRow{id: tx.NewID("con"), kind: "oidc", name: strings.TrimSpace(in.Name), issuer: in.Issuer, clientID: in.ClientID, state: Draft, role: string(in.Role),
-		createdBy: tx.Actor.ID, created: tx.Micros(), version: 1}
+		rollout: Everyone, createdBy: tx.Actor.ID, created: tx.Micros(), version: 1}
 	_, err := tx.Exec(ctx, `INSERT INTO connections (id, organization, kind, name, issuer, client_id, client_secret, state, role, tested_at, created_by, created_at, version)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 1)`, c.id, tx.Organization(), c.kind, c.name, c.issuer, c.clientID,
 		tx.Secrets.Seal(sealPurpose+c.id, []byte(in.ClientSecret)), c.state, c.role, c.createdBy, c.created)
 	tx.Also("connection", c.id, c.name)
-	return c.show(tx.Reader), connectionTaken(err)
+	if err != nil {
+		return Connection{}, connectionTaken(err)
+	}
+	shown, err := readConnection(ctx, tx.Reader, c.id)
+	return shown.show(tx.Reader), err
 }
 
 // connectionTaken tells a conflict of two connections.
 func connectionTaken(err error) error {
 	if _, clash := sqldb.Conflict(err); clash {
-		return op.Errorf(op.Conflict, "connection_exists", "another connection has this issuer and client, or is on: one connection at a time signs people in")
+		return op.Errorf(op.Conflict, "connection_exists", "another connection has this issuer and client")
 	}
 	return err
-}
-
-// UpdateConnectionInput says what to change; what is left out stays.
-type UpdateConnectionInput struct {
-	ConnectionInput
-	Name         *string         `json:"name,omitzero" doc:"What people call it" minLength:"1" maxLength:"80" required:"false" example:"Okta"`
-	ClientSecret *string         `json:"client_secret,omitzero" doc:"Another client secret" minLength:"1" maxLength:"1000" required:"false"`
-	Role         *charter.RoleID `json:"role,omitzero" doc:"The role of people whom nobody invited; empty: they cannot join" maxLength:"64" required:"false"`
-	On           *bool           `json:"on,omitzero" doc:"Whether it signs people in; only after a test has gone well" required:"false"`
-}
-
-// UpdateConnection changes a connection, or switches it on and off. With another secret it has to be tested again.
-var UpdateConnection = &op.Op[UpdateConnectionInput, Connection]{
-	Name:    "connections.update",
-	Route:   "PATCH /v1/organizations/{organization}/connections/{connection}",
-	Summary: "Change an identity provider, or switch it on or off",
-	Kind:    op.Write,
-	Allow:   op.On("sso.configure"),
-	Feature: feature,
-	Confirm: op.L2,
-	Fresh:   true,
-	Target: func(ctx context.Context, r *op.Reader, in UpdateConnectionInput) (op.Target, error) {
-		return connectionTarget(ctx, r, in.ConnectionInput)
-	},
-	Do:      updateConnection,
-	Example: UpdateConnectionInput{ConnectionInput: exampleConnection, Name: new("Okta")},
-}
-
-func updateConnection(ctx context.Context, tx *op.Tx, in UpdateConnectionInput) (Connection, error) {
-	c := tx.Target().Value.(connectionRow)
-	if err := in.apply(ctx, tx, &c); err != nil {
-		return Connection{}, err
-	}
-	c.version++
-	_, err := tx.Exec(ctx, "UPDATE connections SET name = $3, client_secret = $4, state = $5, role = $6, version = $7 WHERE organization = $1 AND id = $2",
-		tx.Organization(), c.id, c.name, c.sealed, c.state, c.role, c.version)
-	return c.show(tx.Reader), connectionTaken(err)
-}
-
-func (in UpdateConnectionInput) apply(ctx context.Context, tx *op.Tx, c *connectionRow) error {
-	was := *c
-	if in.Name != nil {
-		c.name = strings.TrimSpace(*in.Name)
-	}
-	if in.ClientSecret != nil {
-		c.sealed, c.state = tx.Secrets.Seal(sealPurpose+c.id, []byte(*in.ClientSecret)), Draft
-		tx.Changed("client_secret", false, true)
-	}
-	if in.Role != nil && *in.Role != "" {
-		if _, err := givable(ctx, tx, string(*in.Role)); err != nil {
-			return err
-		}
-	}
-	if in.Role != nil {
-		c.role = string(*in.Role)
-		tx.Changed("role", was.role, c.role)
-	}
-	if in.On != nil {
-		if *in.On && c.state == Draft {
-			return op.Errorf(op.Conflict, "not_tested", "test this connection first: nobody knows yet whether it can sign anybody in")
-		}
-		switch {
-		case *in.On:
-			c.state = On
-		case c.state == On:
-			c.state = Tested
-		}
-		tx.Changed("state", was.state, c.state)
-	}
-	return nil
-}
-
-// DeleteConnection ends a connection. People sign in in another way; members stay.
-var DeleteConnection = &op.Op[ConnectionInput, Connection]{
-	Name:    "connections.delete",
-	Route:   "DELETE /v1/organizations/{organization}/connections/{connection}",
-	Summary: "Delete an identity provider: people sign in in another way, members stay",
-	Kind:    op.Write,
-	Allow:   op.On("sso.configure"),
-	Confirm: op.L3,
-	Fresh:   true,
-	Target:  connectionTarget,
-	Do: func(ctx context.Context, tx *op.Tx, _ ConnectionInput) (Connection, error) {
-		c := tx.Target().Value.(connectionRow)
-		for _, table := range []string{"DELETE FROM identities WHERE organization = $1 AND connection = $2", "DELETE FROM federated_attempts WHERE organization = $1 AND connection = $2",
-			"DELETE FROM connections WHERE organization = $1 AND id = $2"} {
-			if _, err := tx.Exec(ctx, table, tx.Organization(), c.id); err != nil {
-				return Connection{}, err
-			}
-		}
-		return c.show(tx.Reader), nil
-	},
-	Example: exampleConnection,
 }

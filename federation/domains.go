@@ -318,6 +318,14 @@ var RemoveDomain = &op.Op[DomainInput, Domain]{
 
 func removeDomain(ctx context.Context, tx *op.Tx, _ DomainInput) (Domain, error) {
 	d := tx.Target().Value.(domainRow)
+	var named string
+	switch err := tx.QueryRow(ctx, `SELECT c.name FROM connection_domains n JOIN connections c ON c.organization = n.organization AND c.id = n.connection
+		WHERE n.organization = $1 AND n.domain = $2`, tx.Organization(), d.id).Scan(&named); {
+	case err == nil: // without it the connection could be for all others
+		return Domain{}, op.Errorf(op.Conflict, "domain_named", "the connection %s is for this domain: take it away there first", named)
+	case !errors.Is(err, sql.ErrNoRows):
+		return Domain{}, err
+	}
 	tx.Changed("state", d.state, nil)
 	_, err := tx.Exec(ctx, "DELETE FROM domains WHERE organization = $1 AND id = $2", tx.Organization(), d.id)
 	return d.show(), err

@@ -26,7 +26,9 @@ func Operations() []op.Any {
 		ListDomains, AddDomain, VerifyDomain, UpdateDomain, RemoveDomain,
 		ListJoinable, JoinDomain, ListJoinRequests, DecideJoinRequest,
 		GetLoginPolicy, UpdateLoginPolicy,
-		ListConnections, CreateConnection, UpdateConnection, TestConnection, DeleteConnection, BeginFederated, CompleteFederated,
+		ListConnections, GetConnection, CreateConnection, UpdateConnection, PreviewConnection, TestConnection, DeleteConnection,
+		ListSetupLinks, CreateSetupLink, RevokeSetupLink, OpenSetup, ConfigureSetup, TestSetup,
+		ListSignInConnections, BeginFederated, CompleteFederated,
 		ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
 	}
 }

@@ -39,7 +39,7 @@ func newHall(t testing.TB, db *sqldb.DB, charter string) *hall {
 	h.Most = 9
 	h.Serve(op.Config{
 		Operations: append(federation.Operations(), directory.ProvisionOrganization, directory.CreateInvitation, directory.GetMe, directory.ListMembers,
-			directory.RemoveMember, directory.SuspendMember, directory.DeleteUser),
+			directory.RemoveMember, directory.SuspendMember, directory.DeleteUser, directory.UpdateMember, directory.CreateRole, directory.DeleteRole),
 		Settings: op.Settings{BaseURL: "https://accounts.acme.test", SignInWith: []string{federation.Google, federation.GitHub}}, Fence: h.Fence, Outside: h.outside,
 	})
 	h.acme, h.ada = h.Found("acme", "ada@acme.test")

@@ -8,7 +8,7 @@ import (
 	"github.com/guildhall/guildhall/op"
 )
 
-// Broken lists the rules about domains and identities that do not hold. An empty list is the only good answer.
+// Broken lists the rules about domains, connections and identities that do not hold. An empty list is the only good answer.
 func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	rows, err := r.Query(ctx, `SELECT d.id, d.domain, d.joining, d.role, COALESCE(cr.id, '') FROM domains d
 		LEFT JOIN organization_roles cr ON cr.organization = d.organization AND cr.id = d.role ORDER BY d.id`)
@@ -33,7 +33,11 @@ func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	return brokenIdentities(ctx, r, broken)
+	more, err := brokenConnections(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return brokenIdentities(ctx, r, append(broken, more...))
 }
 
 // brokenIdentities adds the identities by which somebody who is erased could still sign in.
@@ -49,6 +53,27 @@ func brokenIdentities(ctx context.Context, r *op.Reader, broken []string) ([]str
 			return nil, err
 		}
 		broken = append(broken, fmt.Sprintf("identity %s is of a deleted user", id))
+	}
+	return broken, rows.Err()
+}
+
+// brokenConnections are connections that are for a domain of somebody else, or make owners.
+func brokenConnections(ctx context.Context, r *op.Reader) ([]string, error) {
+	rows, err := r.Query(ctx, `SELECT n.connection, 'is for the domain of another organization' FROM connection_domains n
+			JOIN connections c ON c.id = n.connection JOIN domains d ON d.id = n.domain WHERE d.organization <> n.organization OR c.organization <> n.organization
+		UNION ALL SELECT g.connection, 'makes owners of a group' FROM connection_roles g WHERE g.role = $1
+		UNION ALL SELECT c.id, 'makes owners' FROM connections c WHERE c.role = $1`, string(r.Charter.OwnerRole().ID))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var broken []string
+	for rows.Next() {
+		var id, what string
+		if err := rows.Scan(&id, &what); err != nil {
+			return nil, err
+		}
+		broken = append(broken, "connection "+id+" "+what)
 	}
 	return broken, rows.Err()
 }

@@ -111,7 +111,7 @@ func (l loginRow) policy() decide.LoginPolicy {
 func readLogin(ctx context.Context, r *op.Reader) (l loginRow, err error) {
 	l.organization = r.Organization()
 	err = r.QueryRow(ctx, `SELECT o.sso_enforced, o.mfa_from, o.sign_in_ways, o.session_life, o.session_idle, o.networks, o.version, o.name, o.plan,
-			(SELECT count(*) FROM connections c WHERE c.organization = o.id AND c.state = 'on')
+			(SELECT count(*) FROM connections c WHERE c.organization = o.id AND c.state = 'on' AND c.rollout = 'everyone')
 		FROM organizations o WHERE o.id = $1`, l.organization).
 		Scan(&l.enforced, &l.from, &l.ways, &l.life, &l.idle, &l.networks, &l.version, &l.organizationName, &l.plan, &l.connections)
 	if err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
 
-	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
@@ -29,7 +29,7 @@ type attempt struct {
 	connection              connectionRow
 	state, browser, nonce   secret.Text
 	verifier, hint, purpose string
-	returnTo, url           string
+	returnTo, url, link     string // link: the set-up link that tests it
 }
 
 // begin makes an attempt, and asks the provider where it begins.
@@ -46,9 +46,9 @@ func (reach Reach) begin(ctx context.Context, a *attempt, who party) error {
 func (a *attempt) store(ctx context.Context, tx *op.Tx) error {
 	state, browser := a.state.Hash(), a.browser.Hash()
 	id := tx.NewID("fat")
-	_, err := tx.Exec(ctx, `INSERT INTO federated_attempts (id, organization, connection, purpose, state_hash, browser_hash, nonce, verifier, return_to, expires_at, used_at, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11)`, id, a.connection.organization, a.connection.id, a.purpose, state[:], browser[:], a.nonce.Reveal(),
-		tx.Secrets.Seal("federated verifier", []byte(a.verifier)), a.returnTo, tx.Now.Add(attemptLife).UnixMicro(), tx.Micros())
+	_, err := tx.Exec(ctx, `INSERT INTO federated_attempts (id, organization, connection, purpose, state_hash, browser_hash, nonce, verifier, return_to, expires_at, used_at, created_at, link)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12)`, id, a.connection.organization, a.connection.id, a.purpose, state[:], browser[:], a.nonce.Reveal(),
+		tx.Secrets.Seal("federated verifier", []byte(a.verifier)), a.returnTo, tx.Now.Add(attemptLife).UnixMicro(), tx.Micros(), a.link)
 	return err
 }
 
@@ -71,15 +71,32 @@ func (a *attempt) begun(now time.Time) FederatedBegun {
 
 // BeginFederatedInput says who wants to sign in.
 type BeginFederatedInput struct {
-	Email    string `json:"email" doc:"The person's address: its domain leads to the provider" minLength:"1" maxLength:"320" example:"ada@acme.test"`
-	ReturnTo string `json:"return_to,omitzero" doc:"Where to go afterwards, as in signin.begin" maxLength:"1024" required:"false"`
+	Email      string `json:"email,omitzero" doc:"The person's address: its domain leads to the provider" maxLength:"320" required:"false" example:"ada@acme.test"`
+	Connection string `json:"connection,omitzero" doc:"The provider itself, of signin.connections, whatever the address" maxLength:"64" required:"false"`
+	ReturnTo   string `json:"return_to,omitzero" doc:"Where to go afterwards, as in signin.begin" maxLength:"1024" required:"false"`
 
 	begun *attempt
 }
 
-// BeginFederated begins a sign-in at the identity provider of the organization that has verified the address's domain. The
-// answer says nothing about the address itself: it is the same for every one of a domain. Without a provider it is
-// op.ErrNotFound.
+// Validate asks for an address or a connection.
+func (in BeginFederatedInput) Validate() []op.FieldError {
+	if in.Email == "" && in.Connection == "" {
+		return []op.FieldError{{Pointer: "/email", Code: "required", Detail: "say the person's address, or the connection"}}
+	}
+	return nil
+}
+
+// wanted is the connection that was chosen, else the one that the address leads to.
+func (in BeginFederatedInput) wanted(ctx context.Context, r *op.Reader) (connectionRow, error) {
+	if in.Connection != "" {
+		return connectionOn(ctx, r, in.Connection)
+	}
+	return connectionFor(ctx, r, in.Email)
+}
+
+// BeginFederated begins a sign-in at the identity provider that an address's domain leads to, or that was chosen. The answer
+// says nothing about the address itself: it is the same for every one of a domain, but while a provider is tried out by some.
+// Without a provider it is op.ErrNotFound.
 var BeginFederated = &op.Op[BeginFederatedInput, FederatedBegun]{
 	Name:    "signin.federated_begin",
 	Route:   "POST /v1/signin/federated/begin",
@@ -89,10 +106,10 @@ var BeginFederated = &op.Op[BeginFederatedInput, FederatedBegun]{
 	Allow:   op.Anyone,
 	Limit:   op.RateLimit{Times: 60, Per: time.Hour},
 	Target: func(ctx context.Context, r *op.Reader, in BeginFederatedInput) (op.Target, error) {
-		if in.Email == "" {
+		if in.Email == "" && in.Connection == "" {
 			return op.Target{}, nil // validation says what is wrong
 		}
-		_, err := connectionFor(ctx, r, in.Email)
+		_, err := in.wanted(ctx, r)
 		return op.Target{}, err
 	},
 	Prepare: prepareFederated,
@@ -100,12 +117,86 @@ var BeginFederated = &op.Op[BeginFederatedInput, FederatedBegun]{
 	Example: BeginFederatedInput{Email: "ada@acme.test"},
 }
 
-// connectionFor is the connection that is on for an address's domain.
-func connectionFor(ctx context.Context, r *op.Reader, email string) (c connectionRow, err error) {
+// SignInConnectionsInput names the organization whose people want to sign in.
+type SignInConnectionsInput struct {
+	Slug string `json:"slug" doc:"The organization's slug" minLength:"1" maxLength:"64" example:"acme"`
+}
+
+// SignInConnection is a provider at which an organization's people can sign in.
+type SignInConnection struct {
+	Connection string `json:"connection" doc:"What signin.federated_begin takes"`
+	Kind       string `json:"kind" doc:"How it speaks" example:"oidc"`
+	Name       string `json:"name" doc:"What people call it" example:"Okta"`
+}
+
+// SignInConnections are the providers of an organization.
+type SignInConnections struct {
+	Organization string             `json:"organization" doc:"What the organization is called"`
+	Providers    []SignInConnection `json:"providers" doc:"Those that are on, the oldest first"`
+}
+
+// ListSignInConnections says where people of an organization can sign in, whatever their address. Without one it is op.ErrNotFound, as
+// for an organization that does not exist.
+var ListSignInConnections = &op.Op[SignInConnectionsInput, SignInConnections]{
+	Name:    "signin.connections",
+	Route:   "GET /v1/signin/connections",
+	Summary: "Say at which identity providers an organization's people can sign in",
+	Scope:   op.Public,
+	Allow:   op.Anyone,
+	Limit:   op.RateLimit{Times: 120, Per: time.Hour},
+	Do:      listSignInConnections,
+	Example: SignInConnectionsInput{Slug: "acme"},
+}
+
+func listSignInConnections(ctx context.Context, tx *op.Tx, in SignInConnectionsInput) (out SignInConnections, err error) {
+	rows, err := tx.Query(ctx, `SELECT o.name, o.plan, c.id, c.kind, c.name FROM connections c JOIN organizations o ON o.id = c.organization AND o.state = 'active'
+		WHERE o.slug = $1 AND c.state = 'on' ORDER BY c.created_at, c.id`, in.Slug)
+	if err != nil {
+		return out, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p SignInConnection
+		var plan string
+		if err := rows.Scan(&out.Organization, &plan, &p.Connection, &p.Kind, &p.Name); err != nil {
+			return out, err
+		}
+		if tx.Charter.Unlocked(plan, feature) {
+			out.Providers = append(out.Providers, p)
+		}
+	}
+	if err = rows.Err(); err == nil && len(out.Providers) == 0 {
+		err = op.ErrNotFound
+	}
+	return out, err
+}
+
+// connectionFor is the connection to which an address leads: the one that names its domain, else the oldest of those of the
+// organization that name none. One that is tried out is for the addresses of its pilot.
+func connectionFor(ctx context.Context, r *op.Reader, email string) (connectionRow, error) {
+	folded, err := directory.Fold(email)
+	if err != nil {
+		return connectionRow{}, op.ErrNotFound
+	}
+	return scanOn(r, r.QueryRow(ctx, "SELECT "+connectionColumns+`, o.plan FROM domains d JOIN connections c ON c.organization = d.organization AND c.state = 'on'
+		JOIN organizations o ON o.id = d.organization AND o.state = 'active'
+		LEFT JOIN connection_domains n ON n.organization = d.organization AND n.domain = d.id
+		WHERE d.domain = $1 AND d.state = 'verified'
+		AND (n.connection = c.id OR n.connection IS NULL AND NOT EXISTS (SELECT 1 FROM connection_domains own WHERE own.organization = c.organization AND own.connection = c.id))
+		AND (c.rollout = 'everyone' OR EXISTS (SELECT 1 FROM connection_pilots p WHERE p.organization = c.organization AND p.connection = c.id AND p.email_folded = $2))
+		ORDER BY c.created_at, c.id LIMIT 1`, directory.DomainOf(folded), folded))
+}
+
+// connectionOn is a connection that is on.
+func connectionOn(ctx context.Context, r *op.Reader, id string) (connectionRow, error) {
+	return scanOn(r, r.QueryRow(ctx, "SELECT "+connectionColumns+`, o.plan FROM connections c JOIN organizations o ON o.id = c.organization AND o.state = 'active'
+		WHERE c.id = $1 AND c.state = 'on'`, id))
+}
+
+// scanOn reads a connection of an organization whose plan has single sign-on.
+func scanOn(r *op.Reader, row *sql.Row) (c connectionRow, err error) {
 	var plan string
-	err = r.QueryRow(ctx, "SELECT "+connectionColumns+`, o.plan FROM domains d JOIN connections c ON c.organization = d.organization AND c.state = 'on'
-		JOIN organizations o ON o.id = d.organization AND o.state = 'active' WHERE d.domain = $1 AND d.state = 'verified'`, directory.DomainOf(email)).
-		Scan(append(c.fields(), &plan)...)
+	err = row.Scan(append(c.fields(), &plan)...)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !r.Charter.Unlocked(plan, feature) {
 		err = op.ErrNotFound
 	}
@@ -120,7 +211,7 @@ func prepareFederated(ctx context.Context, in BeginFederatedInput) (BeginFederat
 	a := &attempt{purpose: "sign_in", hint: in.Email}
 	var who party
 	err = reach.Read(ctx, func(r *op.Reader) (err error) {
-		if a.connection, err = connectionFor(ctx, r, in.Email); err == nil {
+		if a.connection, err = in.wanted(ctx, r); err == nil {
 			a.returnTo, _ = signin.ReturnTo(r.Settings, in.ReturnTo)
 			who, err = a.connection.party(r)
 		}
@@ -229,7 +320,7 @@ type pendingAttempt struct {
 	connection                   connectionRow
 	id, purpose, nonce, returnTo string
 	verifier                     []byte
-	plan, slug                   string
+	plan, slug, byLink           string
 }
 
 // attemptOf finds the attempt of a state, for the connection and the browser that it was begun for. T-056
@@ -237,11 +328,11 @@ func attemptOf(ctx context.Context, r *op.Reader, in CompleteFederatedInput) (pe
 	var a pendingAttempt
 	var expires, used int64
 	state, browser := secret.HashOf(in.State), secret.HashOf(in.Browser)
-	err := r.QueryRow(ctx, "SELECT "+connectionColumns+`, a.id, a.purpose, a.nonce, a.return_to, a.verifier, a.expires_at, a.used_at, o.plan, o.slug
+	err := r.QueryRow(ctx, "SELECT "+connectionColumns+`, a.id, a.purpose, a.nonce, a.return_to, a.verifier, a.expires_at, a.used_at, o.plan, o.slug, a.link
 		FROM federated_attempts a JOIN connections c ON c.organization = a.organization AND c.id = a.connection
 		JOIN organizations o ON o.id = a.organization AND o.state = 'active'
 		WHERE a.state_hash = $1 AND a.browser_hash = $2 AND a.connection = $3`, state[:], browser[:], in.Connection).
-		Scan(append(a.connection.fields(), &a.id, &a.purpose, &a.nonce, &a.returnTo, &a.verifier, &expires, &used, &a.plan, &a.slug)...)
+		Scan(append(a.connection.fields(), &a.id, &a.purpose, &a.nonce, &a.returnTo, &a.verifier, &expires, &used, &a.plan, &a.slug, &a.byLink)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return a, op.ErrNotFound
@@ -302,6 +393,14 @@ func completeFederated(ctx context.Context, tx *op.Tx, in CompleteFederatedInput
 	if n != 1 {
 		return FederatedSignIn{}, errAttemptOver
 	}
+	if a.byLink != "" {
+		tx.ProvedByLink(a.byLink)
+	}
+	if in.failed != nil && a.purpose == "test" {
+		if err := a.keepTest(ctx, tx, claims{}, clipped(in.failed.Error())); err != nil {
+			return FederatedSignIn{}, err
+		}
+	}
 	if in.failed != nil {
 		return FederatedSignIn{}, op.Keep(op.Errorf(op.Denied, "not_believed", "the identity provider's answer is not believed: %v", in.failed))
 	}
@@ -326,33 +425,37 @@ func (a pendingAttempt) tested(ctx context.Context, tx *op.Tx, said claims) (Fed
 	_, err := tx.Exec(ctx, `UPDATE connections SET state = CASE WHEN state = 'draft' THEN 'tested' ELSE state END, tested_at = $3, version = version + 1
 		WHERE organization = $1 AND id = $2`, a.connection.organization, a.connection.id, tx.Micros())
 	tx.Changed("tested", nil, true)
+	if err == nil {
+		err = a.keepTest(ctx, tx, said, "")
+	}
 	return FederatedSignIn{Test: true, Claims: said.raw}, err
 }
+
+// clipped is a text of a provider, of which not more is kept than can be read.
+func clipped(text string) string { return strings.ToValidUTF8(text[:min(len(text), 500)], "") }
 
 // known is what is known of somebody whom a provider names.
 type known struct {
 	user               directory.User
 	identity           int64 // 1: the provider has named this user before
 	here, elsewhere    int64 // memberships: in the connection's organization, and in others
-	suspended, proving int64 // here; and whether the address's domain is the organization's
+	suspended, proving int64 // here; and whether the address's domain is the connection's
+	guest              bool  // a member whose address is at a domain of no organization, where the connection takes such
 }
 
 // person finds or makes the user whom a provider names. Issuer and subject say who it is; an address only says who may be new
 // here, and never opens an account that is there already. A refusal uses the attempt up for good. T-061, T-065, T-081
-func (a pendingAttempt) person(ctx context.Context, tx *op.Tx, said claims) (directory.User, error) {
+func (a pendingAttempt) person(ctx context.Context, tx *op.Tx, answer claims) (directory.User, error) {
+	said, groups := a.connection.read(answer)
+	if said.Subject == "" || len(said.Subject) > longestSubject {
+		return directory.User{}, op.Keep(op.Errorf(op.Denied, "not_believed", "the identity provider's answer names nobody for good: it says nothing as %q", a.connection.mapping.Subject))
+	}
 	k, err := a.lookUp(ctx, tx, said)
 	if err != nil {
 		return k.user, err
 	}
-	switch {
-	case k.proving == 0 || said.Verified != nil && !*said.Verified:
-		return k.user, op.Keep(op.Errorf(op.Denied, "foreign_address", "the provider says an address that is not at a verified domain of its organization, or not verified by the provider itself"))
-	case k.elsewhere > 0:
-		return k.user, op.Keep(op.Errorf(op.Denied, "belongs_elsewhere", "this account belongs to other organizations too, whose access this provider does not give: sign in by mail"))
-	case k.identity == 0 && k.user.ID != "" && tx.Actor.User != k.user.ID:
-		return k.user, op.Keep(op.Errorf(op.Denied, "link_required", "there is an account with this address: sign in to it by mail first, and then once more here to link the two"))
-	case k.suspended > 0:
-		return k.user, op.Keep(op.Errorf(op.Denied, "suspended", "this membership is suspended: ask an owner"))
+	if err := k.refused(tx, said); err != nil {
+		return k.user, err
 	}
 	if k.user.ID == "" {
 		if k.user, err = a.make(ctx, tx, said); err != nil {
@@ -364,13 +467,39 @@ func (a pendingAttempt) person(ctx context.Context, tx *op.Tx, said claims) (dir
 			return k.user, err
 		}
 	}
-	if k.here == 0 {
-		_, err = directory.Admit(ctx, tx, directory.Admission{User: k.user, Role: charter.RoleID(a.connection.role)})
-	}
-	return k.user, err
+	return k.user, a.place(ctx, tx, k, groups)
 }
 
-// lookUp finds the user by issuer and subject, else by the address, whose domain has to be the organization's: also of
+// refused says why somebody is not signed in.
+func (k known) refused(tx *op.Tx, said claims) error {
+	switch {
+	case k.proving == 0 && !k.guest || said.Verified != nil && !*said.Verified:
+		return op.Keep(op.Errorf(op.Denied, "foreign_address", "the provider says an address that is not at a verified domain of its organization, or not verified by the provider itself"))
+	case k.elsewhere > 0:
+		return op.Keep(op.Errorf(op.Denied, "belongs_elsewhere", "this account belongs to other organizations too, whose access this provider does not give: sign in by mail"))
+	case k.identity == 0 && k.user.ID != "" && tx.Actor.User != k.user.ID:
+		return op.Keep(op.Errorf(op.Denied, "link_required", "there is an account with this address: sign in to it by mail first, and then once more here to link the two"))
+	case k.suspended > 0:
+		return op.Keep(op.Errorf(op.Denied, "suspended", "this membership is suspended: ask an owner"))
+	}
+	return nil
+}
+
+// place makes somebody a member, or gives a member the role of their groups as they are now.
+func (a pendingAttempt) place(ctx context.Context, tx *op.Tx, k known, groups []string) error {
+	mapping, err := a.connection.groupRoles(ctx, tx.Reader)
+	if err != nil {
+		return err
+	}
+	g := gives(mapping, groups, a.connection.roleID())
+	if k.here == 0 {
+		_, err = directory.Admit(ctx, tx, directory.Admission{User: k.user, Role: g.role, By: a.connection.id, ByGroup: g.group != ""})
+		return err
+	}
+	return directory.Provide(ctx, tx, directory.Provision{By: a.connection.id, User: k.user.ID, Role: g.role, ByGroup: g.group != ""})
+}
+
+// lookUp finds the user by issuer and subject, else by the address, whose domain has to be the connection's: also of
 // somebody who is known.
 func (a pendingAttempt) lookUp(ctx context.Context, tx *op.Tx, said claims) (known, error) {
 	var k known
@@ -379,7 +508,6 @@ func (a pendingAttempt) lookUp(ctx context.Context, tx *op.Tx, said claims) (kno
 	if err != nil {
 		return k, op.Keep(op.Errorf(op.Denied, "foreign_address", "the provider says no address: it has to send the claim email"))
 	}
-	var address string
 	err = tx.QueryRow(ctx, `SELECT u.id, u.email, u.name, CASE WHEN i.user_id IS NULL THEN 0 ELSE 1 END,
 			(SELECT count(*) FROM members m WHERE m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $6)),
 			(SELECT count(*) FROM members m JOIN organizations o ON o.id = m.organization AND o.state = 'active'
@@ -391,10 +519,14 @@ func (a pendingAttempt) lookUp(ctx context.Context, tx *op.Tx, said claims) (kno
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return k, err
 	}
-	if address = said.Email; k.identity == 1 {
+	address := said.Email
+	if k.identity == 1 {
 		address = k.user.Email
 	}
-	err = tx.QueryRow(ctx, "SELECT count(*) FROM domains d WHERE d.organization = $1 AND d.domain = $2 AND d.state = 'verified'", c.organization, directory.DomainOf(address)).Scan(&k.proving)
+	var owned int64
+	err = tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM domains d WHERE d.organization = $1 AND d.state = 'verified' AND d.domain = $3 AND `+ofConnection+`),
+		(SELECT count(*) FROM domains d WHERE d.domain = $3 AND d.state = 'verified')`, c.organization, c.id, directory.DomainOf(address)).Scan(&k.proving, &owned)
+	k.guest = c.guests && owned == 0 && k.here > 0
 	return k, err
 }
 
@@ -421,9 +553,12 @@ func (a pendingAttempt) link(ctx context.Context, tx *op.Tx, said claims, user d
 	return err
 }
 
-// Purge deletes the sign-ins that ended more than a day ago.
+// Purge deletes the sign-ins that ended more than a day ago, and what providers said in tests long ago.
 func Purge(ctx context.Context, db *sqldb.DB, now time.Time) error {
 	return db.Write(ctx, func(tx *sqldb.Tx) error {
+		if err := purgeAnswers(ctx, tx, now); err != nil {
+			return err
+		}
 		for _, statement := range []string{"DELETE FROM federated_attempts WHERE expires_at <= $1", "DELETE FROM social_attempts WHERE expires_at <= $1"} {
 			if _, err := tx.Exec(ctx, statement, now.Add(-day).UnixMicro()); err != nil {
 				return err

@@ -50,6 +50,8 @@ const (
 	SystemActor   ActorKind = "system"
 	// DirectoryActor is a company's own directory, which tells us of its people by SCIM.
 	DirectoryActor ActorKind = "directory"
+	// LinkActor is a link by which somebody without an account sets one thing up.
+	LinkActor ActorKind = "setup_link"
 )
 
 // Actor is who a call is made by, as the database says at this moment.

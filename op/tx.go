@@ -258,6 +258,15 @@ func (tx *Tx) ProvedBy(user, name, email string) {
 	}
 }
 
+// ProvedByLink says that a set-up link makes the call, which nobody signed in does: the audit row names the link. It changes
+// nothing about what the call may do.
+func (tx *Tx) ProvedByLink(link string) {
+	if a := &tx.call.actor; a.Kind == NobodyActor {
+		tx.call.proved = true
+		a.Kind, a.ID = LinkActor, link
+	}
+}
+
 // Unchanged says that the call changed nothing: the audit row says so too.
 func (tx *Tx) Unchanged() { tx.call.outcome = OutcomeUnchanged }
 

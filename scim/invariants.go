@@ -45,7 +45,8 @@ func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 // orphanMembers are members of whom no directory knows that is said to manage them.
 func orphanMembers(ctx context.Context, r *op.Reader) ([]string, error) {
 	rows, err := r.Query(ctx, `SELECT m.id FROM members m LEFT JOIN directory_users s ON s.organization = m.organization AND s.user_id = m.user_id AND s.directory = m.managed_by
-		WHERE m.managed_by <> '' AND m.status <> 'removed' AND s.id IS NULL ORDER BY m.id`)
+		WHERE m.managed_by <> '' AND m.status <> 'removed' AND s.id IS NULL
+		AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.organization = m.organization AND c.id = m.managed_by) ORDER BY m.id`)
 	if err != nil {
 		return nil, err
 	}

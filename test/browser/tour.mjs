@@ -9,7 +9,7 @@ const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
 // passkeys.test.mjs looks at those that need a passkey or half a sign-in.
-const noPages = ["/{$}", "/login/callback/{connection}", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
+const noPages = ["/{$}", "/login/callback/{connection}", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/login/sso/{slug}", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
   "/o/{slug}/settings/usage/export", "/o/{slug}/settings/usage/events", "/o/{slug}/settings/usage/live",
   "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf"]; // the demo has no line
 
@@ -107,6 +107,10 @@ export async function guide(demo) {
   facts.plan = (await list("plans")).findLast((plan) => !plan.current).id;
   facts.domain = await domain(demo);
   facts.connection = await connection(demo);
+  facts.directory = await beyondThePlan(demo.api(owner, "POST", "/v1/organizations/acme/directories", { name: "Okta" }), "dir_00000000000000000000000000");
+  const setup = await beyondThePlan(demo.api(owner, "POST", "/v1/organizations/acme/setup_links", { hours: 24 }), "", (made) => made);
+  facts.setup_link = setup?.id ?? "stl_00000000000000000000000000";
+  facts.link = setup?.link?.split("/").at(-1) ?? "gld_setup_0000";
   facts.request = "jrq_00000000000000000000000000";
   facts.artifact = (await list("artifacts"))[0].id;
   facts.hold = (await demo.api(owner, "POST", "/v1/organizations/acme/holds", { reason: "case 24-117", artifacts: [facts.artifact] })).id;
@@ -142,11 +146,11 @@ async function domain(demo) {
 }
 
 // beyondThePlan is the id of what was made, or another one where the plan does not have such things.
-async function beyondThePlan(made, otherwise) {
+async function beyondThePlan(made, otherwise, what = (answer) => answer.id) {
   const answer = await made.catch((error) => {
     if (!error.message.includes("plan_required")) throw error;
   });
-  return answer?.id ?? otherwise;
+  return answer ? what(answer) : otherwise;
 }
 
 // openPeople opens the windows of the tour: of a stranger, of an owner and of whoever has the lowest role. Each of them

@@ -84,7 +84,7 @@ func organizationPages() []page {
 		usagePages(), usageLivePages(), alertsPages(), limitsPages(),
 		billingPages(), plansPages(),
 		auditPages(),
-		ssoPages(), joinRequestsPages(),
+		ssoPages(), setupPages(), directoriesPages(), joinRequestsPages(),
 		requestPages(),
 	)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func federatedPages() []page {
-	return []page{{"GET /login/callback/{connection}", anybody, federatedCallback}}
+	return append(loginSSOPages(), page{"GET /login/callback/{connection}", anybody, federatedCallback})
 }
 
 // federatedCookie keeps what the answer of a provider has to come back with, in the browser that began.
@@ -17,6 +17,7 @@ const federatedCookie = "federated"
 type federated struct {
 	Connection, Browser string
 	Organization        string // whose test it is, by its slug
+	Setup               string // the set-up link that tests it
 }
 
 // atProvider shows the way to the identity provider that is on for the address's domain; false: there is none, or it cannot

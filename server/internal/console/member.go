@@ -94,6 +94,7 @@ func (p memberPage) identity() []ui.Fact {
 		{Name: ui.T("E-mail"), Value: ui.Text(m.Email)},
 		{Name: ui.T("Role"), Value: ui.Text(m.RoleTitle)},
 		{Name: ui.T("Status"), Value: ui.Badge(statusBadge(m))},
+		{Name: ui.T("Managed by"), Value: p.visit.managedBy(m)},
 		{Name: ui.T("Joined"), Value: p.visit.at(m.JoinedAt)},
 		{Name: ui.T("Last active"), Value: p.visit.maybe(m.LastActiveAt, ui.T("not yet"))},
 		{Name: ui.T("Ends"), Value: p.visit.maybe(m.EndsAt, ui.T("no end date"))},
@@ -104,6 +105,25 @@ func (p memberPage) identity() []ui.Fact {
 		facts = append(facts, ui.Fact{Name: ui.T("Id in the product"), Value: ui.Code(m.ExternalID)})
 	}
 	return facts
+}
+
+// managedBy says what manages a member, with a link for those who may configure it.
+func (v *visit) managedBy(m directory.Member) component {
+	if m.ManagedBy == "" {
+		return ui.Muted(ui.T("people here"))
+	}
+	href := v.connectionHref(m.ManagedBy, "")
+	if m.ManagedKind == "directory" {
+		href = v.directoryHref(m.ManagedBy, "")
+	}
+	name := component(ui.Text(m.ManagedName))
+	if v.can(managesSSO) {
+		name = ui.Link(ui.LinkProps{Text: m.ManagedName, Href: href})
+	}
+	if !m.RoleManaged {
+		return name
+	}
+	return ui.Join(name, ui.Muted(ui.T("a group there gives the role")))
 }
 
 // verbs are the member's verbs as buttons; nil without any.

@@ -322,6 +322,7 @@ var goNames = map[string]string{
 	"directories.groups":     "scim.ListGroups",
 	"signin.federated":       "federation.CompleteFederated",
 	"signin.federated_begin": "federation.BeginFederated",
+	"signin.connections":     "federation.ListSignInConnections",
 	"signin.passkey":         "signin.PasskeySignIn",
 	"signin.passkey_begin":   "signin.BeginPasskeySignIn",
 	"signin.second_factor":   "signin.FinishSignIn",

@@ -53,6 +53,7 @@ func (v *visit) settingsList(o directory.Organization) (readable []setting) {
 		{ui.T("Security"), ui.T("Security policies"), ui.T("How data is handled, and what is set about it."), v.org("/settings/security-policies"), "", "settings.update", ""},
 		{ui.T("Security"), ui.T("Sign-in policy"), ui.T("Single sign-on, second factors, lengths of sessions and networks."), v.ssoHref("/policy"), managesSSO, managesSSO, ""},
 		{ui.T("Security"), ui.T("SSO and domains"), ui.T("The domains of your addresses, and who may join by them."), v.ssoHref(""), managesSSO, managesSSO, ""},
+		{ui.T("Security"), ui.T("Directory sync"), ui.T("Members who come from your company's directory, and go with it."), v.directoryHref("", ""), managesSSO, managesSSO, ""},
 		{ui.T("Security"), ui.T("Findings"), ui.T("What good practice would change, each with the button that mends it."), v.findingsHref(), "reviews.manage", "reviews.manage", ""},
 		{ui.T("Security"), ui.T("Access reviews"), ui.T("Who has access, and is it still needed? Decided, applied and kept as evidence."), v.reviewHref("", ""), "reviews.manage", "reviews.manage", ""},
 		{ui.T("Security"), ui.T("Audit log"), ui.T("Who did what, and when."), v.org("/settings/audit-log"), "audit.view", "", ""},

@@ -342,6 +342,7 @@ func (v *visit) entries() []entry {
 		{ui.T("Usage and billing"), ui.T("Billing"), "/settings/billing", "credit-card", "g b", readsBilling},
 		{ui.T("Security"), ui.T("Security policies"), "/settings/security-policies", "lock", "", ""},
 		{ui.T("Security"), ui.T("SSO and domains"), "/settings/sso", "circle-user", "", managesSSO},
+		{ui.T("Security"), ui.T("Directory sync"), "/settings/directory", "users", "", managesSSO},
 		{ui.T("Security"), ui.T("Findings"), "/settings/findings", "circle-alert", "", "reviews.manage"},
 		{ui.T("Security"), ui.T("Access reviews"), "/settings/reviews", "clipboard-check", "", "reviews.manage"},
 		{ui.T("Security"), ui.T("Audit log"), "/settings/audit-log", "scroll-text", "g a", "audit.view"},

@@ -14,10 +14,13 @@ import (
 
 // connectVerb leads to the form of a further provider, where the plan has them.
 func (p domainsPage) connectVerb() component {
-	if len(p.visit.locks("sso")) > 0 || len(p.connections) == 0 {
+	if len(p.visit.locks("sso")) > 0 {
 		return nil
 	}
-	return ui.Button(p.visit.newConnectionVerb())
+	if len(p.connections) == 0 { // the empty list has the other one
+		return ui.Button(ui.ButtonProps{Text: ui.T("Let somebody else set it up"), Href: p.visit.ssoHref("/links")})
+	}
+	return ui.Join(ui.Button(p.visit.newConnectionVerb()), ui.Button(ui.ButtonProps{Text: ui.T("Let somebody else set it up"), Href: p.visit.ssoHref("/links")}))
 }
 
 // managesSSO is what the pages of domains and connections need.

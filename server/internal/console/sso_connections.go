@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -17,7 +18,7 @@ import (
 
 func connectionPages() []page {
 	const one = "/o/{slug}/settings/sso/connections/{connection}"
-	return []page{
+	return append([]page{
 		{"GET /o/{slug}/settings/sso/connections/new", member, askConnection},
 		{"POST /o/{slug}/settings/sso/connections/new", member, addConnection},
 		{"GET " + one, member, showConnection},
@@ -27,7 +28,9 @@ func connectionPages() []page {
 		{"POST " + one + "/switch", member, switchConnection},
 		{"GET " + one + "/delete", member, askConnectionEnd},
 		{"POST " + one + "/delete", member, deleteConnection},
-	}
+		{"POST " + one + "/reach", member, saveReach},
+		{"POST " + one + "/rollout", member, saveRollout},
+	}, mappingPages()...)
 }
 
 func (v *visit) connectionHref(id, verb string) string {
@@ -44,7 +47,7 @@ func (v *visit) newConnectionVerb() ui.ButtonProps {
 // connectionsTable lists the identity providers.
 func (v *visit) connectionsTable(list []federation.Connection) ui.TableProps {
 	t := ui.TableProps{ID: "connections", Caption: ui.T("Identity providers"), Columns: []ui.Column{{Title: ui.T("Provider")}, {Title: ui.T("State")},
-		{Title: ui.T("Issuer")}, {Title: ui.T("Tested")}, {Title: ui.T("Actions"), Acts: true}}}
+		{Title: ui.T("For")}, {Title: ui.T("Tested")}, {Title: ui.T("Actions"), Acts: true}}}
 	verb := repeated(v.newConnectionVerb())
 	empty := ui.EmptyStateProps{Sentence: ui.T("No provider is connected. With one, people with an address at a verified domain sign in there."), Verb: &verb,
 		Docs: ui.LinkProps{Text: ui.T("How to connect one"), Href: v.href("/docs/sso")}}
@@ -54,7 +57,7 @@ func (v *visit) connectionsTable(list []federation.Connection) ui.TableProps {
 	t.Empty = ui.EmptyState(empty)
 	for _, c := range list {
 		t.Rows = append(t.Rows, ui.Row{ID: c.ID, Cells: []templ.Component{ui.Link(ui.LinkProps{Text: c.Name, Href: v.connectionHref(c.ID, "")}), ui.Badge(connectionBadge(c)),
-			ui.Code(c.Issuer), v.maybe(c.TestedAt, ui.T("not yet")), ui.Menu(ui.MenuProps{ID: "menu-" + c.ID, Label: ui.T("Actions for %s", c.Name), Items: v.connectionVerbs(c)})}})
+			ui.Text(connectionReach(c)), v.maybe(c.TestedAt, ui.T("not yet")), ui.Menu(ui.MenuProps{ID: "menu-" + c.ID, Label: ui.T("Actions for %s", c.Name), Items: v.connectionVerbs(c)})}})
 	}
 	return t
 }
@@ -81,6 +84,9 @@ func switchText(c federation.Connection) string {
 func connectionBadge(c federation.Connection) ui.BadgeProps {
 	switch c.State {
 	case federation.On:
+		if !c.ForEverybody() {
+			return ui.BadgeProps{Text: ui.T("Tried out by a pilot"), Tone: ui.Info}
+		}
 		return ui.BadgeProps{Text: ui.T("Signs people in"), Tone: ui.OK}
 	case federation.Tested:
 		return ui.BadgeProps{Text: ui.T("Tested, off")}
@@ -88,11 +94,22 @@ func connectionBadge(c federation.Connection) ui.BadgeProps {
 	return ui.BadgeProps{Text: ui.T("Not tested"), Tone: ui.Warn}
 }
 
+// connectionReach says which domains a connection is for.
+func connectionReach(c federation.Connection) string {
+	if len(c.Domains) == 0 {
+		return ui.T("all other domains")
+	}
+	return strings.Join(c.Domains, ", ")
+}
+
 // connectionForm is the form of a new connection, or of one that is there.
 type connectionForm struct {
 	visit      *visit
 	connection federation.Connection
 	roles      []directory.Role
+	pilot      []string
+	groups     int
+	verified   []string
 }
 
 func (v *visit) connectionForm(c federation.Connection) (connectionForm, error) {
@@ -191,12 +208,17 @@ func (v *visit) oneConnection() federation.ConnectionInput {
 }
 
 func showConnection(v *visit) error {
-	c, err := v.connection()
+	d, err := v.connectionDetails()
 	if err != nil {
 		return err
 	}
+	c := d.Connection
 	f, err := v.connectionForm(c)
 	if err != nil {
+		return err
+	}
+	f.pilot, f.groups = d.Pilot, len(d.GroupRoles)
+	if f.verified, err = v.verifiedDomains(); err != nil {
 		return err
 	}
 	p := ui.PageProps{Title: c.Name, Crumb: v.ssoCrumb(), Ways: v.same(federation.TestConnection, "connection", c.ID)}
@@ -206,18 +228,82 @@ func showConnection(v *visit) error {
 	return v.page(p, f.show())
 }
 
+// wayStep is a step on the way of a connection, with whether it is behind it.
+type wayStep struct {
+	text string
+	done bool
+}
+
+// steps are the way from a draft to a provider for everybody.
+func (f connectionForm) steps() []wayStep {
+	c := f.connection
+	return []wayStep{{ui.T("Named"), true}, {ui.T("Tested"), c.State != federation.Draft}, {ui.T("A domain is verified"), len(f.verified) > 0},
+		{ui.T("Tried out by a pilot, if you like"), c.State == federation.On}, {ui.T("On for everybody"), c.ForEverybody()}}
+}
+
+// lastTest is what came of the last test, if it went badly.
+func (f connectionForm) lastTest() string {
+	if t := f.connection.LastTest; t != nil && t.Problem != "" {
+		return ui.T("The last test went badly: %s", t.Problem)
+	}
+	return ""
+}
+
 func (f connectionForm) facts() []ui.Fact {
 	c := f.connection
 	return []ui.Fact{{Name: ui.T("State"), Value: ui.Badge(connectionBadge(c))}, {Name: ui.T("Redirect URI"), Value: ui.CodeLine(c.RedirectURI)},
 		{Name: ui.T("Issuer"), Value: ui.Code(c.Issuer)}, {Name: ui.T("Client id"), Value: ui.Code(c.ClientID)},
+		{Name: ui.T("For"), Value: ui.Text(connectionReach(c))}, {Name: ui.T("Page to choose it on"), Value: ui.CodeLine(c.SignInURL)},
 		{Name: ui.T("Last test that went well"), Value: f.visit.maybe(c.TestedAt, ui.T("none yet"))}, {Name: ui.T("Named"), Value: f.visit.at(c.CreatedAt)}}
 }
 
-func saveConnection(v *visit) error {
-	in := federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Name: new(v.form.value("name")), Role: new(charter.RoleID(v.form.value("role")))}
-	if secret := v.form.value("client_secret"); secret != "" {
-		in.ClientSecret = &secret
+// domains are the choice of those that are the connection's alone, one to a line.
+func (f connectionForm) domains() ui.TextareaProps {
+	hint := ui.T("One to a line. Left empty, it is for all verified domains that no other connection names.")
+	if len(f.verified) > 0 {
+		hint = ui.T("One to a line: %s. Left empty, it is for all of them that no other connection names.", listed(f.verified))
 	}
+	return ui.TextareaProps{FieldProps: ui.FieldProps{Name: "domains", Label: ui.T("Domains that are its own"), Hint: hint, Error: f.visit.form.error("domains"), Optional: true},
+		Value: f.visit.form.or("domains", strings.Join(f.connection.Domains, "\n"))}
+}
+
+func (f connectionForm) guests() ui.CheckboxProps {
+	return ui.CheckboxProps{FieldProps: ui.FieldProps{Name: "guests", Label: ui.T("Guests may be linked"),
+		Hint: ui.T("Members whose address is at no organization's domain. They choose the provider on the page above.")}, Checked: f.connection.Guests}
+}
+
+func (f connectionForm) rollout() ui.ChoicesProps {
+	return ui.ChoicesProps{FieldProps: ui.FieldProps{Name: "rollout", Label: ui.T("Who is led there by their address"), Error: f.visit.form.error("rollout")}, Value: f.visit.form.or("rollout", f.connection.Rollout),
+		Options: []ui.Option{{Value: federation.Pilot, Text: ui.T("Only the pilot"), Hint: ui.T("Everybody else signs in as before.")}, {Value: federation.Everyone, Text: ui.T("Everybody at its domains")}}}
+}
+
+func (f connectionForm) pilots() ui.TextareaProps {
+	return ui.TextareaProps{FieldProps: ui.FieldProps{Name: "pilot", Label: ui.T("The pilot"), Hint: ui.T("One address to a line, at most 500."), Error: f.visit.form.error("pilot"), Optional: true},
+		Value: f.visit.form.or("pilot", strings.Join(f.pilot, "\n"))}
+}
+
+// lines are the lines of a field, without the empty ones.
+func (v *visit) lines(name string) []string {
+	all := []string{}
+	for line := range strings.FieldsFuncSeq(v.form.value(name), func(r rune) bool { return r == '\n' || r == '\r' || r == ',' }) {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// saveReach says whom the connection is for.
+func saveReach(v *visit) error {
+	return v.saved(federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Domains: v.lines("domains"), Guests: new(v.form.checked("guests"))})
+}
+
+// saveRollout says who is led there.
+func saveRollout(v *visit) error {
+	return v.saved(federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Rollout: new(v.form.value("rollout")), Pilot: v.lines("pilot")})
+}
+
+func (v *visit) saved(in federation.UpdateConnectionInput) error {
 	c, err := federation.UpdateConnection.Call(v.ctx, v.Service, in, v.form.options()...)
 	if v.again(err) {
 		return showConnection(v)
@@ -226,6 +312,14 @@ func saveConnection(v *visit) error {
 		return err
 	}
 	return v.redirect(v.connectionHref(c.ID, ""), done(ui.T("%s is saved.", c.Name)))
+}
+
+func saveConnection(v *visit) error {
+	in := federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Name: new(v.form.value("name"))}
+	if secret := v.form.value("client_secret"); secret != "" {
+		in.ClientSecret = &secret
+	}
+	return v.saved(in)
 }
 
 // testConnection sends the browser to the provider. What it brings back affects nobody.
@@ -240,18 +334,25 @@ func testConnection(v *visit) error {
 	if begun.URL == "" || !begun.SecretShown {
 		return v.redirect(v.connectionHref(v.r.PathValue("connection"), ""), done(ui.T("That test was begun already: begin another one.")))
 	}
-	v.keep(federatedCookie, federated{Connection: begun.Connection, Browser: begun.Browser, Organization: v.organization.Slug}, begun.ExpiresAt.Sub(v.now))
-	return v.away(begun.URL)
+	return v.onTheWay(federated{Connection: begun.Connection, Browser: begun.Browser, Organization: v.organization.Slug}, begun)
 }
 
 // tested shows what a provider said in a test.
 func (v *visit) tested(kept federated, out federation.FederatedSignIn) error {
-	facts := make([]ui.Fact, 0, len(out.Claims))
-	for _, name := range slices.Sorted(maps.Keys(out.Claims)) {
-		facts = append(facts, ui.Fact{Name: name, Value: ui.Code(claimText(out.Claims[name]))})
-	}
 	back := v.href("/o/" + kept.Organization + "/settings/sso/connections/" + kept.Connection)
-	return v.hosted(ui.HostedProps{Title: ui.T("The test went well"), Lede: ui.T("Nobody was signed in. This is what the provider said:")}, testedAnswer(facts, back))
+	if kept.Setup != "" {
+		back = v.href("/setup/" + kept.Setup)
+	}
+	return v.hosted(ui.HostedProps{Title: ui.T("The test went well"), Lede: ui.T("Nobody was signed in. This is what the provider said:")}, testedAnswer(answerFacts(out.Claims), back))
+}
+
+// answerFacts are everything that a provider said, by name.
+func answerFacts(answer map[string]any) []ui.Fact {
+	facts := make([]ui.Fact, 0, len(answer))
+	for _, name := range slices.Sorted(maps.Keys(answer)) {
+		facts = append(facts, ui.Fact{Name: name, Value: ui.Code(claimText(answer[name]))})
+	}
+	return facts
 }
 
 func claimText(claim any) string {
@@ -268,7 +369,7 @@ func askSwitch(v *visit) error {
 		return err
 	}
 	ask := confirmation{id: "switch-connection", title: ui.T("Switch %s on", c.Name), version: c.ETag(), cancel: v.connectionHref(c.ID, ""), ways: v.same(federation.UpdateConnection, "connection", c.ID, "on", "true"),
-		text:   []string{ui.T("People with an address at a verified domain of this organization are led there when they sign in."), ui.T("Signing in by mail stays possible.")},
+		text:   []string{ui.T("People with an address at %s are led there when they sign in.", connectionReach(c)), ui.T("While it is tried out by a pilot, only those of the pilot are. Signing in by mail stays possible.")},
 		submit: ui.ButtonProps{Text: ui.T("Switch it on"), Kind: ui.Primary}}
 	switch c.State {
 	case federation.On:

@@ -30,29 +30,21 @@ func TestAProviderIsConnectedTestedAndSwitchedOn(t *testing.T) {
 	bound(t, s, shown, one, "connections.update")
 	b.get(one+"/switch").says(one+"/switch", 200, "has not been tested")
 
-	to := b.submit(shown, one+"/test").Header().Get("Location")
-	if !strings.HasPrefix(to, idp.URL+"/authorize?") {
-		t.Fatalf("the test leads to %q", to)
-	}
+	to := b.submit(shown, one+"/test").leadsTo(idp.URL + "/authorize?")
 	back := "/login/callback/" + id + "?" + idp.Authorizes(t, to).Encode()
 	b.get(back).says(back, 200, "The test went well", "Nobody was signed in.", "sub-1", "zoe@acme.test")
 	b.get(back).says(back, 410, "You are not signed in")
-	page = b.get(one+"/switch").says(one+"/switch", 200, "Switch Okta on")
-	b.submit(page, one+"/switch").says(one, 200, "Okta signs people in now.", "Signs people in")
-
 	own := b.submit(b.get(ssoPath+"/domains/new"), ssoPath+"/domains/new", "domain", "acme.test").url
 	_, value, _ := strings.Cut(b.get(own).text(), "guildhall-domain=")
 	value, _, _ = strings.Cut(value, " ")
 	dns.set("_guildhall-challenge.acme.test", "guildhall-domain="+value)
 	b.submit(b.get(own), own+"/verify")
+	page = b.get(one+"/switch").says(one+"/switch", 200, "Switch Okta on")
+	b.submit(page, one+"/switch").says(one, 200, "Okta signs people in now.", "Signs people in")
+
 	zoe := s.browser()
 	offer := zoe.submit(zoe.get("/login"), "/login", "email", "zoe@acme.test").says("/login", 200, "Sign in with Okta")
-	to = ""
-	for _, l := range offer.links() {
-		if strings.HasPrefix(l, idp.URL+"/authorize?") {
-			to = l
-		}
-	}
+	to = offer.leadsTo(idp.URL + "/authorize?")
 	back = "/login/callback/" + id + "?" + idp.Authorizes(t, to).Encode()
 	zoe.get(back).says("/o/acme", 200, "Viewer")
 
@@ -66,4 +58,16 @@ func TestAProviderIsConnectedTestedAndSwitchedOn(t *testing.T) {
 	b.submit(page, one+"/delete", "confirm", "Okta").says(ssoPath, 200, "Okta is deleted.", "No provider is connected.")
 	s.as(acme.People["viewer"]).get(path).says(path, 403)
 	s.Sound()
+}
+
+// leadsTo is the link of a page that begins so.
+func (s *sight) leadsTo(prefix string) string {
+	s.t.Helper()
+	for _, l := range s.links() {
+		if strings.HasPrefix(l, prefix) {
+			return l
+		}
+	}
+	s.t.Fatalf("%s leads nowhere that begins with %s: %s", s.url, prefix, s.text())
+	return ""
 }

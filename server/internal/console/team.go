@@ -281,8 +281,16 @@ func (p teamPage) row(m directory.Member) ui.Row {
 	}
 	return ui.Row{ID: m.ID, Over: m.Status != "active", Cells: []templ.Component{
 		ui.Person(ui.PersonProps{Name: m.Label(), Detail: detail, Href: p.visit.memberHref(m.ID, "")}),
-		ui.Text(m.RoleTitle), ui.Badge(statusBadge(m)), p.visit.at(m.JoinedAt), p.visit.maybe(m.LastActiveAt, ui.T("not yet")), p.visit.endBadge(m), menu,
+		roleCell(m), ui.Badge(statusBadge(m)), p.visit.at(m.JoinedAt), p.visit.maybe(m.LastActiveAt, ui.T("not yet")), p.visit.endBadge(m), menu,
 	}}
+}
+
+// roleCell is a member's role, with what manages the member.
+func roleCell(m directory.Member) component {
+	if m.ManagedBy == "" {
+		return ui.Text(m.RoleTitle)
+	}
+	return ui.Join(ui.Text(m.RoleTitle), ui.Muted(ui.T("by %s", m.ManagedName)))
 }
 
 // alone says whether the viewer is the only member.
