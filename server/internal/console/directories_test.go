@@ -25,7 +25,7 @@ func TestADirectoryIsConnectedMappedAndDeleted(t *testing.T) {
 	made := b.submit(page, path, "name", "Okta", "default_role", "viewer", "deactivation", "suspend").says(path, 200, "this is the one time", "/scim/v2/dir_")
 	_, token, _ := strings.Cut(made.text(), "gld_scim_")
 	token = "gld_scim_" + strings.Fields(token)[0]
-	one := made.leadsTo(directoriesPath + "/dir_")
+	one := made.providerLink(directoriesPath + "/dir_")
 	shown := b.get(one).says(one, 200, "not yet", "No group gives a role.", "Tenant URL", "Nothing that the directory sent was refused.")
 	if strings.Contains(shown.whole(), token) {
 		t.Error("the page shows the token")

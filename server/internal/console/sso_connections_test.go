@@ -30,7 +30,7 @@ func TestAProviderIsConnectedTestedAndSwitchedOn(t *testing.T) {
 	bound(t, s, shown, one, "connections.update")
 	b.get(one+"/switch").says(one+"/switch", 200, "has not been tested")
 
-	to := b.submit(shown, one+"/test").leadsTo(idp.URL + "/authorize?")
+	to := b.submit(shown, one+"/test").providerLink(idp.URL + "/authorize?")
 	back := "/login/callback/" + id + "?" + idp.Authorizes(t, to).Encode()
 	b.get(back).says(back, 200, "The test went well", "Nobody was signed in.", "sub-1", "zoe@acme.test")
 	b.get(back).says(back, 410, "You are not signed in")
@@ -44,7 +44,7 @@ func TestAProviderIsConnectedTestedAndSwitchedOn(t *testing.T) {
 
 	zoe := s.browser()
 	offer := zoe.submit(zoe.get("/login"), "/login", "email", "zoe@acme.test").says("/login", 200, "Sign in with Okta")
-	to = offer.leadsTo(idp.URL + "/authorize?")
+	to = offer.providerLink(idp.URL + "/authorize?")
 	back = "/login/callback/" + id + "?" + idp.Authorizes(t, to).Encode()
 	zoe.get(back).says("/o/acme", 200, "Viewer")
 
@@ -60,8 +60,8 @@ func TestAProviderIsConnectedTestedAndSwitchedOn(t *testing.T) {
 	s.Sound()
 }
 
-// leadsTo is the link of a page that begins so.
-func (s *sight) leadsTo(prefix string) string {
+// providerLink is the link of a page that begins so.
+func (s *sight) providerLink(prefix string) string {
 	s.t.Helper()
 	for _, l := range s.links() {
 		if strings.HasPrefix(l, prefix) {

@@ -23,7 +23,7 @@ func TestAProvidersGroupsAreMappedOnThePage(t *testing.T) {
 	id := one[strings.LastIndex(one, "/")+1:]
 	mapping := one + "/mapping"
 	b.get(mapping).says(mapping, 200, "No test has gone well yet")
-	to := b.submit(b.get(one), one+"/test").leadsTo(idp.URL + "/authorize?")
+	to := b.submit(b.get(one), one+"/test").providerLink(idp.URL + "/authorize?")
 	b.get("/login/callback/" + id + "?" + idp.Authorizes(t, to).Encode())
 
 	page = b.get(mapping).says(mapping, 200, "zoe@acme.test", "Viewer, by no group", "no verified domain")
@@ -48,7 +48,7 @@ func TestAProvidersGroupsAreMappedOnThePage(t *testing.T) {
 	s.browser().submit(s.browser().get("/login"), "/login", "email", "bo@acme.test").says("/login/code", 200)
 	zoe := s.browser()
 	offer := zoe.get("/login/sso/acme").says("/login/sso/acme", 200, "Okta")
-	to = zoe.submit(offer, "/login/sso/acme", "connection", id).leadsTo(idp.URL + "/authorize?")
+	to = zoe.submit(offer, "/login/sso/acme", "connection", id).providerLink(idp.URL + "/authorize?")
 	zoe.get("/login/callback/"+id+"?"+idp.Authorizes(t, to).Encode()).says("/o/acme", 200, "Editor")
 	b.get("/o/acme/settings/team").says("/o/acme/settings/team", 200, "by Okta")
 	s.browser().get("/login/sso/globex").says("/login/sso/globex", 404)

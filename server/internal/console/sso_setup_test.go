@@ -35,11 +35,11 @@ func TestAProviderIsSetUpByALink(t *testing.T) {
 	fields := []string{"name", "Theirs", "issuer", idp.URL, "client_id", testoidc.ClientID, "client_secret", testoidc.ClientSecret}
 	it.submit(page, setup, append(fields, "issuer", "http://x.test")...).says(setup, 422, "https address")
 	page = it.submit(page, setup, fields...).says(setup, 200, "/login/callback/con_", "Keycloak")
-	to := it.submit(page, setup+"/test").leadsTo(idp.URL + "/authorize?")
+	to := it.submit(page, setup+"/test").providerLink(idp.URL + "/authorize?")
 	_, id, _ := strings.Cut(page.text(), "/login/callback/")
 	back := "/login/callback/" + strings.Fields(id)[0] + "?" + idp.Authorizes(t, to).Encode()
 	answered := it.get(back).says(back, 200, "The test went well", "zoe@acme.test")
-	it.get(answered.leadsTo(setup)).says(setup, 200, "You are finished")
+	it.get(answered.providerLink(setup)).says(setup, 200, "You are finished")
 	b.get(ssoPath).says(ssoPath, 200, "Theirs", "Tested, off")
 
 	page = b.get(links)
