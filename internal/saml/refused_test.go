@@ -153,7 +153,9 @@ var refusals = []struct {
 	{"extensions", after("", func(r *etree.Element) { r.CreateElement("samlp:Extensions") }), saml.Unexpected},
 	{"advice", at("./Assertion", func(a *etree.Element) { a.CreateElement("saml:Advice") }), saml.Unexpected},
 	{"an assertion in an attribute", at("//AttributeValue", func(v *etree.Element) { v.CreateElement("saml:Assertion") }), saml.Misplaced},
-	{"a signature in the subject", at("//Subject", func(s *etree.Element) { s.CreateElement("ds:Signature").CreateAttr("xmlns:ds", "http://www.w3.org/2000/09/xmldsig#") }), saml.Misplaced},
+	{"a signature in the subject", at("//Subject", func(s *etree.Element) {
+		s.CreateElement("ds:Signature").CreateAttr("xmlns:ds", "http://www.w3.org/2000/09/xmldsig#")
+	}), saml.Misplaced},
 	{"a signature of another namespace", after("./Assertion", func(a *etree.Element) {
 		evil := etree.NewElement("Signature")
 		evil.CreateAttr("xmlns", "urn:x")

@@ -123,7 +123,7 @@ func TestTheLibraryIsAMendedOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(regexp.QuoteMeta(path) + ` (v\S+)`).FindAllStringSubmatch(string(raw), -1)
+	found := regexp.MustCompile(regexp.QuoteMeta(path)+` (v\S+)`).FindAllStringSubmatch(string(raw), -1)
 	if len(found) != 1 || semver.Compare(found[0][1], least) < 0 {
 		t.Errorf("go.mod has %q, and it has to be %s or later, once", found, least)
 	}

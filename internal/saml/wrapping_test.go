@@ -16,7 +16,7 @@ type wrapped struct{ response *etree.Element }
 
 func (w wrapped) assertion() *etree.Element { return w.response.FindElement("./Assertion") }
 
-// signature is the one that an attack takes with it: of the response, else of the assertion.
+// signatureIn is the signature directly in an element.
 func signatureIn(el *etree.Element) *etree.Element { return el.FindElement("./Signature") }
 
 // bare is a copy without the signature directly in it.
@@ -49,15 +49,11 @@ func (w wrapped) replaceAssertion(with *etree.Element) {
 
 // takeOver makes the response another one, with the signed original in a place of the attack's choice.
 func (w wrapped) takeOver(place func(signature, original *etree.Element)) {
-	original, signature := bare(w.response), signatureIn(w.response)
-	if signature == nil { // only the assertion is signed: its signature is what there is
-		signature = signatureIn(w.assertion())
-	}
+	original := bare(w.response)
 	w.response.CreateAttr("ID", "_evil")
 	w.replaceAssertion(turned(w.assertion(), ""))
-	if inner := signatureIn(w.response); inner != nil {
-		signature = inner
-	} else {
+	signature := signatureIn(w.response)
+	if signature == nil { // only the assertion is signed: its signature is what there is
 		signature = signatureIn(w.assertion())
 	}
 	place(signature, original)
@@ -69,7 +65,9 @@ var attacks = []func(w wrapped){
 	func(w wrapped) { w.takeOver(func(signature, original *etree.Element) { signature.AddChild(original) }) },
 	// XSW2: the original response before the signature.
 	func(w wrapped) {
-		w.takeOver(func(signature, original *etree.Element) { signature.Parent().InsertChildAt(signature.Index(), original) })
+		w.takeOver(func(signature, original *etree.Element) {
+			signature.Parent().InsertChildAt(signature.Index(), original)
+		})
 	},
 	// XSW3: an evil assertion before the original one.
 	func(w wrapped) {
