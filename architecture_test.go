@@ -203,6 +203,7 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"setup_links",
 	"identities",
 	"federated_attempts",
+	"saml_[a-z]+",
 }, "|") + `)\b`)
 
 // namesOrganization is what a query on them has to say.
@@ -221,6 +222,7 @@ var wholeInstance = map[string]string{
 	"WHERE a.state_hash = $1":                                                      "a sign-in's state is the proof, and names its organization",
 	"DELETE FROM federated_attempts WHERE expires_at":                              "scheduled work on all organizations",
 	"SELECT n.connection, 'is for the domain of":                                   "the doctor reads everything",
+	"DELETE FROM saml_assertions WHERE expires_at":                                 "scheduled work on all organizations",
 	"FROM domains d\n":                                                             "the doctor reads everything",
 	"DELETE FROM requests WHERE (organization, at, id) IN":                         "scheduled work on all organizations",
 	"SELECT DISTINCT organization FROM usage_log":                                  "scheduled work on all organizations",

@@ -469,8 +469,8 @@ var onlyInAState = map[string]bool{
 	"invoices.close": true, "invoices.remind": true, "subscription.sync": true, "budgets.fire": true,
 	"reviews.repeat": true, "reviews.remind": true,
 	"ownership.accept": true, "ownership.cancel": true, "organizations.recovery": true, "organizations.cancel_recovery": true, // a transfer, a recovery
-	"organizations.deletion": true,                                                                                                           // a deletion
-	"connections.test":       true, "signin.federated_begin": true, "signin.federated": true, "signin.connections": true, "setup.test": true, // an identity provider
+	"organizations.deletion": true,                                                                                                                                // a deletion
+	"connections.test":       true, "signin.federated_begin": true, "signin.federated": true, "signin.saml": true, "signin.connections": true, "setup.test": true, // an identity provider
 	"signin.social_begin": true, "signin.social": true, "identities.begin": true, "identities.create": true, "identities.delete": true, // a client at Google or GitHub
 
 	// an authenticator app, for which every sign-in would ask

@@ -28,6 +28,8 @@ func purgeSteps() []directory.PurgeStep {
 		directory.PurgeRows("pilots", "connection_pilots", "connection, email_folded"),
 		directory.PurgeRows("roles of providers' groups", "connection_roles", "connection, place"),
 		directory.PurgeRows("domains of identity providers", "connection_domains", "domain"),
+		directory.PurgeRows("answers of identity providers", "saml_assertions", "connection, assertion"),
+		directory.PurgeRows("settings of SAML", "saml_settings", "connection"),
 		directory.PurgeRows("identity providers", "connections", "id"),
 		directory.PurgeRows("domains", "domains", "id"),
 		directory.PurgeRows("errors of directories", "directory_errors", "id"),

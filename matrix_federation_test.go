@@ -120,8 +120,16 @@ func (w *world) joinRequest(in *guildhalltest.Organization) string {
 var noNames = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no network") }}
 
 // connection is an identity provider that nobody has tested.
-func (w *world) connection(in *guildhalltest.Organization) string {
+func (w *world) connection(info op.Info, in *guildhalltest.Organization) string {
 	w.t.Helper()
+	if strings.HasSuffix(info.Name, "_saml") {
+		example := federation.CreateSAML.Example
+		example.InOrganization, example.Name = in.In(), "SAML"
+		example.Metadata = strings.Replace(example.Metadata, "exk1a2b3c", fmt.Sprint("exk", w.fresh), 1)
+		c, err := federation.CreateSAML.Call(w.Operator(), w.Service(), example)
+		w.must("a SAML connection", err)
+		return c.Connection
+	}
 	c, err := federation.CreateConnection.Call(w.Operator(), w.Service(), federation.CreateConnectionInput{InOrganization: in.In(), Name: "Okta",
 		Issuer: "https://acme.okta.com", ClientID: fmt.Sprint("client ", w.fresh), ClientSecret: "s3cret"})
 	w.must("a connection", err)

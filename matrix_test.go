@@ -346,7 +346,7 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 	case "client_id":
 		return email
 	case "connection":
-		return w.connection(in)
+		return w.connection(info, in)
 	case "setup_link":
 		return w.setupLink(in).ID
 	case "domain":
@@ -548,6 +548,7 @@ var manyStatements = map[string]string{
 	"users.delete":                    "it ends a membership in each of the person's organizations, behind the locks of all of them",
 	"domains.join":                    "a pending invitation is consumed beside",
 	"signin.federated":                "a person, an identity and a membership are made at once",
+	"signin.saml":                     "as signin.federated, and the assertion is remembered beside",
 	"join_requests.decide":            "it makes a member, tells them, and consumes a pending invitation",
 	"subscription.change":             "an invoice gets the next number of the installation, and what was used is looked up for it: five",
 	"invoices.close":                  "once a month it looks up what was used (five), bills it, begins the next period and carries out what waited for it",

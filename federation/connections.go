@@ -31,7 +31,7 @@ const (
 // Connection is an organization's identity provider.
 type Connection struct {
 	ID          string         `json:"id" doc:"The connection's id" example:"con_01k9v5x0w3m8q6t2c4h7n0r5sz"`
-	Kind        string         `json:"kind" doc:"How it speaks" enum:"oidc"`
+	Kind        string         `json:"kind" doc:"How it speaks" enum:"oidc,saml"`
 	Name        string         `json:"name" doc:"What people call it" example:"Okta"`
 	Issuer      string         `json:"issuer" doc:"The provider's issuer" example:"https://acme.okta.com"`
 	ClientID    string         `json:"client_id" cli:"-" doc:"What the provider knows us by" example:"0oa1b2c3"`
@@ -98,7 +98,7 @@ func (c *shownConnection) fields() []any {
 }
 
 func (c shownConnection) show(r *op.Reader) Connection {
-	shown := Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: redirectOf(r, c.id), SignInURL: r.Settings.URL("/login/sso/" + c.slug),
+	shown := Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: c.redirect(r), SignInURL: r.Settings.URL("/login/sso/" + c.slug),
 		State: c.state, Rollout: c.rollout, Domains: append([]string{}, c.domains...), Role: charter.RoleID(c.role), Mapping: c.mapping, Guests: c.guests, TestedAt: when(c.tested),
 		CreatedAt: time.UnixMicro(c.created).UTC(), CreatedBy: c.createdBy, Version: c.version}
 	if c.testedLast != 0 {
@@ -116,8 +116,19 @@ func redirectOf(r *op.Reader, connection string) string {
 	return r.Settings.URL("/login/callback/" + connection)
 }
 
+// redirect is where the connection's provider sends people back to.
+func (c connectionRow) redirect(r *op.Reader) string {
+	if c.kind == samlKind {
+		return SAMLParty(r.Settings.URL, c.id).ACS
+	}
+	return redirectOf(r, c.id)
+}
+
 // party is what the provider knows us by, with the opened secret.
-func (c connectionRow) party(r *op.Reader) (party, error) {
+func (c connectionRow) party(ctx context.Context, r *op.Reader) (party, error) {
+	if c.kind == samlKind {
+		return c.samlParty(ctx, r)
+	}
 	plain, err := r.Secrets.Open(sealPurpose+c.id, c.sealed)
 	return party{issuer: c.issuer, clientID: c.clientID, secret: string(plain), redirect: redirectOf(r, c.id)}, err
 }

@@ -30,6 +30,7 @@ func Operations() []op.Any {
 		ListSetupLinks, CreateSetupLink, RevokeSetupLink, OpenSetup, ConfigureSetup, TestSetup,
 		ListSignInConnections, BeginFederated, CompleteFederated,
 		ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
+		CreateSAML, GetSAML, UpdateSAML, CompleteSAML,
 	}
 }
 

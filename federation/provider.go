@@ -58,7 +58,8 @@ func (p *Providers) With(s Social) *Providers { p.social = s; return p }
 // party is what a provider knows us by.
 type party struct {
 	issuer, clientID, secret, redirect string
-	github                             *gitHub // it is GitHub; nil: it speaks OpenID Connect
+	github                             *gitHub   // it is GitHub; nil: it speaks OpenID Connect
+	saml                               *samlPeer // of a provider that speaks SAML, and nothing of the secret and the redirect URI
 }
 
 // claims are what a provider says of a person, after all was proved.

@@ -434,7 +434,7 @@ var TestSetup = &op.Op[TestSetupInput, FederatedBegun]{
 				err = op.Errorf(op.Conflict, "not_configured", "say first what the identity provider is")
 			}
 			if err == nil {
-				who, err = c.party(r)
+				who, err = c.party(ctx, r)
 			}
 			return err
 		})

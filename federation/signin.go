@@ -21,9 +21,6 @@ import (
 // attemptLife is how long a sign-in at a provider may take.
 const attemptLife = 10 * time.Minute
 
-// federatedMethod is how sessions say that an identity provider began them.
-const federatedMethod = "oidc"
-
 // attempt is a sign-in that is sent to a provider.
 type attempt struct {
 	connection              connectionRow
@@ -36,6 +33,10 @@ type attempt struct {
 func (reach Reach) begin(ctx context.Context, a *attempt, who party) error {
 	a.state, a.browser, a.nonce, a.verifier = secret.Hide(secret.NewLink().Reveal()), secret.Hide(secret.NewLink().Reveal()), secret.Hide(secret.NewLink().Reveal()), oauth2.GenerateVerifier()
 	var err error
+	if who.saml != nil {
+		a.url, err = who.saml.redirect(a, reach.Providers.now())
+		return err
+	}
 	a.url, err = reach.Providers.authorize(ctx, who, a.state.Reveal(), a.nonce.Reveal(), a.verifier, a.hint)
 	if err != nil {
 		return &op.Error{Kind: op.Unavailable, Code: "provider_failed", Text: "the identity provider cannot be asked: " + err.Error(), RetryAfter: time.Minute}
@@ -213,7 +214,7 @@ func prepareFederated(ctx context.Context, in BeginFederatedInput) (BeginFederat
 	err = reach.Read(ctx, func(r *op.Reader) (err error) {
 		if a.connection, err = in.wanted(ctx, r); err == nil {
 			a.returnTo, _ = signin.ReturnTo(r.Settings, in.ReturnTo)
-			who, err = a.connection.party(r)
+			who, err = a.connection.party(ctx, r)
 		}
 		return err
 	})
@@ -265,7 +266,7 @@ func prepareTest(ctx context.Context, in TestConnectionInput) (TestConnectionInp
 		c := &in.begun.connection
 		err := r.QueryRow(ctx, "SELECT "+connectionColumns+" FROM connections c WHERE c.organization = $1 AND c.id = $2", in.Organization, in.Connection).Scan(c.fields()...)
 		if err == nil {
-			who, err = c.party(r)
+			who, err = c.party(ctx, r)
 		}
 		return err
 	})
@@ -348,6 +349,9 @@ var errAttemptOver = op.Errorf(op.Gone, "attempt_over", "this sign-in was answer
 
 func federatedTarget(ctx context.Context, r *op.Reader, in CompleteFederatedInput) (op.Target, error) {
 	a, err := attemptOf(ctx, r, in)
+	if err == nil && a.connection.kind == samlKind {
+		err = op.ErrNotFound // its answers are signed, and come to signin.saml
+	}
 	return op.Target{Organization: a.connection.organization, Type: "connection", ID: a.connection.id, Name: a.connection.name, Value: a}, err
 }
 
@@ -370,7 +374,7 @@ func exchangeFederated(ctx context.Context, in CompleteFederatedInput) (Complete
 			return err
 		}
 		a.nonce, a.verifier = p.nonce, string(verifier)
-		who, err = p.connection.party(r)
+		who, err = p.connection.party(ctx, r)
 		return err
 	})
 	switch {
@@ -386,38 +390,59 @@ func exchangeFederated(ctx context.Context, in CompleteFederatedInput) (Complete
 
 func completeFederated(ctx context.Context, tx *op.Tx, in CompleteFederatedInput) (FederatedSignIn, error) {
 	a := tx.Target().Value.(pendingAttempt)
-	n, err := tx.Exec(ctx, "UPDATE federated_attempts SET used_at = $3 WHERE organization = $1 AND id = $2 AND used_at = 0", a.connection.organization, a.id, tx.Micros())
-	if err != nil {
+	if err := a.use(ctx, tx); err != nil {
 		return FederatedSignIn{}, err
 	}
-	if n != 1 {
-		return FederatedSignIn{}, errAttemptOver
+	return a.complete(ctx, tx, in.said, in.failed)
+}
+
+// use uses the attempt up: an answer is taken once.
+func (a pendingAttempt) use(ctx context.Context, tx *op.Tx) error {
+	n, err := tx.Exec(ctx, "UPDATE federated_attempts SET used_at = $3 WHERE organization = $1 AND id = $2 AND used_at = 0", a.connection.organization, a.id, tx.Micros())
+	if err == nil && n != 1 {
+		err = errAttemptOver
 	}
+	return err
+}
+
+// complete signs in whom a provider has named, or tells whoever tests what it said.
+func (a pendingAttempt) complete(ctx context.Context, tx *op.Tx, said claims, failed error) (FederatedSignIn, error) {
 	if a.byLink != "" {
 		tx.ProvedByLink(a.byLink)
 	}
-	if in.failed != nil && a.purpose == "test" {
-		if err := a.keepTest(ctx, tx, claims{}, clipped(in.failed.Error())); err != nil {
+	if failed != nil && a.purpose == "test" {
+		if err := a.keepTest(ctx, tx, claims{}, clipped(failed.Error())); err != nil {
 			return FederatedSignIn{}, err
 		}
 	}
-	if in.failed != nil {
-		return FederatedSignIn{}, op.Keep(op.Errorf(op.Denied, "not_believed", "the identity provider's answer is not believed: %v", in.failed))
+	if failed != nil {
+		return FederatedSignIn{}, op.Keep(a.notBelieved(failed))
 	}
 	if a.purpose == "test" {
-		return a.tested(ctx, tx, in.said)
+		return a.tested(ctx, tx, said)
 	}
-	user, err := a.person(ctx, tx, in.said)
+	user, err := a.person(ctx, tx, said)
 	if err != nil {
 		return FederatedSignIn{}, err
 	}
 	tx.ProvedBy(user.ID, user.Name, user.Email)
-	out, err := signin.Begin(ctx, tx, user, credential.SignIn{Method: federatedMethod, Way: decide.ByProvider, Organization: a.connection.organization, Connection: a.connection.id})
+	out, err := signin.Begin(ctx, tx, user, credential.SignIn{Method: a.connection.kind, Way: decide.ByProvider, Organization: a.connection.organization, Connection: a.connection.id})
 	out.ReturnTo, _ = signin.ReturnTo(tx.Settings, a.returnTo)
 	if out.ReturnTo == "" {
 		out.ReturnTo = "/o/" + a.slug
 	}
 	return FederatedSignIn{SignedIn: out}, err
+}
+
+// notBelieved says why an answer is not believed: to whoever tests the connection, and to the log. Who brought it otherwise is
+// not told.
+func (a pendingAttempt) notBelieved(failed error) *op.Error {
+	told := op.Errorf(op.Denied, "not_believed", "the identity provider's answer is not believed: ask whoever looks after the sign-in of your organization")
+	if a.purpose == "test" {
+		told.Text = "the identity provider's answer is not believed: " + failed.Error()
+	}
+	told.Cause = failed
+	return told
 }
 
 // tested notes that a test went well.
@@ -553,10 +578,14 @@ func (a pendingAttempt) link(ctx context.Context, tx *op.Tx, said claims, user d
 	return err
 }
 
-// Purge deletes the sign-ins that ended more than a day ago, and what providers said in tests long ago.
+// Purge deletes the sign-ins that ended more than a day ago, the assertions that nobody would believe any more, and what
+// providers said in tests long ago.
 func Purge(ctx context.Context, db *sqldb.DB, now time.Time) error {
 	return db.Write(ctx, func(tx *sqldb.Tx) error {
 		if err := purgeAnswers(ctx, tx, now); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM saml_assertions WHERE expires_at <= $1", now.UnixMicro()); err != nil {
 			return err
 		}
 		for _, statement := range []string{"DELETE FROM federated_attempts WHERE expires_at <= $1", "DELETE FROM social_attempts WHERE expires_at <= $1"} {

@@ -67,6 +67,7 @@ type Error struct {
 	Current    any                // on Stale: the target as it is now, for those who may read it
 	RequestID  string             // of a call of a server elsewhere: what its log and audit call it
 	Docs       string             // of a call of a server elsewhere: where the code is explained
+	Cause      error              // what the log says of it beside, and nobody is told
 	keep       bool
 }
 

@@ -72,6 +72,10 @@ func (s *Service) told(ctx context.Context, c *call, err error) *Error {
 	var known *Error
 	switch {
 	case errors.As(err, &known):
+		if known.Cause != nil {
+			s.config.Log.LogAttrs(ctx, slog.LevelInfo, "refused", slog.String("operation", c.d.info.Name), slog.String("request_id", c.request.Caller.RequestID),
+				slog.String("code", known.FullCode()), slog.Any("cause", known.Cause))
+		}
 		return known
 	case sqldb.Unavailable(err):
 		s.config.Log.LogAttrs(ctx, slog.LevelError, "database", slog.String("operation", c.d.info.Name),

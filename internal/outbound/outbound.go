@@ -146,7 +146,7 @@ func Get(ctx context.Context, c *Client, address, bearer string) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Accept", "application/json, */*;q=0.9")
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
