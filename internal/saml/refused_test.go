@@ -86,7 +86,7 @@ func stamp(after time.Duration) string { return now.Add(after).Format(time.RFC33
 var refusals = []struct {
 	name   string
 	change func(*testsaml.Provider, *saml.Expectations)
-	want   saml.Reason
+	want   saml.Cause
 }{
 	// T-071
 	{"a comment in the NameID", replace("sub-1<", "sub-1<!----><"), saml.Comment},
@@ -272,7 +272,7 @@ func many(pattern string, n int) string {
 
 // T-070, T-071, T-072, T-074, T-075, T-076, T-078
 func TestWhatIsRefused(t *testing.T) {
-	reached := map[saml.Reason]bool{}
+	reached := map[saml.Cause]bool{}
 	for _, row := range refusals {
 		t.Run(strings.ReplaceAll(row.name, " ", "_"), func(t *testing.T) {
 			tb = t
@@ -307,7 +307,7 @@ func TestClocksMayBeAWhileApart(t *testing.T) {
 	answer := p.Answers(t, asked) // holds from a minute ago until in five minutes
 	for _, row := range []struct {
 		after time.Duration
-		want  saml.Reason
+		want  saml.Cause
 	}{
 		{0, ""}, {-saml.Skew, ""}, {-saml.Skew - time.Millisecond, saml.TooEarly}, {-time.Hour, saml.TooEarly},
 		{5*time.Minute + saml.Skew - time.Millisecond, ""}, {5*time.Minute + saml.Skew, saml.TooLate}, {24 * time.Hour, saml.TooLate},

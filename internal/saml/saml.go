@@ -68,75 +68,75 @@ type Assertion struct {
 // Refusal is the error of everything that is not believed. Its text is for whoever set the connection up, and for the log:
 // who is refused is not told.
 type Refusal struct {
-	Reason Reason
+	Reason Cause
 	Text   string
 }
 
 // Error is the text.
 func (r *Refusal) Error() string { return r.Text }
 
-func refuse(reason Reason, format string, args ...any) error {
+func refuse(reason Cause, format string, args ...any) error {
 	return &Refusal{Reason: reason, Text: fmt.Sprintf(format, args...)}
 }
 
-// Reason is why something is not believed.
-type Reason string
+// Cause is why something is not believed.
+type Cause string
 
 // The reasons. Each has one cause.
 const (
 	// Of the document.
-	TooLarge       Reason = "too_large"
-	NotBase64      Reason = "not_base64"
-	NotXML         Reason = "not_xml"
-	DTD            Reason = "dtd"
-	Comment        Reason = "comment"
-	Instruction    Reason = "instruction"
-	CDATA          Reason = "cdata"
-	OddName        Reason = "odd_name"
-	OddNamespace   Reason = "odd_namespace"
-	TwiceAttribute Reason = "attribute_twice"
-	TooManyParts   Reason = "too_many_parts"
+	TooLarge       Cause = "too_large"
+	NotBase64      Cause = "not_base64"
+	NotXML         Cause = "not_xml"
+	DTD            Cause = "dtd"
+	Comment        Cause = "comment"
+	Instruction    Cause = "instruction"
+	CDATA          Cause = "cdata"
+	OddName        Cause = "odd_name"
+	OddNamespace   Cause = "odd_namespace"
+	TwiceAttribute Cause = "attribute_twice"
+	TooManyParts   Cause = "too_many_parts"
 
 	// Of its shape.
-	NotResponse      Reason = "not_response"
-	BadID            Reason = "bad_id"
-	TwiceID          Reason = "id_twice"
-	Misplaced        Reason = "misplaced"
-	Unexpected       Reason = "unexpected_element"
-	Missing          Reason = "missing_element"
-	NoAssertion      Reason = "no_assertion"
-	ManyAssertions   Reason = "several_assertions"
-	Encrypted        Reason = "encrypted"
-	BadVersion       Reason = "version"
-	Unsigned         Reason = "unsigned"
-	ManySignatures   Reason = "several_signatures"
-	BadReference     Reason = "reference"
-	BadTransform     Reason = "transform"
-	BadCanonicalizer Reason = "canonicalization"
-	BadMethod        Reason = "signature_method"
-	BadDigest        Reason = "digest_method"
+	NotResponse      Cause = "not_response"
+	BadID            Cause = "bad_id"
+	TwiceID          Cause = "id_twice"
+	Misplaced        Cause = "misplaced"
+	Unexpected       Cause = "unexpected_element"
+	Missing          Cause = "missing_element"
+	NoAssertion      Cause = "no_assertion"
+	ManyAssertions   Cause = "several_assertions"
+	Encrypted        Cause = "encrypted"
+	BadVersion       Cause = "version"
+	Unsigned         Cause = "unsigned"
+	ManySignatures   Cause = "several_signatures"
+	BadReference     Cause = "reference"
+	BadTransform     Cause = "transform"
+	BadCanonicalizer Cause = "canonicalization"
+	BadMethod        Cause = "signature_method"
+	BadDigest        Cause = "digest_method"
 
 	// Of its signatures.
-	NoCertificate   Reason = "no_certificate"
-	OldCertificate  Reason = "certificate_expired"
-	BadSignature    Reason = "signature"
-	OtherBytes      Reason = "signed_bytes"
-	UnreadableValue Reason = "unreadable_value"
+	NoCertificate   Cause = "no_certificate"
+	OldCertificate  Cause = "certificate_expired"
+	BadSignature    Cause = "signature"
+	OtherBytes      Cause = "signed_bytes"
+	UnreadableValue Cause = "unreadable_value"
 
 	// Of what it says.
-	NotSuccess     Reason = "status"
-	OtherIssuer    Reason = "issuer"
-	OtherAddress   Reason = "destination"
-	Unsolicited    Reason = "unsolicited"
-	OtherRequest   Reason = "in_response_to"
-	OtherAudience  Reason = "audience"
-	OddCondition   Reason = "condition"
-	TooEarly       Reason = "too_early"
-	TooLate        Reason = "too_late"
-	Unconfirmed    Reason = "confirmation"
-	OtherRecipient Reason = "recipient"
-	NoStatement    Reason = "no_authn_statement"
-	SessionOver    Reason = "session_over"
-	Nameless       Reason = "no_name_id"
-	TransientName  Reason = "transient_name_id"
+	NotSuccess     Cause = "status"
+	OtherIssuer    Cause = "issuer"
+	OtherAddress   Cause = "destination"
+	Unsolicited    Cause = "unsolicited"
+	OtherRequest   Cause = "in_response_to"
+	OtherAudience  Cause = "audience"
+	OddCondition   Cause = "condition"
+	TooEarly       Cause = "too_early"
+	TooLate        Cause = "too_late"
+	Unconfirmed    Cause = "confirmation"
+	OtherRecipient Cause = "recipient"
+	NoStatement    Cause = "no_authn_statement"
+	SessionOver    Cause = "session_over"
+	Nameless       Cause = "no_name_id"
+	TransientName  Cause = "transient_name_id"
 )

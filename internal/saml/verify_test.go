@@ -38,7 +38,7 @@ func expectations(p *testsaml.Provider) saml.Expectations {
 }
 
 // reasonOf is why something was refused; empty: it was believed.
-func reasonOf(t testing.TB, err error) saml.Reason {
+func reasonOf(t testing.TB, err error) saml.Cause {
 	t.Helper()
 	var refused *saml.Refusal
 	switch {

@@ -123,7 +123,7 @@ var attacks = []func(w wrapped){
 }
 
 // The reasons of each attack where the response, the assertion, or both are signed.
-var wrappings = [][3]saml.Reason{
+var wrappings = [][3]saml.Cause{
 	{saml.Misplaced, saml.Misplaced, saml.Misplaced},
 	{saml.Misplaced, saml.Misplaced, saml.Misplaced},
 	{saml.ManyAssertions, saml.ManyAssertions, saml.ManyAssertions},
