@@ -78,6 +78,11 @@ func SAMLParty(url func(path string) string, connection string) saml.Party {
 	return saml.Party{EntityID: url("/login/saml/" + connection + "/metadata"), ACS: url("/login/saml/" + connection + "/acs")}
 }
 
+// SAMLMetadata is what a connection's provider has to know of us, as the XML that providers read.
+func SAMLMetadata(url func(path string) string, connection string) ([]byte, error) {
+	return SAMLParty(url, connection).Metadata()
+}
+
 // samlRow is a connection with its settings.
 type samlRow struct {
 	connectionRow

@@ -14,6 +14,7 @@ import (
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/api"
+	"github.com/guildhall/guildhall/server/internal/console"
 	"github.com/guildhall/guildhall/server/internal/gate"
 	"github.com/guildhall/guildhall/server/internal/scim"
 	"github.com/guildhall/guildhall/server/internal/web"
@@ -53,7 +54,7 @@ func New(c Config) http.Handler {
 		mux.Handle(pattern, handler)
 	}
 	return web.Handler(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log,
-		Direct: c.Gate, Bypass: []string{gate.ForwardAuthPath}}, mux) // what browsers sent there is looked at by the gate
+		Direct: c.Gate, Bypass: []string{gate.ForwardAuthPath}, Anonymous: console.FromProvider}, mux) // what browsers sent there is looked at by the gate
 }
 
 func orNotFound(h http.Handler) http.Handler {

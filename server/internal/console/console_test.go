@@ -62,7 +62,7 @@ func siteWith(t *testing.T, c *charter.Charter, base string, options ...guildhal
 	pages := console.New(console.Config{Service: s.Service(), Access: s.Access(), BaseURL: host + base, BasePath: base, LastUse: s.LastUse, Log: quiet,
 		LiveEvery: time.Microsecond, OpenAPI: server.OpenAPI(s.Service()), DocsEditURL: "https://git.test/edit/docs/{page}"})
 	s.pages = pages
-	s.handler = web.Handler(web.Config{BaseURL: host + base, Refuse: pages.Refuse, Now: s.Clock.Now, Log: quiet}, pages)
+	s.handler = web.Handler(web.Config{BaseURL: host + base, Refuse: pages.Refuse, Anonymous: console.FromProvider, Now: s.Clock.Now, Log: quiet}, pages)
 	return s
 }
 

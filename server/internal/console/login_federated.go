@@ -7,7 +7,7 @@ import (
 )
 
 func federatedPages() []page {
-	return append(loginSSOPages(), page{"GET /login/callback/{connection}", anybody, federatedCallback})
+	return append(append(loginSSOPages(), samlLoginPages()...), page{"GET /login/callback/{connection}", anybody, federatedCallback})
 }
 
 // federatedCookie keeps what the answer of a provider has to come back with, in the browser that began.
@@ -49,6 +49,11 @@ func federatedCallback(v *visit) error {
 	v.drop(federatedCookie)
 	in := federation.CompleteFederatedInput{Connection: kept.Connection, Browser: kept.Browser, State: v.form.value("state"), Code: v.form.value("code"), Issuer: v.form.value("iss"), Error: v.form.value("error")}
 	answer, err := v.Service.Invoke(v.ctx, federation.CompleteFederated, op.Request{Caller: v.caller, Input: in})
+	return v.federatedEnd(kept, answer, err)
+}
+
+// federatedEnd shows what came of a provider's answer, or goes on as whom it signed in.
+func (v *visit) federatedEnd(kept federated, answer op.Response, err error) error {
 	if err != nil {
 		return v.providerRefused(op.AsError(err))
 	}

@@ -30,7 +30,7 @@ func connectionPages() []page {
 		{"POST " + one + "/delete", member, deleteConnection},
 		{"POST " + one + "/reach", member, saveReach},
 		{"POST " + one + "/rollout", member, saveRollout},
-	}, mappingPages()...)
+	}, append(mappingPages(), samlPages()...)...)
 }
 
 func (v *visit) connectionHref(id, verb string) string {
@@ -170,7 +170,7 @@ func askConnection(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.page(ui.PageProps{Title: ui.T("Connect a provider"), Lede: ui.T("Register this product there as a web application that speaks OpenID Connect. The next page has the redirect URI to set."),
+	return v.page(ui.PageProps{Title: ui.T("Connect a provider"), Actions: ui.Button(v.newSAMLVerb()), Lede: ui.T("Register this product there as a web application that speaks OpenID Connect. The next page has the redirect URI to set."),
 		Crumb: v.ssoCrumb(), Ways: v.same(federation.CreateConnection, "name", v.form.or("name", "Okta"), "issuer", v.form.or("issuer", "https://acme.okta.com"))}, f.fields())
 }
 
@@ -224,6 +224,11 @@ func showConnection(v *visit) error {
 	p := ui.PageProps{Title: c.Name, Crumb: v.ssoCrumb(), Ways: v.same(federation.TestConnection, "connection", c.ID)}
 	if text := switchText(c); text != "" {
 		p.Actions = ui.Button(ui.ButtonProps{Text: text, Icon: "power", Href: v.connectionHref(c.ID, "switch"), Dialog: true})
+	}
+	if c.Kind == "saml" {
+		if err := v.showsSAML(&p, c); err != nil {
+			return err
+		}
 	}
 	return v.page(p, f.show())
 }

@@ -39,6 +39,9 @@ type Config struct {
 	Direct map[string]Direct
 	// Bypass are those of the paths that other sites may send to, since the answer itself looks at what browsers sent.
 	Bypass []string
+	// Anonymous reports which requests of other sites are answered all the same: those whose page has to be reached from
+	// there. They reach it without cookies and credentials, so that it cannot know who sends them: see Foreign. Nil: none.
+	Anonymous func(r *http.Request) bool
 	// Refuse answers what is refused before any edge sees it: a forged request, a path with a second spelling, a
 	// panic. Nil: Problem.
 	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
@@ -68,6 +71,7 @@ type state struct {
 	id      string
 	address string
 	body    io.ReadCloser // as it came, without a bound; nil: none
+	foreign bool          // another site sent it
 }
 
 type stateKey struct{}
@@ -83,6 +87,9 @@ func stateOf(r *http.Request) *state {
 
 // RequestID is the id of the request, which is on its response and in the audit log.
 func RequestID(r *http.Request) string { return stateOf(r).id }
+
+// Foreign reports whether another site made a browser send a request, which says nothing of who sends it then.
+func Foreign(r *http.Request) bool { return stateOf(r).foreign }
 
 // Handler puts the shared layers around an edge: request id, access log, recovery from panics, security headers, one
 // spelling of each path, the protection against forged requests, and the limit of a body.
@@ -183,8 +190,13 @@ func (c *Config) foreignAllowed(path string) bool { return slices.Contains(c.Byp
 func sameOrigin(c *Config, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.foreign(r) {
-			c.Refuse(w, r, errForeign())
-			return
+			if c.Anonymous == nil || !c.Anonymous(r) {
+				c.Refuse(w, r, errForeign())
+				return
+			}
+			stateOf(r).foreign = true
+			r.Header.Del("Cookie")
+			r.Header.Del("Authorization")
 		}
 		next.ServeHTTP(w, r)
 	})

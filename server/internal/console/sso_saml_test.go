@@ -1,0 +1,137 @@
+package console_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/testsaml"
+)
+
+// fromElsewhere is a browser on another site's page: it says so, and sends no cookies of ours.
+func (s *site) fromElsewhere() *browser {
+	b := s.browser()
+	b.header.Set("Sec-Fetch-Site", "cross-site")
+	b.header.Set("Origin", "https://idp.test")
+	return b
+}
+
+// relays posts an answer as a provider's page does, and sends it on from here.
+func (b *browser) relays(path string, answer url.Values) *sight {
+	b.site.t.Helper()
+	page := b.site.fromElsewhere().post(path, answer).says(path, 200, "You are being signed in", "Go on")
+	return b.submit(page, path)
+}
+
+// A provider that speaks SAML is named by its metadata, tested, switched on, gets a second certificate, signs somebody in and is
+// deleted, all of it on pages.
+func TestASAMLProviderIsConnectedOnPages(t *testing.T) {
+	var s *site
+	idp := testsaml.New(t, func() time.Time {
+		if s == nil {
+			return time.Now()
+		}
+		return s.Clock.Now()
+	})
+	s, acme, dns := domainSite(t, "automation")
+	idp.Rotate(t, testsaml.RSAKey(t, 2048)) // by the site's clock
+	b := s.as(acme.Owner())
+	path := ssoPath + "/connections/new/saml"
+	b.get(ssoPath+"/connections/new").says(ssoPath+"/connections/new", 200, "It speaks SAML")
+	page := b.get(path)
+	bound(t, s, page, path, "connections.create_saml")
+	b.submit(page, path, "name", "Okta").says(path, 422, "in one way")
+	b.submit(page, path, "name", "Okta", "metadata", "<html>").says(path, 422)
+	b.submit(page, path, "name", "Okta", "metadata_url", "http://idp.test/metadata").says(path, 422, "https address")
+	settings := b.submit(page, path, "name", "Okta", "metadata", idp.Metadata(), "role", "viewer").url
+	b.get(settings).says(settings, 200, "To set at the provider", idp.EntityID, "The only one")
+	one := strings.TrimSuffix(settings, "/saml")
+	id := one[strings.LastIndex(one, "/")+1:]
+	shown := b.get(settings).says(settings, 200, "/login/saml/"+id+"/acs", "/login/saml/"+id+"/metadata", "CN=idp.test", "Counts")
+	bound(t, s, shown, settings, "connections.update_saml")
+	if text := b.get(one).says(one, 200, "Not tested", "Addresses and certificates").whole(); strings.Contains(text, "client secret") {
+		t.Error("a SAML connection is asked for a client secret")
+	}
+	acs := "/login/saml/" + id + "/acs"
+	metadata := b.get("/login/saml/" + id + "/metadata")
+	if metadata.Code != 200 || metadata.Header().Get("Content-Type") != "application/samlmetadata+xml" || !strings.Contains(metadata.Body.String(), acs) {
+		t.Errorf("our metadata: %d, %s", metadata.Code, metadata.Body)
+	}
+
+	to := b.submit(b.get(one), one+"/test").Header().Get("Location")
+	if !strings.HasPrefix(to, idp.URL+"/sso?") {
+		t.Fatalf("the test leads to %q", to)
+	}
+	answer := idp.Authorizes(t, to)
+	b.relays(acs, answer).says(acs, 200, "The test went well", "Nobody was signed in.", "sub-1", "zoe@acme.test", "writers")
+	b.relays(acs, answer).says(acs, 410, "You are not signed in")
+	b.submit(b.get(one+"/switch"), one+"/switch").says(one, 200, "Okta signs people in now.")
+
+	idp.Rotate(t, testsaml.RSAKey(t, 2048))
+	shown = b.get(settings)
+	shown = b.submit(shown, settings, "add_certificates", testsaml.PEM(idp.Certificate)).says(settings, 200, "is saved", "Remove")
+	var remove string
+	for _, l := range shown.links() {
+		if strings.Contains(l, "/saml/certificates/") {
+			remove = l
+			break
+		}
+	}
+	b.submit(b.get(remove).says(remove, 200, "Nothing that the provider signs by it"), remove).says(settings, 200, "The certificate is removed.", "The only one")
+
+	own := b.submit(b.get(ssoPath+"/domains/new"), ssoPath+"/domains/new", "domain", "acme.test").url
+	_, value, _ := strings.Cut(b.get(own).text(), "guildhall-domain=")
+	value, _, _ = strings.Cut(value, " ")
+	dns.set("_guildhall-challenge.acme.test", "guildhall-domain="+value)
+	b.submit(b.get(own), own+"/verify")
+	zoe := s.browser()
+	offer := zoe.submit(zoe.get("/login"), "/login", "email", "zoe@acme.test").says("/login", 200, "Sign in with Okta")
+	to = ""
+	for _, l := range offer.links() {
+		if strings.HasPrefix(l, idp.URL+"/sso?") {
+			to = l
+		}
+	}
+	zoe.relays(acs, idp.Authorizes(t, to)).says("/o/acme", 200, "Viewer")
+
+	for _, p := range []string{path, settings} {
+		tellsWays(t, b, p)
+	}
+	ending := testsaml.Certificate(t, idp.Key, s.Clock.Now().Add(-time.Hour), s.Clock.Now().Add(20*24*time.Hour))
+	b.submit(b.get(settings), settings, "add_certificates", testsaml.PEM(ending)).says(settings, 200, "Ends soon")
+	s.as(acme.People["viewer"]).get(path).says(path, 403)
+	s.Sound()
+}
+
+// Only the one path takes what another site posts, and there it says nothing of who sends it. T-054, T-056
+func TestWhatAnotherSitePostsSaysNothingOfWhoSendsIt(t *testing.T) {
+	s, acme, _ := domainSite(t, "automation")
+	acs := "/login/saml/con_00000000000000000000000000/acs"
+	b := s.fromElsewhere()
+	b.cookies = s.as(acme.Owner()).cookies // a browser that sends them all the same
+	page := b.post(acs, url.Values{"SAMLResponse": {`"><script>alert(1)</script>`}, "RelayState": {"<b>"}}).says(acs, 200, "Go on")
+	if text := page.Body.String(); strings.Contains(text, "<script>alert") || strings.Contains(text, "<b>") || strings.Contains(text, "Ada") {
+		t.Errorf("the page is %s", text)
+	}
+	for name, form := range map[string]url.Values{
+		"nothing":     {},
+		"again":       {"SAMLResponse": {"x"}, "again": {"1"}},
+		"a long one":  {"SAMLResponse": {strings.Repeat("x", 500_000)}},
+		"a long note": {"SAMLResponse": {"x"}, "RelayState": {strings.Repeat("x", 65)}},
+	} {
+		if got := b.post(acs, form); got.Code != 403 {
+			t.Errorf("%s: %d", name, got.Code)
+		}
+	}
+	for _, other := range []string{"/login/saml/con_1/acs/x", "/login/saml/acs", "/login", "/logout", "/o/acme/settings/sso/connections/new/saml", "/login/saml/con_1/metadata"} {
+		if got := b.post(other, url.Values{"SAMLResponse": {"x"}}); got.Code != 403 {
+			t.Errorf("%s answers another site %d", other, got.Code)
+		}
+	}
+	for _, id := range []string{"con_1", "x", "con_0000000000000000000000000%3c"} {
+		if got := s.browser().get("/login/saml/" + id + "/metadata"); got.Code != 404 {
+			t.Errorf("metadata of %s: %d", id, got.Code)
+		}
+	}
+}
