@@ -97,7 +97,7 @@ func verifySAML(ctx context.Context, in CompleteSAMLInput) (CompleteSAMLInput, e
 	in.taken, in.failed = saml.Verify(in.Response, saml.Expectations{Party: who.saml.us, Issuer: who.issuer, Certificates: who.saml.provider.Certificates,
 		Request: request(a.nonce), Now: reach.Providers.now().UTC()})
 	if in.failed == nil {
-		in.said, in.failed = saidBy(in.taken, a.connection.subjectName())
+		in.said, in.failed = saidBy(in.taken, a.connection.mapping.Subject)
 	}
 	return in, nil
 }
@@ -142,6 +142,3 @@ func (a pendingAttempt) takeOnce(ctx context.Context, tx *op.Tx, in CompleteSAML
 	}
 	return err
 }
-
-// subjectName is the attribute that says who somebody is; empty: the NameID does.
-func (c connectionRow) subjectName() string { return "" }

@@ -3,13 +3,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { openWindow } from "./browser.mjs";
 import { asksForMail, isAt, press } from "./people.mjs";
+import { identity, metadata } from "./samlidp.mjs";
 
 const source = new URL("../../server/internal/console/", import.meta.url);
 const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
 // passkeys.test.mjs looks at those that need a passkey or half a sign-in.
-const noPages = ["/{$}", "/login/callback/{connection}", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/login/sso/{slug}", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
+const noPages = ["/{$}", "/login/callback/{connection}", "/login/saml/{connection}/metadata", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/login/sso/{slug}", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
   "/o/{slug}/settings/usage/export", "/o/{slug}/settings/usage/events", "/o/{slug}/settings/usage/live",
   "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf"]; // the demo has no line
 
@@ -111,13 +112,14 @@ export async function guide(demo) {
   const setup = await beyondThePlan(demo.api(owner, "POST", "/v1/organizations/acme/setup_links", { hours: 24 }), "", (made) => made);
   facts.setup_link = setup?.id ?? "stl_00000000000000000000000000";
   facts.link = setup?.link?.split("/").at(-1) ?? "gld_setup_0000";
+  Object.assign(facts, await saml(demo));
   facts.request = "jrq_00000000000000000000000000";
   facts.artifact = (await list("artifacts"))[0].id;
   facts.hold = (await demo.api(owner, "POST", "/v1/organizations/acme/holds", { reason: "case 24-117", artifacts: [facts.artifact] })).id;
   return (route, person) => {
     // An owner looks at the one below, everybody else at themselves.
     const seen = person === owner ? demo.people()[1] : person;
-    return route.replace(/\{(\w+)\}/g, (_, name) => {
+    return route.replace("{connection}/saml", "{saml}/saml").replace(/\{(\w+)\}/g, (_, name) => {
       const value = name === "member" ? seen?.member : facts[name];
       if (!value) throw new Error(`${route}: the tour knows no ${name}`);
       return value;
@@ -138,6 +140,15 @@ async function account(demo) {
 async function connection(demo) {
   const wanted = { name: "Okta", issuer: "https://acme.okta.test", client_id: "0oa1b2c3", client_secret: "secret" };
   return beyondThePlan(demo.api(demo.owner(), "POST", "/v1/organizations/acme/connections", wanted), "con_00000000000000000000000000");
+}
+
+// saml names an identity provider that speaks SAML, where the demo's plan has single sign-on.
+async function saml(demo) {
+  const settings = { name: "Keycloak", metadata: metadata("https://idp.test", "https://idp.test/sso", identity().raw) };
+  const made = await demo.api(demo.owner(), "POST", "/v1/organizations/acme/connections/saml", settings).catch((error) => {
+    if (!error.message.includes("plan_required")) throw error;
+  });
+  return { saml: made?.connection ?? "con_00000000000000000000000000", certificate: made?.certificates[0].fingerprint ?? "0".repeat(64) };
 }
 
 // domain names a domain, where the demo's plan has single sign-on.

@@ -1,0 +1,93 @@
+// SAML with a provider that we did not write: samlp, whose answers are signed by xml-crypto and posted from another site; with
+// JavaScript and without.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { closeWindow, inWindow, narrow, openBrowser, wide } from "./browser.mjs";
+import { startDemo } from "./demo.mjs";
+import { flaws } from "./look.mjs";
+import { follow, isAt, press, sees } from "./people.mjs";
+import { startProvider } from "./samlidp.mjs";
+
+const zoe = { id: "zoe-4711", displayName: "Zoe Zimmermann", name: { givenName: "Zoe", familyName: "Zimmermann" }, emails: [{ value: "zoe@acme.test" }] };
+
+let demo, browser;
+
+before(async () => {
+  demo = await startDemo("automation");
+  browser = await openBrowser();
+  const { data } = await demo.api(demo.owner(), "GET", "/v1/organizations/acme/plans");
+  const plan = data.at(-1);
+  if (!plan.current) await demo.api(demo.owner(), "POST", "/v1/organizations/acme/subscription/change", { plan: plan.id });
+});
+
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+// looks fails if something is wrong with the page that a window shows, in light and dark, wide and narrow.
+async function looks(page, name) {
+  const found = page.scripted ? await flaws(page) : []; // what looks for flaws is a script itself
+  if (process.env.SHOTS) {
+    for (const [mode, size] of [["light", wide], ["dark", narrow]]) {
+      await page.emulateMedia({ colorScheme: mode });
+      await page.setViewportSize(size);
+      await page.screenshot({ path: join(process.env.SHOTS, `${name}-${mode}.png`), fullPage: true });
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize(wide);
+  }
+  assert.deepEqual(found, [], name);
+}
+
+const signed = {
+  "the assertion": {},
+  "the response": { signAssertion: false, signResponse: true },
+  "both": { signResponse: true },
+  "with SHA-1": { signatureAlgorithm: "rsa-sha1", digestAlgorithm: "sha1" },
+};
+
+for (const [how, options] of Object.entries({ "with JavaScript": {}, "without JavaScript": { javaScriptEnabled: false } })) {
+  test(`a provider that speaks SAML is connected and tested, ${how}`, async (t) => {
+    const provider = await startProvider(zoe);
+    t.after(() => provider.stop());
+    const ada = await inWindow(t, browser, demo, { person: demo.owner(), ignoreHTTPSErrors: true, ...options });
+    ada.scripted = options.javaScriptEnabled !== false;
+    await ada.goto("/o/acme/settings/sso/connections/new");
+    await follow(ada, "It speaks SAML");
+    await isAt(ada, "Connect a provider by SAML");
+    await looks(ada, `saml-new-${how.split(" ")[0]}`);
+    await ada.getByLabel("Name").fill(`samlp ${how}`);
+    await ada.getByLabel("Or the metadata itself").fill(provider.metadata);
+    await press(ada, "Add the provider");
+    await isAt(ada, `samlp ${how}: addresses and certificates`);
+    await sees(ada, "CN=localhost");
+    await looks(ada, `saml-settings-${how.split(" ")[0]}`);
+    await follow(ada, "To the test");
+    await isAt(ada, `samlp ${how}`);
+    const at = ada.url();
+
+    for (const [what, changes] of Object.entries(signed)) {
+      provider.how = changes;
+      await ada.goto(at);
+      await press(ada, "Test it");
+      await press(ada, "Sign in as Zoe");
+      if (options.javaScriptEnabled === false) {
+        await isAt(ada, "You are being signed in");
+        if (what === "the assertion") await looks(ada, "saml-relay");
+        await press(ada, "Go on");
+      }
+      if (what === "with SHA-1") {
+        await isAt(ada, "You are not signed in");
+        await sees(ada, "set the provider to RSA or ECDSA with SHA-256");
+        continue;
+      }
+      await isAt(ada, "The test went well");
+      await sees(ada, "zoe-4711");
+      await sees(ada, "zoe@acme.test");
+    }
+    await closeWindow(ada);
+  });
+}
