@@ -76,6 +76,8 @@ for (const [how, options] of Object.entries({ "with JavaScript": {}, "without Ja
     await press(it, "Save the provider");
     await sees(it, "/login/callback/con_");
     await closeWindow(it);
+    await follow(ada, "Done, I sent it");
+    await isAt(ada, "Set-up links");
     await ada.goto("/o/acme/settings/sso");
     await sees(ada, `${name} of IT`);
     await closeWindow(ada);
