@@ -259,7 +259,9 @@ func (c *cluster) revoked(at *clusterServer, k clusterKey, meanwhile func()) (to
 	took = at.revoke(k)
 	over.Store(true)
 	meanwhile()
-	time.Sleep(400 * time.Millisecond)
+	for began := time.Now(); time.Since(began) < 400*time.Millisecond || a.after.Load() == 0 && time.Since(began) < 10*time.Second; {
+		time.Sleep(10 * time.Millisecond)
+	}
 	end.Store(true)
 	asking.Wait()
 	return took, a

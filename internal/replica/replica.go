@@ -315,7 +315,11 @@ func (r *Replica) Run(ctx context.Context) {
 			swept = now
 			janitor.Go(func() { r.sweep(ctx) })
 		}
-		pause := time.NewTimer(r.c.Params.Lease / 3)
+		wait := r.c.Params.Lease / 3
+		if !r.Lease().Live() { // somebody may be waiting for it: see Hold
+			wait = r.c.Params.Lease / 40
+		}
+		pause := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-pause.C:
