@@ -7,19 +7,32 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/guildhall/guildhall/billing"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/op"
 )
 
-// allows asks the checks whether a subject may do something in acme.
+// allows asks the checks whether a subject sees acme.
 func (s *site) allows(t *testing.T, subjectType, subject string) bool {
 	t.Helper()
+	return s.may(t, subjectType, subject, "organization.view")
+}
+
+// views asks the checks whether a credential sees workflows.
+func (s *site) views(t *testing.T, credential string) bool {
+	t.Helper()
+	return s.may(t, "credential", credential, "workflows.view")
+}
+
+func (s *site) may(t *testing.T, subjectType, subject, permission string) bool {
+	t.Helper()
 	got := s.send(ask{method: "POST", target: "/access/v1/evaluation", token: s.serviceKey, body: fmt.Sprintf(
-		`{"subject": {"type": %q, "id": %q}, "action": {"name": "organization.view"}, "resource": {"type": "organization", "id": %q}}`,
-		subjectType, subject, s.acme.ID)})
+		`{"subject": {"type": %q, "id": %q}, "action": {"name": %q}, "resource": {"type": "organization", "id": %q}}`,
+		subjectType, subject, permission, s.acme.ID)})
 	var answer struct {
 		Decision bool `json:"decision"`
 	}
@@ -46,38 +59,56 @@ func (s *site) seesAcme(t *testing.T, token string) bool {
 // are refused, and everything before was answered. T-066, T-024, T-053
 func TestWhatHasEndedIsRefusedAtTheVeryNextRequest(t *testing.T) {
 	tests := []struct {
-		name         string
-		person, cred bool // whether the person, and the credential, still may afterwards
-		end          func(t *testing.T, s *site, p *guildhalltest.Person)
+		name              string
+		person, cred, key bool // whether the person, the session with a token of it, and a key of theirs still may afterwards
+		rotated           bool // the session lives on, and its tokens do
+		end               func(t *testing.T, s *site, p *guildhalltest.Person)
 	}{
-		{"their session is revoked", true, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
+		{"their session is revoked", true, false, true, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
 			s.posts(t, p, "/v1/me/sessions/"+s.sessionOf(p)+"/revoke", "")
 		}},
-		{"they end all sessions", true, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
+		{"they end all sessions", true, false, true, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
 			s.posts(t, p, "/v1/me/sessions/revoke_all", `{}`)
 		}},
-		{"the session gets a new token", true, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
+		{"the session gets a new token", true, false, true, true, func(t *testing.T, s *site, p *guildhalltest.Person) {
 			s.posts(t, p, "/v1/signin/begin", `{"purpose": "verify"}`)
 			s.posts(t, p, "/v1/signin/verify", `{"token": "`+s.MailedToken(p.Email)+`"}`)
 		}},
-		{"they are removed", false, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
+		{"they are removed", false, false, false, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
 			s.posts(t, s.acme.Owner(), "/v1/organizations/acme/members/"+p.Member+"/remove", `{}`)
 		}},
-		{"they are suspended", false, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
+		{"they are suspended", false, false, false, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
 			s.posts(t, s.acme.Owner(), "/v1/organizations/acme/members/"+p.Member+"/suspend", `{}`)
 		}},
-		{"they leave", false, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
+		{"they leave", false, false, false, false, func(t *testing.T, s *site, p *guildhalltest.Person) {
 			s.posts(t, p, "/v1/organizations/acme/members/leave", "")
+		}},
+		{"a second factor is asked for", true, false, true, false, func(t *testing.T, s *site, _ *guildhalltest.Person) {
+			s.asks(federation.UpdateLoginPolicyInput{MFARequired: new(true)})
+		}},
+		{"shorter sessions are asked for", true, false, true, false, func(t *testing.T, s *site, _ *guildhalltest.Person) {
+			s.asks(federation.UpdateLoginPolicyInput{SessionIdle: new(int64(600))})
+		}},
+		{"requests from elsewhere are not taken any more", true, false, false, false, func(t *testing.T, s *site, _ *guildhalltest.Person) {
+			s.asks(federation.UpdateLoginPolicyInput{Networks: &[]string{"198.51.100.0/24"}})
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, "automation")
 			p := s.acme.People["editor"]
-			if !s.seesAcme(t, p.Token) || !s.allows(t, "user", p.User) || !s.allows(t, "credential", p.Token) {
+			key := s.makes(t, p, "/v1/organizations/acme/keys", `{"name": "Editor - nightly", "permissions": ["workflows.view"]}`)
+			token := s.makes(t, p, "/v1/organizations/acme/tokens", `{"name": "nightly", "permissions": ["workflows.view"]}`)
+			if !s.seesAcme(t, p.Token) || !s.allows(t, "user", p.User) || !s.allows(t, "credential", p.Token) || !s.views(t, key) || !s.views(t, token) {
 				t.Fatal("they may not from the start")
 			}
 			tt.end(t, s, p)
+			if got := s.views(t, key); got != tt.key {
+				t.Errorf("the check of a key: %v", got)
+			}
+			if got := s.views(t, token); got != tt.cred && !tt.rotated {
+				t.Errorf("the check of a token of the session: %v", got)
+			}
 			if got := s.allows(t, "credential", p.Token); got != tt.cred {
 				t.Errorf("the check of the credential: %v", got)
 			}
@@ -89,6 +120,27 @@ func TestWhatHasEndedIsRefusedAtTheVeryNextRequest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asks sets a part of the organization's sign-in policy, on a plan that has it.
+func (s *site) asks(policy federation.UpdateLoginPolicyInput) {
+	plan, _ := s.Charter().PlanWith(directory.SecurityControls)
+	s.operator(billing.ChangeSubscription.Call(s.Operator(), s.Service(), billing.ChangeInput{WantedPlan: billing.WantedPlan{InOrganization: s.acme.In(), Plan: plan.ID}}))
+	policy.InOrganization = s.acme.In()
+	s.operator(federation.UpdateLoginPolicy.Call(s.Operator(), s.Service(), policy))
+}
+
+// makes posts, and gives the secret that is shown.
+func (s *site) makes(t *testing.T, p *guildhalltest.Person, target, body string) string {
+	t.Helper()
+	got := s.send(ask{method: "POST", target: target, token: p.Token, body: body})
+	var made struct {
+		Secret string `json:"secret"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &made); err != nil || made.Secret == "" {
+		t.Fatalf("%s: %s %s", target, got.outcome(), got.body)
+	}
+	return made.Secret
 }
 
 // posts wants a person's request to go well.
