@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
@@ -42,12 +43,13 @@ func (in UpdateConnectionInput) Validate() []op.FieldError {
 	return wrong
 }
 
-// UpdateConnection changes a connection, or switches it on and off. With another secret it has to be tested again.
+// UpdateConnection changes a connection, or switches it on and off. With another secret it has to be tested again. Sessions
+// that it began end when it is off.
 var UpdateConnection = &op.Op[UpdateConnectionInput, Connection]{
 	Name:    "connections.update",
 	Route:   "PATCH /v1/organizations/{organization}/connections/{connection}",
 	Summary: "Change an identity provider, or switch it on or off",
-	Kind:    op.Write,
+	Kind:    op.Access,
 	Allow:   op.On("sso.configure"),
 	Feature: feature,
 	Confirm: op.L2,
@@ -55,6 +57,7 @@ var UpdateConnection = &op.Op[UpdateConnectionInput, Connection]{
 	Target: func(ctx context.Context, r *op.Reader, in UpdateConnectionInput) (op.Target, error) {
 		return connectionTarget(ctx, r, in.ConnectionInput)
 	},
+	Fences:  func(UpdateConnectionInput, op.Target) []op.Fence { return nil }, // of the sessions that end
 	Do:      updateConnection,
 	Example: UpdateConnectionInput{ConnectionInput: exampleConnection, Name: new("Okta")},
 }
@@ -72,7 +75,15 @@ func updateConnection(ctx context.Context, tx *op.Tx, in UpdateConnectionInput) 
 			return Connection{}, err
 		}
 	}
+	if was.state == On && was.rollout == Everyone && (c.state != On || c.rollout != Everyone) {
+		if err := keepEnforced(ctx, tx.Reader, c.id); err != nil {
+			return Connection{}, err
+		}
+	}
 	if was.state == On && c.state != On {
+		if _, err := credential.EndBegunBy(ctx, tx, tx.Organization(), c.id, ""); err != nil {
+			return Connection{}, err
+		}
 		if _, err := directory.ReleaseManaged(ctx, tx, c.id); err != nil { // it gives nobody a role any more
 			return Connection{}, err
 		}
@@ -270,18 +281,27 @@ func (c shownConnection) canBeOn(ctx context.Context, tx *op.Tx) error {
 	return nil
 }
 
-// DeleteConnection ends a connection. People sign in in another way; members stay.
+// DeleteConnection ends a connection, and the sessions that it began. People sign in in another way; members stay.
 var DeleteConnection = &op.Op[ConnectionInput, Connection]{
 	Name:    "connections.delete",
 	Route:   "DELETE /v1/organizations/{organization}/connections/{connection}",
 	Summary: "Delete an identity provider: people sign in in another way, members stay",
-	Kind:    op.Write,
+	Kind:    op.Access,
 	Allow:   op.On("sso.configure"),
 	Confirm: op.L3,
 	Fresh:   true,
 	Target:  connectionTarget,
+	Fences:  func(ConnectionInput, op.Target) []op.Fence { return nil }, // of the sessions that end
 	Do: func(ctx context.Context, tx *op.Tx, _ ConnectionInput) (Connection, error) {
 		c := tx.Target().Value.(shownConnection)
+		if c.state == On && c.rollout == Everyone {
+			if err := keepEnforced(ctx, tx.Reader, c.id); err != nil {
+				return Connection{}, err
+			}
+		}
+		if _, err := credential.EndBegunBy(ctx, tx, tx.Organization(), c.id, ""); err != nil {
+			return Connection{}, err
+		}
 		if _, err := directory.ReleaseManaged(ctx, tx, c.id); err != nil {
 			return Connection{}, err
 		}

@@ -17,10 +17,11 @@ import (
 // hall is a service with a DNS server of its own, and Acme with its owner.
 type hall struct {
 	*testroom.Room
-	dns       *testdns.Server
-	acme      string
-	providers *federation.Providers
-	ada       testroom.Person
+	dns        *testdns.Server
+	acme       string
+	connection string // of connected
+	providers  *federation.Providers
+	ada        testroom.Person
 }
 
 // inHalls runs a test on both databases, where Acme's plan has single sign-on.

@@ -392,6 +392,17 @@ func (l *loginRow) mark(members []string) error {
 	return nil
 }
 
+// keepEnforced refuses to take away the last provider that is on for everybody, while only providers give access.
+func keepEnforced(ctx context.Context, r *op.Reader, connection string) error {
+	var closes bool
+	err := r.QueryRow(ctx, `SELECT o.sso_enforced AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.organization = o.id AND c.id <> $2 AND c.state = 'on' AND c.rollout = 'everyone')
+		FROM organizations o WHERE o.id = $1`, r.Organization(), connection).Scan(&closes)
+	if err == nil && closes {
+		err = op.Errorf(op.Conflict, "sso_enforced", "single sign-on is enforced, and no other provider is on for everybody: make it optional in the sign-in policy first")
+	}
+	return err
+}
+
 // open refuses a policy under which no owner can come in, or that locks out whoever makes it.
 func (l loginRow) open(r *op.Reader) error {
 	p := l.policy()

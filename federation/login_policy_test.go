@@ -34,6 +34,7 @@ func (h *hall) connected() {
 		ClientID: "x", ClientSecret: "y"})
 	h.Must(err)
 	h.Exec("UPDATE connections SET state = 'on' WHERE organization = $1 AND id = $2", h.acme, c.ID)
+	h.connection = c.ID
 }
 
 func (h *hall) asks(of federation.UpdateLoginPolicyInput) (federation.LoginPolicy, error) {
@@ -138,6 +139,14 @@ func TestAPolicyLeavesAWayIn(t *testing.T) {
 		h.Refused("the owner's own mail", h.enters(h.ada), "sso_required")
 		h.began(h.ada, decide.ByPasskey, true, "")
 		h.Must(h.enters(h.ada))
+
+		one := federation.ConnectionInput{InOrganization: h.in(), Connection: h.connection}
+		_, err = federation.UpdateConnection.Call(h.As(h.ada.Token), h.Service, federation.UpdateConnectionInput{ConnectionInput: one, On: new(false)})
+		h.Refused("switching the only provider off", err, "sso_enforced")
+		_, err = federation.UpdateConnection.Call(h.As(h.ada.Token), h.Service, federation.UpdateConnectionInput{ConnectionInput: one, Rollout: new(federation.Pilot)})
+		h.Refused("making it a pilot", err, "sso_enforced")
+		_, err = federation.DeleteConnection.Call(h.As(h.ada.Token), h.Service, one)
+		h.Refused("deleting it", err, "sso_enforced")
 
 		// The last of the ways in is kept: nobody takes it from the owner who is it.
 		cy := h.Join(h.acme, "cy@acme.test", "owner")

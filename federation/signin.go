@@ -463,7 +463,7 @@ func clipped(text string) string { return strings.ToValidUTF8(text[:min(len(text
 type known struct {
 	user               directory.User
 	identity           int64 // 1: the provider has named this user before
-	here, elsewhere    int64 // memberships: in the connection's organization, and in others
+	here               int64 // memberships in the connection's organization
 	suspended, proving int64 // here; and whether the address's domain is the connection's
 	guest              bool  // a member whose address is at a domain of no organization, where the connection takes such
 }
@@ -500,8 +500,6 @@ func (k known) refused(tx *op.Tx, said claims) error {
 	switch {
 	case k.proving == 0 && !k.guest || said.Verified != nil && !*said.Verified:
 		return op.Keep(op.Errorf(op.Denied, "foreign_address", "the provider says an address that is not at a verified domain of its organization, or not verified by the provider itself"))
-	case k.elsewhere > 0:
-		return op.Keep(op.Errorf(op.Denied, "belongs_elsewhere", "this account belongs to other organizations too, whose access this provider does not give: sign in by mail"))
 	case k.identity == 0 && k.user.ID != "" && tx.Actor.User != k.user.ID:
 		return op.Keep(op.Errorf(op.Denied, "link_required", "there is an account with this address: sign in to it by mail first, and then once more here to link the two"))
 	case k.suspended > 0:
@@ -535,12 +533,10 @@ func (a pendingAttempt) lookUp(ctx context.Context, tx *op.Tx, said claims) (kno
 	}
 	err = tx.QueryRow(ctx, `SELECT u.id, u.email, u.name, CASE WHEN i.user_id IS NULL THEN 0 ELSE 1 END,
 			(SELECT count(*) FROM members m WHERE m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $6)),
-			(SELECT count(*) FROM members m JOIN organizations o ON o.id = m.organization AND o.state = 'active'
-				WHERE m.organization <> $2 AND m.user_id = u.id AND m.status <> 'removed'),
 			(SELECT count(*) FROM members m WHERE m.organization = $2 AND m.user_id = u.id AND m.status = 'suspended')
 		FROM users u LEFT JOIN identities i ON i.user_id = u.id AND i.organization = $2 AND i.connection = $1 AND i.issuer = $3 AND i.subject = $4
 		WHERE u.deleted_at = 0 AND (u.email_folded = $5 OR i.user_id IS NOT NULL) ORDER BY 4 DESC LIMIT 1`,
-		c.id, c.organization, c.issuer, said.Subject, folded, tx.Micros()).Scan(&k.user.ID, &k.user.Email, &k.user.Name, &k.identity, &k.here, &k.elsewhere, &k.suspended)
+		c.id, c.organization, c.issuer, said.Subject, folded, tx.Micros()).Scan(&k.user.ID, &k.user.Email, &k.user.Name, &k.identity, &k.here, &k.suspended)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return k, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/internal/testoidc"
 	"github.com/guildhall/guildhall/internal/testroom"
+	"github.com/guildhall/guildhall/op"
 )
 
 // idp is a hall whose Acme has an identity provider that is on, for acme.test.
@@ -102,7 +103,7 @@ func TestWhoIsErasedIsKnownToNoProvider(t *testing.T) {
 		i.Must(err)
 		i.Exec(`INSERT INTO join_requests (id, organization, domain, user_id, role, state, reason, decided_by, decided_at, created_at)
 			VALUES ('jrq_1', $1, 'acme.test', $2, 'viewer', 'pending', '', '', 0, 1)`, i.acme, first.User.ID)
-		i.Most = 24 // of an erasure
+		i.Most = 28 // of an erasure
 		_, err = directory.DeleteUser.Call(i.Operator(), i.Service, directory.DeleteUserInput{UserInput: directory.UserInput{User: first.User.ID}, Reason: "asked for it"})
 		i.Must(err)
 		if n := i.Number("SELECT (SELECT count(*) FROM identities WHERE user_id = $1) + (SELECT count(*) FROM join_requests WHERE user_id = $1)", first.User.ID); n != 0 {
@@ -175,8 +176,17 @@ func TestAProviderSpeaksForItsOwnOrganizationOnly(t *testing.T) {
 		i.Must(err)
 		globex, _ := i.Found("globex", "gus@globex.test")
 		i.Enter(globex, testroom.Person{User: in.User.ID, Email: in.User.Email}, "viewer")
-		_, err = i.comesBack(i.Nobody())
-		i.Refused("somebody of two organizations", err, "belongs_elsewhere")
+		// Somebody of two organizations comes in, and the session is worth nothing in the other one. T-065
+		in, err = i.comesBack(i.Nobody())
+		i.Must(err)
+		_, err = directory.ListMembers.Call(i.As(in.Secret), i.Service, directory.ListMembersInput{InOrganization: op.InOrganization{Organization: globex}})
+		i.Refused("in the other organization", err, "signed_in_elsewhere")
+		_, err = directory.ListMembers.Call(i.As(in.Secret), i.Service, directory.ListMembersInput{InOrganization: i.in()})
+		i.Must(err)
+		me, err := directory.GetMe.Call(i.As(in.Secret), i.Service, directory.GetMeInput{})
+		if err != nil || len(me.Organizations) != 1 || me.Organizations[0].ID != i.acme {
+			i.T.Errorf("%+v, %v", me.Organizations, err)
+		}
 	})
 }
 

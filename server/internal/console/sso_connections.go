@@ -379,7 +379,7 @@ func askSwitch(v *visit) error {
 	switch c.State {
 	case federation.On:
 		ask.title, ask.submit = ui.T("Switch %s off", c.Name), ui.ButtonProps{Text: ui.T("Switch it off"), Kind: ui.Danger}
-		ask.text = []string{ui.T("Nobody signs in there any more. Sessions that are open go on.")}
+		ask.text = []string{ui.T("Nobody signs in there any more, and sessions that began there end.")}
 		ask.ways = v.same(federation.UpdateConnection, "connection", c.ID, "on", "false")
 	case federation.Draft:
 		ask.impossible = ui.T("It has not been tested as it is now: test it first.")
