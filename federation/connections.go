@@ -31,7 +31,7 @@ const (
 // Connection is an organization's identity provider.
 type Connection struct {
 	ID          string         `json:"id" doc:"The connection's id" example:"con_01k9v5x0w3m8q6t2c4h7n0r5sz"`
-	Kind        string         `json:"kind" doc:"How it speaks" enum:"oidc,saml"`
+	Kind        string         `json:"kind" doc:"How it speaks" enum:"oidc,saml,google,github"`
 	Name        string         `json:"name" doc:"What people call it" example:"Okta"`
 	Issuer      string         `json:"issuer" doc:"The provider's issuer" example:"https://acme.okta.com"`
 	ClientID    string         `json:"client_id" cli:"-" doc:"What the provider knows us by" example:"0oa1b2c3"`
@@ -121,7 +121,7 @@ func (c connectionRow) redirect(r *op.Reader) string {
 	if c.kind == samlKind {
 		return SAMLParty(r.Settings.URL, c.id).ACS
 	}
-	return redirectOf(r, c.id)
+	return redirectOf(r, c.callback())
 }
 
 // party is what the provider knows us by, with the opened secret.
@@ -130,6 +130,9 @@ func (c connectionRow) party(ctx context.Context, r *op.Reader) (party, error) {
 		return c.samlParty(ctx, r)
 	}
 	plain, err := r.Secrets.Open(sealPurpose+c.id, c.sealed)
+	if err == nil && c.social() {
+		return c.socialParty(ctx, r, string(plain))
+	}
 	return party{issuer: c.issuer, clientID: c.clientID, secret: string(plain), redirect: redirectOf(r, c.id)}, err
 }
 

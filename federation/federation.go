@@ -29,7 +29,7 @@ func Operations() []op.Any {
 		ListConnections, GetConnection, CreateConnection, UpdateConnection, PreviewConnection, TestConnection, DeleteConnection,
 		ListSetupLinks, CreateSetupLink, RevokeSetupLink, OpenSetup, ConfigureSetup, TestSetup,
 		ListSignInConnections, BeginFederated, CompleteFederated,
-		ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
+		CreateGoogle, CreateGitHub, ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
 		CreateSAML, GetSAML, UpdateSAML, CompleteSAML,
 	}
 }

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -58,6 +59,7 @@ func (p *Providers) With(s Social) *Providers { p.social = s; return p }
 // party is what a provider knows us by.
 type party struct {
 	issuer, clientID, secret, redirect string
+	social                             string    // the provider that anybody may sign in with that it is; empty: it is the organization's own
 	github                             *gitHub   // it is GitHub; nil: it speaks OpenID Connect
 	saml                               *samlPeer // of a provider that speaks SAML, and nothing of the secret and the redirect URI
 }
@@ -74,6 +76,7 @@ type claims struct {
 	IssuedAt any    `json:"iat"`
 	raw      map[string]any
 
+	refused      string // GitHub: why the membership that is asked for is not there
 	Organization string `json:"-"` // GitHub: the number of the account whose member it is
 }
 
@@ -101,6 +104,10 @@ func (who party) config(p *oidc.Provider) *oauth2.Config {
 
 // authorize is where a browser begins to sign in. PKCE is always asked for, by S256. T-057
 func (p *Providers) authorize(ctx context.Context, who party, state, nonce, verifier, hint string) (string, error) {
+	who, err := p.filled(who)
+	if err != nil {
+		return "", err
+	}
 	if who.github != nil {
 		return who.authorizeGitHub(state, verifier, hint), nil
 	}
@@ -120,6 +127,10 @@ type answer struct{ code, issuer, nonce, verifier string }
 
 // exchange turns an answer into what the provider says of the person, or says why it cannot be believed.
 func (p *Providers) exchange(ctx context.Context, who party, a answer) (claims, error) {
+	who, err := p.filled(who)
+	if err != nil {
+		return claims{}, err
+	}
 	if who.github != nil {
 		return p.exchangeGitHub(ctx, who, a)
 	}
@@ -138,7 +149,34 @@ func (p *Providers) exchange(ctx context.Context, who party, a answer) (claims, 
 	if raw == "" {
 		return claims{}, errors.New("the provider gave no ID token")
 	}
-	return p.verify(ctx, found, who, raw, a.nonce, token.AccessToken)
+	said, err := p.verify(ctx, found, who, raw, a.nonce, token.AccessToken)
+	if err != nil || said.Email != "" || found.UserInfoEndpoint() == "" {
+		return said, err
+	}
+	return p.complete(ctx, found.UserInfoEndpoint(), said, token.AccessToken)
+}
+
+// complete adds what a provider says of the person elsewhere, where its ID token says no address: it has to be of the same
+// person (OpenID Connect Core 1.0, section 5.3.2). What the token says counts before it.
+func (p *Providers) complete(ctx context.Context, address string, said claims, access string) (claims, error) {
+	raw, err := outbound.Get(ctx, p.client, address, access)
+	if err != nil {
+		return said, fmt.Errorf("the provider's userinfo: %w", err)
+	}
+	var more claims
+	if err := errors.Join(json.Unmarshal(raw, &more), json.Unmarshal(raw, &more.raw)); err != nil {
+		return said, errors.New("the provider's userinfo is no JSON object")
+	}
+	if more.Subject != said.Subject {
+		return said, errors.New("the provider's userinfo is of somebody else than its ID token")
+	}
+	said.Email, said.Verified, said.Name = more.Email, more.Verified, cmp.Or(said.Name, more.Name)
+	for name, value := range more.raw {
+		if _, there := said.raw[name]; !there {
+			said.raw[name] = value
+		}
+	}
+	return said, nil
 }
 
 // short keeps the answer of somebody else out of what is shown and logged, but for its code.
@@ -251,16 +289,22 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 		if err != nil {
 			return nil, err
 		}
+		keys = slices.DeleteFunc(slices.Clone(keys), func(key jose.JSONWebKey) bool { return !mayHaveSigned(key, head) })
+		if head.KeyID == "" && len(keys) > 1 {
+			return nil, errors.New("it does not say by which of the provider's keys it is signed")
+		}
 		for _, key := range keys {
-			if head.KeyID != "" && key.KeyID != head.KeyID || key.Algorithm != "" && key.Algorithm != head.Algorithm {
-				continue
-			}
 			if payload, err := signed.Verify(key); err == nil {
 				return payload, nil
 			}
 		}
 	}
 	return nil, errors.New("none of the provider's keys has signed it")
+}
+
+// mayHaveSigned reports whether a token says that it is signed by a key, or by one of its kind.
+func mayHaveSigned(key jose.JSONWebKey, head jose.Header) bool {
+	return (head.KeyID == "" || key.KeyID == head.KeyID) && (key.Algorithm == "" || key.Algorithm == head.Algorithm)
 }
 
 // load gives the keys; with reload those of now, unless they were read within the last minute. T-060

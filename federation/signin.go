@@ -60,6 +60,7 @@ type FederatedBegun struct {
 	URL         string    `json:"url" doc:"Where to send the browser"`
 	Browser     string    `json:"browser,omitempty" doc:"A secret that the same browser sends to signin.federated: keep it in a cookie"`
 	SecretShown bool      `json:"secret_shown" doc:"Whether browser is here"`
+	Callback    string    `json:"callback" doc:"The last part of the redirect URI that the provider sends the browser back to" example:"con_01k9v5x0w3m8q6t2c4h7n0r5sz"`
 	ExpiresAt   time.Time `json:"expires_at" doc:"Until when the sign-in has to come back"`
 }
 
@@ -67,7 +68,7 @@ type FederatedBegun struct {
 func (b FederatedBegun) WithoutSecret() any { b.Browser, b.SecretShown = "", false; return b }
 
 func (a *attempt) begun(now time.Time) FederatedBegun {
-	return FederatedBegun{Connection: a.connection.id, Name: a.connection.name, URL: a.url, Browser: a.browser.Reveal(), SecretShown: true, ExpiresAt: now.Add(attemptLife)}
+	return FederatedBegun{Connection: a.connection.id, Name: a.connection.name, URL: a.url, Browser: a.browser.Reveal(), SecretShown: true, Callback: a.connection.callback(), ExpiresAt: now.Add(attemptLife)}
 }
 
 // BeginFederatedInput says who wants to sign in.
@@ -417,6 +418,9 @@ func (a pendingAttempt) complete(ctx context.Context, tx *op.Tx, said claims, fa
 	}
 	if failed != nil {
 		return FederatedSignIn{}, op.Keep(a.notBelieved(failed))
+	}
+	if err := a.restricted(ctx, tx, said); err != nil {
+		return FederatedSignIn{}, err
 	}
 	if a.purpose == "test" {
 		return a.tested(ctx, tx, said)

@@ -57,7 +57,7 @@ func (p *Providers) exchangeGitHub(ctx context.Context, who party, a answer) (cl
 	ask := gitHubAPI{at: apiOf(who.issuer), client: p.client, token: token.AccessToken}
 	said, err := ask.person(ctx)
 	if err == nil && who.github.member != "" {
-		err = ask.membership(ctx, *who.github, &said)
+		ask.membership(ctx, *who.github, &said)
 	}
 	return said, err
 }
@@ -121,7 +121,7 @@ func (ask gitHubAPI) person(ctx context.Context) (claims, error) {
 
 // membership reads whether the person is an active member of the account now: also where nobody else can see that. The account
 // is the one that the connection was tested with: a name that is given up can be taken by somebody else. T-063
-func (ask gitHubAPI) membership(ctx context.Context, g gitHub, said *claims) error {
+func (ask gitHubAPI) membership(ctx context.Context, g gitHub, said *claims) {
 	var m struct {
 		State        string `json:"state"`
 		Organization struct {
@@ -130,15 +130,15 @@ func (ask gitHubAPI) membership(ctx context.Context, g gitHub, said *claims) err
 		} `json:"organization"`
 	}
 	if err := ask.get(ctx, "/user/memberships/orgs/"+url.PathEscape(g.member), &m); err != nil {
-		return fmt.Errorf("you are no member of %s at GitHub, or it does not let this product ask: %w", g.member, err)
+		said.refused = fmt.Sprintf("you are no member of %s at GitHub, or it does not let this product ask: %v", g.member, err)
+		return
 	}
 	said.Organization = strconv.FormatInt(m.Organization.ID, 10)
 	switch {
 	case m.State != "active" || !strings.EqualFold(m.Organization.Login, g.member) || m.Organization.ID <= 0:
-		return fmt.Errorf("you are no active member of %s at GitHub", g.member)
+		said.refused = fmt.Sprintf("you are no active member of %s at GitHub", g.member)
 	case g.number != "" && g.number != said.Organization:
-		return fmt.Errorf("%s at GitHub is another organization than the one that this was tested with", g.member)
+		said.refused = fmt.Sprintf("the organization %s at GitHub is another one than this was tested with", g.member)
 	}
 	said.raw["organization"], said.raw["organization_id"] = m.Organization.Login, said.Organization
-	return nil
 }

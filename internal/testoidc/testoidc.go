@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -39,6 +40,7 @@ type Provider struct {
 	Sign     func(claims []byte) string         // instead of the key
 	About    func(configuration map[string]any) // of discovery
 	Keys     http.HandlerFunc                   // instead of the key set
+	Info     func(claims map[string]any)        // of what userinfo says; nil: it is as it is
 	KeyReads int
 	Subject  string
 	Email    string
@@ -50,13 +52,32 @@ const ClientID, ClientSecret = "client", "s3cret"
 // New starts a provider, which ends with the test.
 func New(t testing.TB, now func() time.Time) *Provider {
 	t.Helper()
+	return start(t, now, httptest.NewUnstartedServer(nil))
+}
+
+// On starts one that listens where it is told, and is called by a name: example.com is in its certificate.
+func On(t testing.TB, now func() time.Time, l net.Listener, name string) *Provider {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.Listener.Close()
+	s.Listener = l
+	p := start(t, now, s)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	p.URL = "https://" + name + ":" + port
+	return p
+}
+
+func start(t testing.TB, now func() time.Time, s *httptest.Server) *Provider {
+	t.Helper()
 	p := &Provider{now: now, codes: map[string]url.Values{}, Subject: "sub-1", Email: "zoe@acme.test"}
 	p.Rotate(t, "first")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.configuration)
 	mux.HandleFunc("GET /keys", p.keySet)
 	mux.HandleFunc("POST /token", p.token)
-	p.Server = httptest.NewTLSServer(mux)
+	mux.HandleFunc("GET /userinfo", p.userinfo)
+	p.Server, s.Config.Handler = s, mux
+	s.StartTLS()
 	t.Cleanup(p.Close)
 	return p
 }
@@ -138,6 +159,23 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "access", "token_type": "Bearer", "id_token": p.idToken(asked.Get("nonce"))})
+}
+
+// userinfo says of the person what the ID token may leave out.
+func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	if r.Header.Get("Authorization") != "Bearer access" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	claims := map[string]any{"sub": p.Subject, "email": p.Email, "email_verified": true, "name": "Zoe Zimmermann"}
+	if p.Info != nil {
+		p.Info(claims)
+	}
+	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+	_ = json.NewEncoder(w).Encode(claims)
 }
 
 func (p *Provider) idToken(nonce string) string {

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"cmp"
+
 	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
@@ -16,6 +18,7 @@ const federatedCookie = "federated"
 // federated is a sign-in that was sent to a provider.
 type federated struct {
 	Connection, Browser string
+	Callback            string // the last part of the redirect URI; empty: the connection
 	Organization        string // whose test it is, by its slug
 	Setup               string // the set-up link that tests it
 }
@@ -31,19 +34,20 @@ func (v *visit) atProvider() (bool, error) {
 	if err != nil || begun.URL == "" {
 		return false, nil
 	}
-	v.keep(federatedCookie, federated{Connection: begun.Connection, Browser: begun.Browser}, begun.ExpiresAt.Sub(v.now))
+	v.keep(federatedCookie, federated{Connection: begun.Connection, Browser: begun.Browser, Callback: begun.Callback}, begun.ExpiresAt.Sub(v.now))
 	return true, v.hosted(ui.HostedProps{Title: ui.T("Sign in with %s", begun.Name), Lede: ui.T("Your organization signs people in there.")}, providerChoice(v, begun))
 }
 
 // federatedCallback takes the answer of a provider. The state, the browser's secret and the connection of the address have to
 // belong together.
 func federatedCallback(v *visit) error {
-	if v.socialName(v.r.PathValue("connection")) != "" {
-		return socialCallback(v)
-	}
 	v.private = true
 	var kept federated
-	if !v.kept(federatedCookie, &kept) || kept.Connection != v.r.PathValue("connection") {
+	known, at := v.kept(federatedCookie, &kept), v.r.PathValue("connection")
+	if v.socialName(at) != "" && !(known && kept.Callback == at) {
+		return socialCallback(v)
+	}
+	if !known || cmp.Or(kept.Callback, kept.Connection) != at {
 		return v.providerRefused(&op.Error{Kind: op.Gone, Text: "this sign-in was begun in another browser, or took too long: begin again"})
 	}
 	v.drop(federatedCookie)

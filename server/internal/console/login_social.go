@@ -38,6 +38,7 @@ type social struct {
 
 // onward shows the way to a provider, and goes it. A form must lead to no other site; a page may.
 func (v *visit) onward(begun federation.SocialBegun, links bool) error {
+	v.drop(federatedCookie) // an answer belongs to the way that was begun last
 	v.keep(socialCookie, social{Provider: begun.Provider, Browser: begun.Browser, Links: links}, begun.ExpiresAt.Sub(v.now))
 	v.w.Header().Set("Refresh", "0; url="+begun.URL)
 	return v.hosted(ui.HostedProps{Title: ui.T("On the way to %s", begun.Name)}, onward(begun))

@@ -45,6 +45,7 @@ func chooseProvider(v *visit) error {
 
 // onTheWay goes on to a provider. The answer to a form may not lead to another site, so the next page does.
 func (v *visit) onTheWay(kept federated, begun federation.FederatedBegun) error {
+	kept.Callback = begun.Callback
 	v.keep(federatedCookie, kept, begun.ExpiresAt.Sub(v.now))
 	v.w.Header().Set("Refresh", "0; url="+begun.URL)
 	return v.hosted(ui.HostedProps{Title: ui.T("On the way to %s", begun.Name), Lede: ui.T("You sign in there, and come back here.")}, providerLink(begun))
