@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/guildhall/guildhall"
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/cmd/guildhall/internal/config"
 	"github.com/guildhall/guildhall/internal/demo"
@@ -20,6 +21,7 @@ import (
 // demoFlags are the flags of guildhall demo.
 type demoFlags struct {
 	charter, addr, data, database string
+	config                        string
 	returnTo                      []string
 	fresh, json                   bool
 }
@@ -36,6 +38,7 @@ func parseDemoFlags(args []string) (demoFlags, error) {
 		f.returnTo = append(f.returnTo, address)
 		return signin.CheckReturnTo(address)
 	})
+	flags.StringVar(&f.config, "config", "", "")
 	flags.BoolVar(&f.fresh, "fresh", false, "")
 	flags.BoolVar(&f.json, "json", false, "")
 	if err := flags.Parse(args); err != nil {
@@ -64,6 +67,10 @@ func runDemo(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
+	outside, err := f.outside()
+	if err != nil {
+		return usageError{err}
+	}
 	model, err := loadCharter(f.charter)
 	if err != nil {
 		return fmt.Errorf("charter: %w", err)
@@ -75,7 +82,7 @@ func runDemo(ctx context.Context, p process) error {
 	defer listener.Close()
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	d, err := demo.Open(ctx, demo.Config{Data: f.data, Database: f.database, Charter: model, BaseURL: localURL(listener),
-		Fresh: f.fresh, ReturnTo: f.returnTo, Log: log})
+		Fresh: f.fresh, ReturnTo: f.returnTo, Log: log, Change: outside})
 	if err != nil {
 		return err
 	}
@@ -84,6 +91,19 @@ func runDemo(ctx context.Context, p process) error {
 	}
 	err = serveDemo(ctx, p, f, d, listener, log)
 	return errors.Join(err, d.Close())
+}
+
+// outside is what a configuration file says of whom the demo asks beyond this machine: clients at Google and GitHub, networks,
+// DNS. Nothing else in it counts for a demo.
+func (f demoFlags) outside() (func(*guildhall.Config), error) {
+	if f.config == "" {
+		return nil, nil //nolint:nilnil // nothing is changed
+	}
+	c, err := config.Load([]string{"--config", f.config}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func(h *guildhall.Config) { h.Social, h.Outbound, h.Resolver = c.Social(), c.Outbound(), c.Resolver() }, nil
 }
 
 // localURL is the address to open: the name localhost, and the port that was taken.

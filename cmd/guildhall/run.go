@@ -100,7 +100,7 @@ var texts = map[string]string{
 Serves an installation until it is interrupted. At the first start, on an empty database,
 it prints a link for the first owner. guildhall help config lists every setting.
 `,
-	"demo": `guildhall demo [--charter NAME|FILE] [--addr HOST:PORT] [--data DIR] [--database postgres://...] [--return-to URL] [--fresh] [--json]
+	"demo": `guildhall demo [--charter NAME|FILE] [--addr HOST:PORT] [--data DIR] [--database postgres://...] [--return-to URL] [--config FILE] [--fresh] [--json]
 
 Serves the product with made-up people: two organizations with one member for each role, a
 mailbox that catches all mail, and a clock that can be moved. It prints what to open.
@@ -110,6 +110,7 @@ mailbox that catches all mail, and a clock that can be moved. It prints what to 
   --data      the folder with what stays; default ./guildhall-data
   --database  PostgreSQL instead of a file in that folder
   --return-to an address of your product that a sign-in may lead back to; may be said again
+  --config    a configuration file, of which the demo reads google_*, github_*, outbound_* and dns_server
   --fresh     forget the data of an earlier demo first
   --json      print one line of JSON for programs
 `,

@@ -30,6 +30,8 @@ type Config struct {
 	Fresh    bool             // forget the data of an earlier demo first
 	ReturnTo []string         // where people may be handed to, beside the gateway example
 	Log      *slog.Logger     // nil: slog.Default
+	// Change changes what the demo is made of, such as whom it asks beyond this machine; nil: nothing is changed.
+	Change func(*guildhall.Config)
 }
 
 // Demo is a hall with its made-up people. Close it.
@@ -137,7 +139,7 @@ const gatewayExample = "http://localhost:8081/callback"
 const sessionLife = 90 * 24 * time.Hour
 
 func (d *Demo) hallConfig() guildhall.Config {
-	return guildhall.Config{
+	c := guildhall.Config{
 		Database: d.database(), SecretFile: filepath.Join(d.config.Data, secretFile), Charter: d.config.Charter,
 		Settings: op.Settings{BaseURL: d.config.BaseURL, SessionLife: sessionLife, SessionIdle: -1,
 			ReturnTo: append([]string{gatewayExample}, d.config.ReturnTo...)},
@@ -145,6 +147,10 @@ func (d *Demo) hallConfig() guildhall.Config {
 			PerCredential: op.RateLimit{Times: 100, Per: time.Second}, Exempt: loopback},
 		Mail: d.mails, Demo: true, Peers: guildhall.Peers{Listen: "127.0.0.1:0"}, Extra: []op.Any{signInAs}, Now: d.clock.Now, Log: d.config.Log,
 	}
+	if d.config.Change != nil {
+		d.config.Change(&c)
+	}
+	return c
 }
 
 func loopback(address string) bool {

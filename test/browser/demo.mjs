@@ -15,9 +15,9 @@ const binary = process.env.GUILDHALL || fileURLToPath(new URL("../../guildhall",
 const ways = ["exit", "SIGINT", "SIGTERM", "SIGHUP"];
 
 // startDemo starts a demo with one of the ready-made charters. Stop it.
-export async function startDemo(charter) {
+export async function startDemo(charter, ...more) {
   const data = await mkdtemp(join(tmpdir(), "guildhall-browser-"));
-  const args = ["demo", "--json", "--addr", "127.0.0.1:0", "--data", data, "--charter", charter];
+  const args = ["demo", "--json", "--addr", "127.0.0.1:0", "--data", data, "--charter", charter, ...more];
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   const demo = new Demo(child, data);
   try {
