@@ -110,8 +110,6 @@ var sentences = map[string]string{
 	"join_requests.decide":    "{actor} decided about {join_request}, who asked to join: {state}",
 	"login_policy.update":     "{actor} changed the sign-in policy[: {fields}]",
 	"connections.create":      "{actor} named the identity provider {connection}",
-	"connections.create_google": "{actor} let the people of a Google Workspace sign in by {connection}, once it is switched on",
-	"connections.create_github": "{actor} let the members of an organization at GitHub sign in by {connection}, once it is switched on",
 	"connections.update":      "{actor} changed the identity provider {connection}[: {fields}][, which is {state} now]",
 	"connections.create_saml": "{actor} named the identity provider {connection}, which speaks SAML",
 	"connections.update_saml": "{actor} changed the identity provider {connection}[: {fields}]",
@@ -161,6 +159,9 @@ var sentences = map[string]string{
 	"organizations.cancel_recovery":   "{actor} kept {recovery} from becoming the owner",
 	"organizations.complete_recovery": "{actor} ended the wait in which {recovery} was to become the owner",
 	"organizations.purge":             "{actor} ended a piece of the organization[: {fields}]",
+
+	"connections.create_google": "{actor} let the people of a Google Workspace sign in by {connection}, once it is switched on",
+	"connections.create_github": "{actor} let the members of an organization at GitHub sign in by {connection}, once it is switched on",
 }
 
 // erasedName stands for somebody whose name was erased.
