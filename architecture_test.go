@@ -77,7 +77,7 @@ var arrows = map[string][]string{
 var sqlRooms = slices.Concat([]string{""}, rooms, []string{"op", "access", "internal/jobs", "internal/replica", "internal/sqldb", "internal/sqldb/drivers", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "guildhalltest"})
 
 // everywhere may import anything: assembly, and what stands in for it in tests.
-var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testroom", "test/gateways"}
+var everywhere = []string{"cmd/guildhall", "internal/demo", "guildhalltest", "internal/testdb", "internal/testdb/cluster", "internal/testhall", "internal/testinside", "internal/testroom", "test/gateways"}
 
 type goPackage struct {
 	ImportPath string
@@ -222,6 +222,7 @@ var wholeInstance = map[string]string{
 	"WHERE a.state_hash = $1":                                                      "a sign-in's state is the proof, and names its organization",
 	"DELETE FROM federated_attempts WHERE expires_at":                              "scheduled work on all organizations",
 	"SELECT n.connection, 'is for the domain of":                                   "the doctor reads everything",
+	"INSERT INTO saml_settings (connection, organization":                          "it names the organization among its columns",
 	"DELETE FROM saml_assertions WHERE expires_at":                                 "scheduled work on all organizations",
 	"FROM domains d\n":                                                             "the doctor reads everything",
 	"DELETE FROM requests WHERE (organization, at, id) IN":                         "scheduled work on all organizations",

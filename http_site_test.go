@@ -306,7 +306,7 @@ func (s *site) filled(info op.Info, in *guildhalltest.Organization, by caller) m
 	fields := s.fields(info, in)
 	if fields["credential"] != nil {
 		fields["credential"] = s.credential(info, by)
-	} else if info.Noun() == "signin" && !strings.HasSuffix(info.Verb(), "begin") {
+	} else if info.Noun() == "signin" && fields["challenge"] != nil {
 		delete(fields, "challenge")
 		delete(fields, "code")
 		fields["token"] = s.proof(info, by)
@@ -340,8 +340,11 @@ func (s *site) handOff(info op.Info, fields map[string]any) {
 	fields["code"] = at.Query().Get("code")
 }
 
-// freshen gives the people within a body new addresses.
+// freshen gives the people within a body new addresses, and a provider's metadata a new name.
 func (s *site) freshen(fields map[string]any) {
+	if metadata, ok := fields["metadata"].(string); ok {
+		fields["metadata"] = strings.Replace(metadata, `entityID="`, fmt.Sprintf(`entityID="%d-`, s.next()), 1)
+	}
 	for _, value := range fields {
 		all, _ := value.([]any)
 		for _, one := range all {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/guildhall/guildhall"
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/op"
@@ -91,12 +92,15 @@ func (m *machine) member(p *guildhalltest.Person) directory.MemberInput {
 
 // holds is what somebody's role holds now; nothing for who is no member.
 func (m *machine) holds(p *guildhalltest.Person) (set charter.Set, owner bool) {
-	got, err := directory.GetMember.Call(m.hall.Operator(), m.hall.Service(), m.member(p))
+	var got decide.Principal // of the user: who left and came back is another member by the same session
+	err := m.hall.Service().Snapshot(p.Ctx(), func(r *op.Reader) (err error) {
+		got, err = directory.PrincipalOf(p.Ctx(), r, m.acme.ID, p.User)
+		return err
+	})
 	if err != nil {
 		return set, false
 	}
-	role, _ := m.hall.Charter().Role(charter.RoleID(got.Role))
-	return role.Holds, role.Owner
+	return got.Holds, got.Owner
 }
 
 func (m *machine) invite(t *rapid.T) {

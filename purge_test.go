@@ -21,6 +21,7 @@ var keptWithTheSlug = map[string]string{
 	"legal_hold_artifacts":       "they keep files of an organization that is gone, too",
 	"retention_acknowledgements": "they are the proofs of what the product deleted",
 	"purge_steps":                "it is the ledger of the purge",
+	"sessions":                   "they are the person's, end by themselves, and gave access to what is gone alone",
 	"invoices":                   "books are kept for years",
 	"provider_invoices":          "books are kept for years",
 }

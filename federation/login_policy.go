@@ -230,7 +230,7 @@ var UpdateLoginPolicy = &op.Op[UpdateLoginPolicyInput, LoginPolicy]{
 	},
 	Preview: previewLoginPolicy,
 	Do:      updateLoginPolicy,
-	Example: UpdateLoginPolicyInput{InOrganization: op.InOrganization{Organization: "acme"}, MFARequired: new(true)},
+	Example: UpdateLoginPolicyInput{InOrganization: op.InOrganization{Organization: "acme"}, MFARequired: new(true), MFAFrom: new(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))},
 }
 
 func updateLoginPolicy(ctx context.Context, tx *op.Tx, in UpdateLoginPolicyInput) (LoginPolicy, error) {
@@ -384,7 +384,7 @@ func (l *loginRow) mark(members []string) error {
 		i := slices.IndexFunc(l.owners, func(o ownerRow) bool { return o.Member == m })
 		switch {
 		case i < 0:
-			return op.InvalidField("break_glass", "not_an_owner", "%s is no active owner of this organization", m)
+			return op.InvalidField("break_glass", "invalid", "%s is no active owner of this organization", m)
 		case l.owners[i].Passkeys == 0:
 			return op.Errorf(op.Conflict, "no_passkey", "to come in past the policy takes a passkey, and %s has none: they add one under Your account → Passkeys first", l.owners[i].Name)
 		}
