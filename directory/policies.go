@@ -46,6 +46,9 @@ func getSecurityPolicies(ctx context.Context, tx *op.Tx, _ GetSecurityPoliciesIn
 		return SecurityPolicies{}, err
 	}
 	changed, err := lastChanged(ctx, tx.Reader, o.ID)
+	if err != nil {
+		return SecurityPolicies{}, err
+	}
 	out := SecurityPolicies{Texts: map[string]string{}, Settings: []PolicySetting{
 		{Name: "retention_days", Value: o.RetentionDays, ChangedAt: changed["retention_days"]},
 	}}

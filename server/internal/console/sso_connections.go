@@ -256,10 +256,20 @@ func (f connectionForm) lastTest() string {
 
 func (f connectionForm) facts() []ui.Fact {
 	c := f.connection
-	return []ui.Fact{{Name: ui.T("State"), Value: ui.Badge(connectionBadge(c))}, {Name: ui.T("Redirect URI"), Value: ui.CodeLine(c.RedirectURI)},
-		{Name: ui.T("Issuer"), Value: ui.Code(c.Issuer)}, {Name: ui.T("Client id"), Value: ui.Code(c.ClientID)},
-		{Name: ui.T("For"), Value: ui.Text(connectionReach(c))}, {Name: ui.T("Page to choose it on"), Value: ui.CodeLine(c.SignInURL)},
-		{Name: ui.T("Last test that went well"), Value: f.visit.maybe(c.TestedAt, ui.T("none yet"))}, {Name: ui.T("Named"), Value: f.visit.at(c.CreatedAt)}}
+	facts := []ui.Fact{{Name: ui.T("State"), Value: ui.Badge(connectionBadge(c))}, {Name: ui.T("Issuer"), Value: ui.Code(c.Issuer)}}
+	if c.ClientID != "" {
+		facts = append(facts, ui.Fact{Name: ui.T("Redirect URI"), Value: ui.CodeLine(c.RedirectURI)}, ui.Fact{Name: ui.T("Client id"), Value: ui.Code(c.ClientID)})
+	}
+	return append(facts, []ui.Fact{{Name: ui.T("For"), Value: ui.Text(connectionReach(c))}, {Name: ui.T("Page to choose it on"), Value: ui.CodeLine(c.SignInURL)},
+		{Name: ui.T("Last test that went well"), Value: f.visit.maybe(c.TestedAt, ui.T("none yet"))}, {Name: ui.T("Named"), Value: f.visit.at(c.CreatedAt)}}...)
+}
+
+// lede says what is left to do at the provider.
+func (f connectionForm) lede() string {
+	if f.connection.ClientID == "" {
+		return ui.T("Give it the people who may use this product.")
+	}
+	return ui.T("Set the redirect URI at the provider, and give it the people who may use this product.")
 }
 
 // domains are the choice of those that are the connection's alone, one to a line.
