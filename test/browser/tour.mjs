@@ -109,7 +109,7 @@ export async function guide(demo) {
   facts.domain = await domain(demo);
   facts.connection = await connection(demo);
   facts.directory = await beyondThePlan(demo.api(owner, "POST", "/v1/organizations/acme/directories", { name: "Okta" }), "dir_00000000000000000000000000");
-  const setup = await beyondThePlan(demo.api(owner, "POST", "/v1/organizations/acme/setup_links", { hours: 24 }), "", (made) => made);
+  const setup = await beyondThePlan(demo.api(owner, "POST", "/v1/organizations/acme/setup_links", { hours: 24 }), undefined, (made) => made);
   facts.setup_link = setup?.id ?? "stl_00000000000000000000000000";
   facts.link = setup?.link?.split("/").at(-1) ?? "gld_setup_0000";
   Object.assign(facts, await saml(demo));
