@@ -297,8 +297,8 @@ func TestNoServerAcceptsWhatAnotherHasRevoked(t *testing.T) {
 		round("all are well", c.servers[i%3], nothing, nothing)
 	}
 	took := round("one is stopped", a, func() { b.signal(syscall.SIGSTOP) }, func() { b.signal(syscall.SIGCONT) })
-	if took < 2*time.Second || took > 4*time.Second {
-		t.Errorf("a stopped server is waited for %s, want about 2.08 s", took)
+	if took < 2*time.Second { // sooner, and its lease may not be over; later, and this machine is busy
+		t.Errorf("a stopped server is waited for %s, want 2.08 s at least", took)
 	}
 	round("it goes on", b, nothing, nothing)
 	round("one is killed", a, func() { third.signal(syscall.SIGKILL); third.process.Wait() }, nothing)
