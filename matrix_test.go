@@ -255,7 +255,7 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		}
 		return made.ID
 	case "directory":
-		made, err := scim.CreateDirectory.Call(in.Owner().Ctx(), w.Service(), scim.CreateDirectoryInput{InOrganization: in.In(), Name: email, DefaultRole: string(lowest)})
+		made, err := scim.CreateDirectory.Call(w.Operator(), w.Service(), scim.CreateDirectoryInput{InOrganization: in.In(), Name: email, DefaultRole: string(lowest)})
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -146,12 +146,19 @@ var ListSignInConnections = &op.Op[SignInConnectionsInput, SignInConnections]{
 	Scope:   op.Public,
 	Allow:   op.Anyone,
 	Limit:   op.RateLimit{Times: 120, Per: time.Hour},
-	Do:      listSignInConnections,
+	Target: func(ctx context.Context, r *op.Reader, in SignInConnectionsInput) (op.Target, error) {
+		found, err := signInConnections(ctx, r, in)
+		return op.Target{Value: found}, err
+	},
+	Do: func(_ context.Context, tx *op.Tx, _ SignInConnectionsInput) (SignInConnections, error) {
+		found, _ := tx.Target().Value.(SignInConnections)
+		return found, nil
+	},
 	Example: SignInConnectionsInput{Slug: "acme"},
 }
 
-func listSignInConnections(ctx context.Context, tx *op.Tx, in SignInConnectionsInput) (out SignInConnections, err error) {
-	rows, err := tx.Query(ctx, `SELECT o.name, o.plan, c.id, c.kind, c.name FROM connections c JOIN organizations o ON o.id = c.organization AND o.state = 'active'
+func signInConnections(ctx context.Context, r *op.Reader, in SignInConnectionsInput) (out SignInConnections, err error) {
+	rows, err := r.Query(ctx, `SELECT o.name, o.plan, c.id, c.kind, c.name FROM connections c JOIN organizations o ON o.id = c.organization AND o.state = 'active'
 		WHERE o.slug = $1 AND c.state = 'on' ORDER BY c.created_at, c.id`, in.Slug)
 	if err != nil {
 		return out, err
@@ -163,7 +170,7 @@ func listSignInConnections(ctx context.Context, tx *op.Tx, in SignInConnectionsI
 		if err := rows.Scan(&out.Organization, &plan, &p.Connection, &p.Kind, &p.Name); err != nil {
 			return out, err
 		}
-		if tx.Charter.Unlocked(plan, feature) {
+		if r.Charter.Unlocked(plan, feature) {
 			out.Providers = append(out.Providers, p)
 		}
 	}
