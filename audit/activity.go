@@ -24,7 +24,7 @@ var MyActivity = &op.Op[MyActivityInput, op.List[Event]]{
 }
 
 func myActivity(ctx context.Context, tx *op.Tx, in MyActivityInput) (op.List[Event], error) {
-	text, args := activityText(tx.Actor.User, in.After(), in.Size()+1)
+	text, args := activityText(tx.Actor, in.After(), in.Size()+1)
 	events, err := readEvents(ctx, tx.Reader, text, args)
 	if err != nil {
 		return op.List[Event]{}, err
@@ -37,11 +37,15 @@ func myActivity(ctx context.Context, tx *op.Tx, in MyActivityInput) (op.List[Eve
 	}), nil
 }
 
-func activityText(user string, after []string, limit int) (string, []any) {
-	text, args := "SELECT "+eventColumns+", 0 FROM audit_rows r WHERE r.actor = $1 ", []any{user, limit}
+func activityText(by *op.Actor, after []string, limit int) (string, []any) {
+	text, args := "SELECT "+eventColumns+", 0 FROM audit_rows r WHERE r.actor = $1 ", []any{by.User, limit}
 	if len(after) == 2 {
 		at, _ := strconv.ParseInt(after[0], 10, 64)
 		text, args = text+"AND (r.at, r.id) < ($3, $4) ", append(args, at, after[1])
+	}
+	if only := by.Credential.Organization; only != "" { // the session is that organization's
+		args = append(args, only)
+		text += "AND r.stream = $" + strconv.Itoa(len(args)) + " "
 	}
 	return text + "ORDER BY r.at DESC, r.id DESC LIMIT $2", args
 }

@@ -20,7 +20,9 @@ func TextOf(ctx context.Context, r *op.Reader, organization string, f Filter, af
 }
 
 // ActivityText is the statement of me.activity.
-func ActivityText(user string, after []string) (string, []any) { return activityText(user, after, 26) }
+func ActivityText(user string, after []string) (string, []any) {
+	return activityText(&op.Actor{User: user}, after, 26)
+}
 
 // Erased is an event whose actor and targets were erased.
 func Erased(e Event) Event {

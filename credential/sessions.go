@@ -104,22 +104,27 @@ func EndSession(ctx context.Context, tx *op.Tx, session string) error {
 	return err
 }
 
+// within is the condition of a session that its organization's provider began; of an empty one, of any. Whoever signed in by
+// a provider sees and ends no other sessions: the provider speaks for its organization alone. T-065
+func within(parameter string) string {
+	return "(CAST(" + parameter + " AS text) = '' OR organization = " + parameter + ")"
+}
+
 // EndAll ends and fences every session of a user but the one to keep (empty: none is kept), and says how many that
-// were.
-func EndAll(ctx context.Context, tx *op.Tx, user, keep string) (int, error) {
-	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND id <> $3 AND "+alive+" RETURNING id",
-		user, tx.Micros(), keep)
+// were. With an organization it ends those alone that its provider began.
+func EndAll(ctx context.Context, tx *op.Tx, user, keep, organization string) (int, error) {
+	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND id <> $3 AND "+alive+" AND "+within("$4")+" RETURNING id",
+		user, tx.Micros(), keep, organization)
 	if err != nil {
 		return 0, err
 	}
 	return endedOf(tx, rows)
 }
 
-// EndBegunBy ends and fences every session that one identity provider of an organization began, and says how many. With a user
-// it ends only theirs.
-func EndBegunBy(ctx context.Context, tx *op.Tx, organization, connection, user string) (int, error) {
-	rows, err := tx.Query(ctx, `UPDATE sessions SET ended_at = $3 WHERE organization = $1 AND connection = $2 AND ended_at = 0
-		AND (CAST($4 AS text) = '' OR user_id = $4) RETURNING id`, organization, connection, tx.Micros(), user)
+// EndBegunBy ends and fences every session that one identity provider of an organization began, and says how many.
+func EndBegunBy(ctx context.Context, tx *op.Tx, organization, connection string) (int, error) {
+	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $3 WHERE organization = $1 AND connection = $2 AND ended_at = 0 RETURNING id",
+		organization, connection, tx.Micros())
 	if err != nil {
 		return 0, err
 	}
@@ -167,8 +172,8 @@ var ListSessions = &op.Op[ListSessionsInput, op.List[Session]]{
 func listSessions(ctx context.Context, tx *op.Tx, in ListSessionsInput) (op.List[Session], error) {
 	before, id := in.Page.AfterNewest()
 	rows, err := tx.Query(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE user_id = $1 AND "+alive+`
-		AND (created_at < $3 OR created_at = $3 AND id < $4) ORDER BY created_at DESC, id DESC LIMIT $5`,
-		tx.Actor.User, tx.Micros(), before, id, in.Size()+1)
+		AND (created_at < $3 OR created_at = $3 AND id < $4) AND `+within("$6")+` ORDER BY created_at DESC, id DESC LIMIT $5`,
+		tx.Actor.User, tx.Micros(), before, id, in.Size()+1, tx.Actor.Credential.Organization)
 	if err != nil {
 		return op.List[Session]{}, err
 	}
@@ -213,7 +218,8 @@ func sessionTarget(ctx context.Context, r *op.Reader, in RevokeSessionInput) (op
 	if id == "current" {
 		id = r.Actor.Credential.ID
 	}
-	s, err := scanSession(r.QueryRow(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE id = $1 AND user_id = $2", id, r.Actor.User))
+	s, err := scanSession(r.QueryRow(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE id = $1 AND user_id = $2 AND "+within("$3"),
+		id, r.Actor.User, r.Actor.Credential.Organization))
 	if err != nil {
 		return op.Target{}, err
 	}
@@ -265,7 +271,7 @@ func revokeSessions(ctx context.Context, tx *op.Tx, in RevokeSessionsInput) (Rev
 	if in.KeepCurrent {
 		keep = tx.Actor.Credential.ID
 	}
-	ended, err := EndAll(ctx, tx, tx.Actor.User, keep)
+	ended, err := EndAll(ctx, tx, tx.Actor.User, keep, tx.Actor.Credential.Organization)
 	if ended == 0 {
 		tx.Unchanged()
 	} else {

@@ -432,6 +432,9 @@ func listMyInvitations(ctx context.Context, tx *op.Tx, in ListMyInvitationsInput
 	var c conditions
 	c.add("i.email_folded = ? AND i.state = 'pending'", folded)
 	c.add("i.expires_at > ?", tx.Micros())
+	if only := tx.Actor.Credential.Organization; only != "" { // the session is that organization's
+		c.add("i.organization = ?", only)
+	}
 	c.parts = append(c.parts, "EXISTS (SELECT 1 FROM organizations o WHERE o.id = i.organization AND o.state = 'active')")
 	rows, err := invitationPage(ctx, tx.Reader, &c, &in.Page)
 	if err != nil {

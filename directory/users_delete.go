@@ -226,7 +226,7 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 	if err := all.eraseRecoveries(ctx, tx, u); err != nil {
 		return err
 	}
-	if _, err := credential.EndAll(ctx, tx, u.ID, ""); err != nil {
+	if _, err := credential.EndAll(ctx, tx, u.ID, "", ""); err != nil {
 		return err
 	}
 	for _, statement := range []string{

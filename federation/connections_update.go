@@ -81,7 +81,7 @@ func updateConnection(ctx context.Context, tx *op.Tx, in UpdateConnectionInput) 
 		}
 	}
 	if was.state == On && c.state != On {
-		if _, err := credential.EndBegunBy(ctx, tx, tx.Organization(), c.id, ""); err != nil {
+		if _, err := credential.EndBegunBy(ctx, tx, tx.Organization(), c.id); err != nil {
 			return Connection{}, err
 		}
 		if _, err := directory.ReleaseManaged(ctx, tx, c.id); err != nil { // it gives nobody a role any more
@@ -299,7 +299,7 @@ var DeleteConnection = &op.Op[ConnectionInput, Connection]{
 				return Connection{}, err
 			}
 		}
-		if _, err := credential.EndBegunBy(ctx, tx, tx.Organization(), c.id, ""); err != nil {
+		if _, err := credential.EndBegunBy(ctx, tx, tx.Organization(), c.id); err != nil {
 			return Connection{}, err
 		}
 		if _, err := directory.ReleaseManaged(ctx, tx, c.id); err != nil {

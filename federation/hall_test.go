@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/internal/sqldb"
@@ -39,7 +40,7 @@ func newHall(t testing.TB, db *sqldb.DB, charter string) *hall {
 	h := &hall{Room: testroom.New(t, db, testroom.Ready(t, charter)), dns: testdns.Start(t)}
 	h.Most = 9
 	h.Serve(op.Config{
-		Operations: append(federation.Operations(), directory.ProvisionOrganization, directory.CreateInvitation, directory.GetMe, directory.ListMembers,
+		Operations: append(federation.Operations(), credential.ListSessions, credential.RevokeSession, credential.RevokeSessions, directory.ProvisionOrganization, directory.CreateInvitation, directory.GetMe, directory.ListMembers,
 			directory.RemoveMember, directory.SuspendMember, directory.DeleteUser, directory.UpdateMember, directory.CreateRole, directory.DeleteRole),
 		Settings: op.Settings{BaseURL: "https://accounts.acme.test", SignInWith: []string{federation.Google, federation.GitHub}}, Fence: h.Fence, Outside: h.outside,
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/internal/sqldb"
@@ -187,6 +188,21 @@ func TestAProviderSpeaksForItsOwnOrganizationOnly(t *testing.T) {
 		if err != nil || len(me.Organizations) != 1 || me.Organizations[0].ID != i.acme {
 			i.T.Errorf("%+v, %v", me.Organizations, err)
 		}
+		// Nor does it see or end what is not its organization's.
+		mailed := i.SignIn(i.Nobody(), in.User.Email)
+		_, err = credential.RevokeSession.Call(i.As(in.Secret), i.Service, credential.RevokeSessionInput{Session: mailed.Session})
+		i.Refused("a session of another sign-in", err, "not_found")
+		seen, err := credential.ListSessions.Call(i.As(in.Secret), i.Service, credential.ListSessionsInput{})
+		i.Must(err)
+		for _, s := range seen.Data {
+			if s.Organization != i.acme {
+				i.T.Errorf("it sees the session %+v", s)
+			}
+		}
+		_, err = credential.RevokeSessions.Call(i.As(in.Secret), i.Service, credential.RevokeSessionsInput{})
+		i.Must(err)
+		i.Works("a session of another sign-in", mailed.Secret)
+		i.Dead("its own", in.Secret)
 	})
 }
 
