@@ -93,15 +93,12 @@ done
 # share one PostgreSQL. go vet has been run.
 go_tests() {
 	local packages
-	packages=$(go list ./... | grep -vE '/server/internal/console$|/internal/replica$')
+	packages=$(go list ./... | grep -v '/server/internal/console$')
 	# shellcheck disable=SC2086
 	go run ./internal/testdb/cluster -- env CGO_ENABLED=1 go test -race "${unwatched[@]}" -vet=off -timeout 40m $packages &&
 		CGO_ENABLED=1 go test -race "${unwatched[@]}" -vet=off -timeout 20m -run "$beside" ./server/internal/console
 }
 
-# The schedules of internal/replica run on a network of made-up time, whose late answers write where nobody reads any more:
-# the detector calls that a race of the tests. They run in the next step.
-#
 # The console's tests that do several things at once. The others ask for one page after another, and making and reading
 # pages takes thirteen times as long under the detector: the next step runs them all without it.
 beside='Live|Open|Gone|Stream|Together'
@@ -109,7 +106,7 @@ beside='Live|Open|Gone|Stream|Together'
 # What the race detector has no use for, one call after another, is left to this step: here nothing may be skipped.
 whole_loops() {
 	local log="$TMPDIR/whole-loops.log"
-	if ! go run ./internal/testdb/cluster -- go test -vet=off -v -timeout 40m . ./server/internal/console ./internal/replica >"$log" 2>&1; then
+	if ! go run ./internal/testdb/cluster -- go test -vet=off -v -timeout 40m . ./server/internal/console >"$log" 2>&1; then
 		grep -vE '^ *(=== |--- PASS)' "$log"
 		return 1
 	fi

@@ -77,11 +77,7 @@ func backendKilled(w *world, s *server, _ time.Duration) { w.db.abortAll(s) }
 func promoted(w *world, _ *server, _ time.Duration)      { w.db.promote() }
 func wallStepped(w *world, s *server, d time.Duration)   { s.wall.Add(int64(d) - int64(Usual.Lease)) }
 
-func databaseStepped(w *world, _ *server, d time.Duration) {
-	w.db.mu.Lock()
-	defer w.db.mu.Unlock()
-	w.db.wall += d
-}
+func databaseStepped(w *world, _ *server, d time.Duration) { w.db.wall.Add(int64(d)) }
 
 var names = []string{"a", "b", "c"}
 
@@ -177,12 +173,13 @@ func TestNoAnswerIsOlderThanAChangeThatHasReturned(t *testing.T) {
 	for seed := range schedules(t, 200) {
 		synctest.Test(t, func(t *testing.T) {
 			w := run(t, seed, everything(seed))
-			for kind, n := range w.answered {
+			now, made := w.counts()
+			for kind, n := range now {
 				answered[kind] += n
 			}
-			writes += w.writes
-			if len(w.illegal) > 0 {
-				t.Fatalf("seed %d: %s", seed, w.illegal[0])
+			writes += made
+			if wrong := w.wrong(); len(wrong) > 0 {
+				t.Fatalf("seed %d: %s", seed, wrong[0])
 			}
 		})
 	}
@@ -274,8 +271,8 @@ func TestEveryBrokenProtocolIsSeen(t *testing.T) {
 			seed := uint64(0)
 			for ; seed < limit && found == ""; seed++ {
 				synctest.Test(t, func(t *testing.T) {
-					if w := run(t, seed, b.plan); len(w.illegal) > 0 {
-						found = w.illegal[0]
+					if wrong := run(t, seed, b.plan).wrong(); len(wrong) > 0 {
+						found = wrong[0]
 					}
 				})
 			}
@@ -292,8 +289,8 @@ func TestTheFaultsOfTheMutantsDoNotHurtTheProtocol(t *testing.T) {
 	for _, b := range broken {
 		for seed := range schedules(t, 4) {
 			synctest.Test(t, func(t *testing.T) {
-				if w := run(t, seed, b.plan); len(w.illegal) > 0 {
-					t.Fatalf("%s, schedule %d: %s", b.name, seed, w.illegal[0])
+				if wrong := run(t, seed, b.plan).wrong(); len(wrong) > 0 {
+					t.Fatalf("%s, schedule %d: %s", b.name, seed, wrong[0])
 				}
 			})
 		}

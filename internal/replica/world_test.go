@@ -217,26 +217,37 @@ func (s *server) Wait(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// ask has something done elsewhere. It happens even when nobody waits for the answer any more.
-func (s *server) ask(ctx context.Context, to string, do func() error) error {
+// asked has something done elsewhere, and gives what comes of it. It happens even when nobody waits for the answer any more,
+// which therefore stands in nothing that the asker reads.
+func asked[T any](ctx context.Context, s *server, to string, do func() (T, error)) (what T, err error) {
 	if s.dead.Load() {
-		return errGone
+		return what, errGone
 	}
-	answer := make(chan error, 1)
+	type answer struct {
+		what T
+		err  error
+	}
+	came := make(chan answer, 1)
 	go func() {
 		s.w.pass(s.name, to)
-		err := do()
+		what, err := do()
 		s.w.pass(to, s.name)
-		answer <- err
+		came <- answer{what, err}
 	}()
 	select {
-	case err := <-answer:
+	case a := <-came:
 		s.point()
-		return err
+		return a.what, a.err
 	case <-ctx.Done():
 		s.point()
-		return ctx.Err()
+		return what, ctx.Err()
 	}
+}
+
+// ask is asked for what gives nothing.
+func (s *server) ask(ctx context.Context, to string, do func() error) error {
+	_, err := asked(ctx, s, to, func() (struct{}, error) { return struct{}{}, do() })
+	return err
 }
 
 // Fence is the transport: whichever process is at the address takes it.
@@ -351,6 +362,20 @@ func (s *server) check(ctx context.Context, key int) (int, bool) {
 	return s.readThrough(ctx, key)
 }
 
+// counts are how many questions were answered in each way, and how many changes were made.
+func (w *world) counts() (answered [3]int, writes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.answered, w.writes
+}
+
+// wrong are the answers that were older than a change that had returned.
+func (w *world) wrong() []string {
+	w.db.mu.Lock()
+	defer w.db.mu.Unlock()
+	return w.illegal
+}
+
 func (s *server) count(kind int) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
@@ -367,28 +392,32 @@ func (s *server) readThrough(ctx context.Context, key int) (value int, ok bool) 
 	s.point()
 	tx := s.begin(reads)
 	defer tx.end()
-	first, before := 0, 0
-	locked, timeline := false, Timeline(0)
-	err = errors.Join(
-		s.ask(ctx, "database", func() error { first = tx.value(key); return tx.failed() }),
-		s.ask(ctx, "database", func() error {
-			if before = tx.value(key); m.oneShot {
-				s.point() // a statement's snapshot is taken before it waits for anything
-			}
-			locked, timeline = tx.share(scopesOf(key)), tx.timeline
-			return tx.failed()
-		}),
-		s.ask(ctx, "database", func() error { value = tx.value(key); return tx.failed() }))
+	type share struct {
+		before   int
+		locked   bool
+		timeline Timeline
+	}
+	read := func() (int, error) { return tx.value(key), tx.failed() }
+	first, early := asked(ctx, s, "database", read)
+	shared, between := asked(ctx, s, "database", func() (share, error) {
+		before := tx.value(key)
+		if m.oneShot {
+			s.point() // a statement's snapshot is taken before it waits for anything
+		}
+		return share{before, tx.share(scopesOf(key)), tx.timeline}, tx.failed()
+	})
+	value, late := asked(ctx, s, "database", read)
+	err = errors.Join(early, between, late)
 	if m.oneShot {
-		value = before
+		value = shared.before
 	}
 	if m.oldReading {
 		value = first
 	}
-	if err != nil || !l.Covers(timeline) && !m.anyHistory {
+	if err != nil || !l.Covers(shared.timeline) && !m.anyHistory {
 		return 0, false
 	}
-	if locked || m.unlocked {
+	if shared.locked || m.unlocked {
 		s.point()
 		s.cache.keep(key, value, ticket, l, m)
 	}
@@ -475,7 +504,7 @@ type database struct {
 	open     map[*simTx]bool
 	timeline Timeline
 	deposed  *snapshot // what the old primary shows since another took its place
-	wall     time.Duration
+	wall     atomic.Int64
 }
 
 type snapshot struct {
@@ -499,7 +528,9 @@ func newDatabase(w *world) *database {
 }
 
 // now is the clock of the database, in microseconds.
-func (d *database) now() int64 { return (time.Since(d.w.began) + d.wall).Microseconds() + 1 }
+func (d *database) now() int64 {
+	return (time.Since(d.w.began) + time.Duration(d.wall.Load())).Microseconds() + 1
+}
 
 func (d *database) judge(w *world, s *server, key, v int, sent, returned int64) {
 	d.mu.Lock()
@@ -644,17 +675,17 @@ func (tx *simTx) Lock(ctx context.Context, scopes []Scope) error {
 
 // Members is a statement.
 func (tx *simTx) Members(ctx context.Context) (all []Member, t Timeline, err error) {
-	err = tx.s.ask(ctx, "database", func() error {
+	all, err = asked(ctx, tx.s, "database", func() ([]Member, error) {
 		tx.d.mu.Lock()
 		defer tx.d.mu.Unlock()
 		rows := tx.d.rows
 		if tx.old {
 			rows = tx.d.deposed.rows
 		}
-		if all = slices.Collect(maps.Values(rows)); tx.d.w.plan.mutant.oldList {
-			all = tx.earlier
+		if tx.d.w.plan.mutant.oldList {
+			return tx.earlier, nil
 		}
-		return nil
+		return slices.Collect(maps.Values(rows)), nil
 	})
 	return all, tx.timeline, errors.Join(err, tx.failed())
 }
@@ -713,21 +744,28 @@ func (d *database) promote() {
 // registry is a server's connection to the list.
 type registry struct{ s *server }
 
-// do is one committed statement.
-func (g registry) do(ctx context.Context, fn func(d *database)) (t Timeline, err error) {
+// committed is what one committed statement gives.
+type committed[T any] struct {
+	what     T
+	timeline Timeline
+}
+
+// commits is one committed statement.
+func commits[T any](ctx context.Context, g registry, fn func(d *database) T) (T, Timeline, error) {
 	g.s.point()
-	err = g.s.ask(ctx, "database", func() error {
+	a, err := asked(ctx, g.s, "database", func() (committed[T], error) {
 		d := g.s.w.db
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if t = d.timeline; d.deposed != nil && g.s.old[list].Load() {
+		a := committed[T]{timeline: d.timeline}
+		if d.deposed != nil && g.s.old[list].Load() {
 			g.s.old[list].Store(false)
-			return errGone
+			return a, errGone
 		}
-		fn(d)
-		return nil
+		a.what = fn(d)
+		return a, nil
 	})
-	return t, err
+	return a.what, a.timeline, err
 }
 
 func (g registry) key(m Member) Incarnation {
@@ -739,58 +777,66 @@ func (g registry) key(m Member) Incarnation {
 
 // Register inserts.
 func (g registry) Register(ctx context.Context, m Member, lease time.Duration) (Timeline, error) {
-	return g.do(ctx, func(d *database) {
+	_, t, err := commits(ctx, g, func(d *database) bool {
 		m.ExpiresAt = d.now() + lease.Microseconds()
 		d.rows[g.key(m)] = m
+		return true
 	})
+	return t, err
 }
 
 // Renew updates what is not evicted.
 func (g registry) Renew(ctx context.Context, m Member, lease time.Duration) (found bool, t Timeline, err error) {
 	if d := g.s.w.db; g.s.w.plan.mutant.readsOnly && g.s.old[list].Load() {
-		err = g.s.ask(ctx, "database", func() error {
+		found, err = asked(ctx, g.s, "database", func() (there bool, _ error) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			if d.deposed != nil {
-				_, found = d.deposed.rows[m.Incarnation]
+				_, there = d.deposed.rows[m.Incarnation]
 			}
-			return nil
+			return there, nil
 		})
 		return found, 1, err
 	}
-	t, err = g.do(ctx, func(d *database) {
+	return commits(ctx, g, func(d *database) bool {
 		row, ok := d.rows[g.key(m)]
-		if found = ok && !row.Evicted && row.Incarnation == m.Incarnation; found {
-			m.ExpiresAt = d.now() + lease.Microseconds()
-			d.rows[g.key(m)] = m
+		if !ok || row.Evicted || row.Incarnation != m.Incarnation {
+			return false
 		}
+		m.ExpiresAt = d.now() + lease.Microseconds()
+		d.rows[g.key(m)] = m
+		return true
 	})
-	return found, t, err
 }
 
 // Evict marks.
 func (g registry) Evict(ctx context.Context, i Incarnation) (found bool, t Timeline, err error) {
-	t, err = g.do(ctx, func(d *database) {
+	return commits(ctx, g, func(d *database) (there bool) {
 		for key, row := range d.rows {
 			if row.Incarnation == i {
-				row.Evicted, found = true, true
+				row.Evicted, there = true, true
 				d.rows[key] = row
 			}
 		}
+		return there
 	})
-	return found, t, err
 }
 
 // Remove deletes.
 func (g registry) Remove(ctx context.Context, i Incarnation) error {
-	_, err := g.do(ctx, func(d *database) {
+	_, _, err := commits(ctx, g, func(d *database) bool {
 		maps.DeleteFunc(d.rows, func(_ Incarnation, row Member) bool { return row.Incarnation == i })
+		return true
 	})
 	return err
 }
 
 // List lists.
 func (g registry) List(ctx context.Context) (all []Member, now int64, err error) {
-	_, err = g.do(ctx, func(d *database) { all, now = slices.Collect(maps.Values(d.rows)), d.now() })
-	return all, now, err
+	type listed struct {
+		all []Member
+		now int64
+	}
+	l, _, err := commits(ctx, g, func(d *database) listed { return listed{slices.Collect(maps.Values(d.rows)), d.now()} })
+	return l.all, l.now, err
 }
