@@ -29,6 +29,11 @@ const envPrefix = "GUILDHALL_"
 
 // Settings are all settings, in the order of the documentation.
 func Settings() []Setting {
+	return slices.Concat(serving(), limits(), mailing(), money(), providers(), telling())
+}
+
+// serving are where the server is, and where its data is.
+func serving() []Setting {
 	return []Setting{
 		{Name: "addr", Default: "127.0.0.1:8080", Doc: "Where to listen: HOST:PORT, or :PORT for every address of the machine.",
 			value: func(c *Config) any { return &c.Addr }},
@@ -60,6 +65,12 @@ func Settings() []Setting {
 			value: func(c *Config) any { return &c.ServerName }},
 		{Name: "metrics_addr", Doc: "Where metrics for Prometheus are served, on a listener of their own. Empty: nowhere.",
 			value: func(c *Config) any { return &c.MetricsAddr }},
+	}
+}
+
+// limits are how long and how often people may.
+func limits() []Setting {
+	return []Setting{
 		{Name: "session_idle", Default: "336h", Doc: "A session that nobody used for so long has ended. Negative: no idle limit; 0: 336h.",
 			value: func(c *Config) any { return &c.SessionIdle }},
 		{Name: "session_life", Default: "720h", Doc: "A session ends so long after its sign-in. 0: 720h.",
@@ -88,6 +99,12 @@ func Settings() []Setting {
 			value: func(c *Config) any { return &c.AddressFailuresPerMinute }},
 		{Name: "return_to", Doc: "Absolute addresses, parted by commas, that a sign-in may lead back to, letter by letter: https, or http on localhost. Empty: only paths of this server.",
 			value: func(c *Config) any { return &c.ReturnTo }},
+	}
+}
+
+// mailing is how mail is sent.
+func mailing() []Setting {
+	return []Setting{
 		{Name: "smtp_host", Doc: "The mail server. Empty: no mail is sent, and what should be is given up after two days.",
 			value: func(c *Config) any { return &c.SMTPHost }},
 		{Name: "smtp_port", Default: "0", Doc: "Its port. 0: 587, and 465 with smtp_tls: tls.",
@@ -103,6 +120,12 @@ func Settings() []Setting {
 		{Name: "smtp_tls", Default: "starttls", Choices: []string{"starttls", "tls", "unencrypted"},
 			Doc:   "How the connection to the mail server is encrypted; unencrypted is for a server on this machine.",
 			value: func(c *Config) any { return &c.SMTPTLS }},
+	}
+}
+
+// money is who takes it.
+func money() []Setting {
+	return []Setting{
 		{Name: "stripe_key", Secret: true, Doc: "The secret key of Stripe, sk_... or rk_..., by which Stripe takes the money; in the file or the environment. Empty: see stripe_key_file.",
 			value: func(c *Config) any { return &c.StripeKey }},
 		{Name: "stripe_key_file", Doc: "A file with it. Empty, and stripe_key too: nobody takes money, and invoices are made here.",
@@ -111,6 +134,12 @@ func Settings() []Setting {
 			value: func(c *Config) any { return &c.StripeWebhookSecret }},
 		{Name: "stripe_webhook_secret_file", Doc: "A file with it. Empty: see stripe_webhook_secret.",
 			value: func(c *Config) any { return &c.StripeWebhookSecretFile }},
+	}
+}
+
+// providers are whom sign-ins are asked of, and how they are reached.
+func providers() []Setting {
+	return []Setting{
 		{Name: "google_client_id", Doc: "The client at Google with which anybody may sign in. Empty: nobody signs in with Google.",
 			value: func(c *Config) any { return &c.GoogleClientID }},
 		{Name: "google_client_secret", Secret: true, Doc: "Its secret, in the file or the environment. Needed with google_client_id. Empty: see google_client_secret_file.",
@@ -133,6 +162,12 @@ func Settings() []Setting {
 			value: func(c *Config) any { return &c.OutboundCAFile }},
 		{Name: "dns_server", Doc: "The DNS server, ADDRESS:PORT, that is asked for the records of domains and the addresses of identity providers. Empty: the system's.",
 			value: func(c *Config) any { return &c.DNSServer }},
+	}
+}
+
+// telling is what the server says of itself.
+func telling() []Setting {
+	return []Setting{
 		{Name: "docs_edit_url", Doc: "Where the pages of /docs are changed, such as https://github.com/guildhall/guildhall/edit/main/docs/{page}; {page} is the file's name. Empty: no link.",
 			value: func(c *Config) any { return &c.DocsEditURL }},
 		{Name: "log_level", Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Doc: "What is logged: this and all that is worse.",
