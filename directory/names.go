@@ -44,7 +44,7 @@ func checkTimeZone(name string) []op.FieldError {
 var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // reservedSlugs would read as pages of the product or of its operator.
-var reservedSlugs = []string{"about", "access", "account", "admin", "api", "app", "assets", "auth", "billing", "console", "dev", "docs",
+var reservedSlugs = []string{"about", "access", "account", "admin", "api", "app", "assets", "auth", "billing", "console", "dev", "docs", "ext-authz",
 	"forward-auth", "guildhall", "healthz", "help", "login", "logout", "me", "metrics", "new", "openapi", "orgs", "organizations",
 	"palette", "pricing", "readyz", "root", "security", "settings", "sign-in", "signin", "start", "static", "status", "support",
 	"system", "v1", "verify", "well-known", "www"}

@@ -21,7 +21,7 @@ import (
 type Request struct {
 	ID         string             `json:"id" doc:"The line's id" example:"log_01k..."`
 	At         time.Time          `json:"at" doc:"When it was asked"`
-	Face       string             `json:"face" doc:"How it was asked" enum:"forward-auth,authzen,api"`
+	Face       string             `json:"face" doc:"How it was asked" enum:"forward-auth,ext-authz,authzen,api"`
 	Method     string             `json:"method,omitzero" doc:"Of the product's request, where it is known" example:"POST"`
 	Route      string             `json:"route,omitzero" doc:"The charter's pattern, or the operation that was called; never the address itself" example:"/api/workflows/{id}/run"`
 	Permission charter.Permission `json:"permission,omitzero" doc:"What was asked for" example:"workflows.run"`

@@ -26,7 +26,7 @@ func Operations() []op.Any { return []op.Any{ListRequests, GetRequest, ReportReq
 type Entry struct {
 	Organization check.ID // whose it is; without one there is no line
 	At           time.Time
-	Face         string   // how it was asked: "forward-auth", "authzen" or "api"
+	Face         string   // how it was asked: "forward-auth", "ext-authz", "authzen" or "api"
 	Kind         string   // "user", "key" or "token"
 	Credential   check.ID // of a session, key or token; empty where a person was asked about
 	User, Member check.ID

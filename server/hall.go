@@ -19,7 +19,7 @@ import (
 type HallConfig struct {
 	BaseURL        string                  // the one of the hall's settings
 	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
-	Gateways       []netip.Prefix          // who may ask forward-auth about requests that it holds; none: nobody
+	Gateways       []netip.Prefix          // who may ask forward-auth and ext_authz about requests that it holds; none: nobody
 	Extra          map[string]http.Handler // further ServeMux patterns
 	Metrics        *Metrics                // counts checks; nil: nobody does
 	Demo           bool                    // the console shows the page of its components
@@ -36,9 +36,14 @@ func ForHall(h *guildhall.Hall, c HallConfig) http.Handler {
 	pages := console.New(console.Config{Service: h.Service(), Access: h.Access(), BaseURL: c.BaseURL, Secure: secure(c.BaseURL),
 		Demo: c.Demo, OpenAPI: OpenAPI(h.Service()), DocsEditURL: c.DocsEditURL, LastUse: h.LastUse, Log: c.Log})
 	return New(Config{Service: h.Service(), BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Console: pages, Refuse: pages.Refuse,
-		Gate: gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways,
-			Record: func(r *gate.Record) { c.record(h.Requests(), r) }, Log: c.Log}),
+		Gate:  c.gate(h),
 		Extra: c.extra(h), Ready: h.Ready, Log: c.Log})
+}
+
+// gate makes what answers checks about a hall.
+func (c *HallConfig) gate(h *guildhall.Hall) *gate.Gate {
+	return gate.New(gate.Config{Access: h.Access(), Service: h.Service(), BaseURL: c.BaseURL, Gateways: c.Gateways, TrustedProxies: c.TrustedProxies,
+		Record: func(r *gate.Record) { c.record(h.Requests(), r) }, Log: c.Log})
 }
 
 // extra are the further patterns, with those of a payment provider.

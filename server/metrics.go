@@ -46,7 +46,7 @@ func NewMetrics() *Metrics {
 		Help:    "How long checks over HTTP took.",
 		Buckets: []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .005, .025, .1, 1}}, []string{"face"})
 	m.checks = map[string]checkMetrics{}
-	for _, face := range []string{gate.AuthZEN, gate.ForwardAuth} {
+	for _, face := range []string{gate.AuthZEN, gate.ForwardAuth, gate.ExtAuthz} {
 		m.checks[face] = checkMetrics{checks.WithLabelValues(face, "yes"), checks.WithLabelValues(face, "no"), took.WithLabelValues(face)}
 	}
 	m.waits = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "guildhall_fence_wait_seconds",

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ type ServeConfig struct {
 	Grace    time.Duration // how long requests may take to end when serving does; 0: 10 seconds
 	Log      *slog.Logger  // nil: slog.Default
 }
+
+// grace is how long what is being answered may take to end.
+const grace = 10 * time.Second
 
 // Listen opens an address for Serve. The error says what to do if it is in use.
 func Listen(addr string) (net.Listener, error) {
@@ -71,11 +75,7 @@ func (c ServeConfig) server() *http.Server {
 
 // shutdown waits for the requests that run. What is left after the grace is cut.
 func (c ServeConfig) shutdown(ctx context.Context, s *http.Server) error {
-	grace := c.Grace
-	if grace == 0 {
-		grace = 10 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, grace)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Grace, grace))
 	defer cancel()
 	err := s.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -26,7 +26,7 @@ type Config struct {
 	BaseURL        string                  // "https://accounts.example.com": decides about cookies and links
 	TrustedProxies []netip.Prefix          // whose X-Forwarded-For is believed; none: nobody's
 	Console        http.Handler            // everything that is not named otherwise; nil: no console
-	Gate           map[string]web.Direct   // checks, by their paths: what gate.New makes; nil: none
+	Gate           *gate.Gate              // answers checks; nil: nobody does
 	Extra          map[string]http.Handler // further ServeMux patterns, such as "/dev/"
 	// Refuse answers a browser whose request is refused before any page sees it; nil: problem+json for everybody.
 	Refuse func(w http.ResponseWriter, r *http.Request, e *op.Error)
@@ -53,8 +53,12 @@ func New(c Config) http.Handler {
 	for pattern, handler := range c.Extra {
 		mux.Handle(pattern, handler)
 	}
-	return web.Handler(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log,
-		Direct: c.Gate, Bypass: []string{gate.ForwardAuthPath}, Anonymous: console.FromProvider}, mux) // what browsers sent there is looked at by the gate
+	all := web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Refuse: c.refuse, Log: c.Log, Anonymous: console.FromProvider}
+	if c.Gate != nil {
+		all.Direct, all.Below = c.Gate.Direct(), c.Gate.Below()
+		all.Bypass = []string{gate.ForwardAuthPath, gate.ExtAuthzPath} // what browsers sent there is looked at by the gate
+	}
+	return web.Handler(all, mux)
 }
 
 func orNotFound(h http.Handler) http.Handler {
@@ -75,7 +79,7 @@ func (c *Config) refuse(w http.ResponseWriter, r *http.Request, e *op.Error) {
 
 // machine reports whether a program asks: by a path of the API, or since it does not say that it reads HTML.
 func machine(r *http.Request) bool {
-	for _, prefix := range []string{"/v1/", "/scim/v2/", "/access/v1/", "/.well-known/", gate.ForwardAuthPath} {
+	for _, prefix := range []string{"/v1/", "/scim/v2/", "/access/v1/", "/.well-known/", gate.ForwardAuthPath, gate.ExtAuthzPath} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
 			return true
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/guildhall/guildhall/internal/testhall"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server"
-	"github.com/guildhall/guildhall/server/internal/web"
+	"github.com/guildhall/guildhall/server/internal/gate"
 )
 
 // says is a handler that says a word.
@@ -36,7 +36,7 @@ func get(h http.Handler, target string, headers ...string) *httptest.ResponseRec
 
 func TestEveryPathHasItsHandler(t *testing.T) {
 	hall := testhall.New(t, testdb.SQLite(t), nil)
-	h := server.New(server.Config{Service: hall.Service, BaseURL: "http://localhost:8080", Console: says("console"), Gate: map[string]web.Direct{"/access/v1/evaluation": func(x *web.Exchange) { x.JSON([]byte("gate")) }},
+	h := server.New(server.Config{Service: hall.Service, BaseURL: "http://localhost:8080", Console: says("console"), Gate: gate.New(gate.Config{Service: hall.Service}),
 		Extra: map[string]http.Handler{"/dev/": says("dev")}, Log: slog.New(slog.DiscardHandler)})
 	tests := []struct {
 		path     string
@@ -50,10 +50,12 @@ func TestEveryPathHasItsHandler(t *testing.T) {
 		{"/v1/", 404, "not_found"},
 		{"/v1/organizations/acme/notes", 401, "unauthenticated"},
 		{"/openapi.json", 200, `"openapi": "3.1.0"`},
-		{"/access/v1/evaluation", 200, "gate"},
+		{"/access/v1/evaluation", 405, "is asked by POST"},
 		{"/access/v1/nothing", 404, "not_found"},
 		{"/access/v1/%65valuation", 404, "not_found"},
-		{"/forward-auth", 200, "console"},
+		{"/forward-auth", 403, "gateway_not_trusted"},
+		{"/ext-authz/api//x", 403, "gateway_not_trusted"},
+		{"/ext-authz", 200, "console"},
 		{"/dev/mail", 200, "dev"},
 		{"/healthz", 200, "ok"},
 		{"/readyz", 200, "ready"},
@@ -62,7 +64,7 @@ func TestEveryPathHasItsHandler(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.path, func(t *testing.T) {
-			got := get(h, "http://localhost:8080"+tt.path)
+			got := get(h, tt.path)
 			if got.Code != tt.status || !strings.Contains(got.Body.String(), tt.contains) {
 				t.Errorf("got %d %s, want %d with %s", got.Code, got.Body, tt.status, tt.contains)
 			}

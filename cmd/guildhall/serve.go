@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -57,8 +58,8 @@ func serve(ctx context.Context, p process) error {
 	operator := operatorWork(c.DataDir, hall, log)
 	err = together(ctx, hall.Run, func(ctx context.Context) error {
 		return together(ctx, operator, func(ctx context.Context) error {
-			return listenAndServe(ctx, c, server.ServeConfig{Listener: listener, Handler: handlerOf(c, hall, page, payments, metrics, log),
-				Ending: hall.Service().EndWatches, Log: log}, metrics, log)
+			return listenAndServe(ctx, c, hall, server.ServeConfig{Listener: listener, Handler: handlerOf(c, hall, page, payments, metrics, log),
+				Ending: hall.Service().EndWatches, Log: log}, metrics)
 		})
 	})
 	return errors.Join(err, hall.Close())
@@ -114,25 +115,42 @@ func greet(ctx context.Context, p process, c *config.Loaded, hall *guildhall.Hal
 }
 
 func handlerOf(c *config.Loaded, hall *guildhall.Hall, page *start.Page, payments *stripe.Provider, metrics *server.Metrics, log *slog.Logger) http.Handler {
-	proxies, _ := c.Proxies() // checked with the configuration, as the gateways are
-	gateways, _ := c.GatewayNetworks()
-	return server.ForHall(hall, server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Gateways: gateways, Metrics: metrics, Log: log,
-		Stripe: payments, DocsEditURL: c.DocsEditURL, Extra: map[string]http.Handler{start.Path: page}})
+	faces := facesOf(c, metrics, log)
+	faces.Stripe, faces.DocsEditURL, faces.Extra = payments, c.DocsEditURL, map[string]http.Handler{start.Path: page}
+	return server.ForHall(hall, faces)
 }
 
-// listenAndServe serves, and metrics where they are wanted, until ctx ends or one of them fails.
-func listenAndServe(ctx context.Context, c *config.Loaded, s server.ServeConfig, m *server.Metrics, log *slog.Logger) error {
+// facesOf is what all faces of a hall have in common.
+func facesOf(c *config.Loaded, metrics *server.Metrics, log *slog.Logger) server.HallConfig {
+	proxies, _ := c.Proxies() // checked with the configuration, as the gateways are
+	gateways, _ := c.GatewayNetworks()
+	return server.HallConfig{BaseURL: c.BaseURL, TrustedProxies: proxies, Gateways: gateways, Metrics: metrics, Log: log}
+}
+
+// listenAndServe serves, and Envoy and metrics where they are wanted, until ctx ends or one of them fails.
+func listenAndServe(ctx context.Context, c *config.Loaded, hall *guildhall.Hall, s server.ServeConfig, m *server.Metrics) error {
 	serve := func(ctx context.Context) error { return server.Serve(ctx, s) }
-	if c.MetricsAddr == "" {
-		return serve(ctx)
+	serve = beside(serve, "metrics_addr", c.MetricsAddr, func(ctx context.Context, l net.Listener) error {
+		return server.Serve(ctx, server.ServeConfig{Listener: l, Handler: m.Handler(), Log: s.Log})
+	})
+	serve = beside(serve, "envoy_addr", c.EnvoyAddr, func(ctx context.Context, l net.Listener) error {
+		return server.ServeEnvoy(ctx, l, server.Envoy(hall, facesOf(c, m, s.Log)))
+	})
+	return serve(ctx)
+}
+
+// beside serves at the address of a setting too while main does; at none, if it is empty.
+func beside(main func(ctx context.Context) error, setting, addr string, serve func(ctx context.Context, l net.Listener) error) func(ctx context.Context) error {
+	if addr == "" {
+		return main
 	}
-	metrics, err := server.Listen(c.MetricsAddr)
-	if err != nil {
-		return fmt.Errorf("metrics_addr: %w", err)
+	return func(ctx context.Context) error {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", setting, err)
+		}
+		return together(ctx, func(ctx context.Context) error { return serve(ctx, l) }, main)
 	}
-	return together(ctx, func(ctx context.Context) error {
-		return server.Serve(ctx, server.ServeConfig{Listener: metrics, Handler: m.Handler(), Log: log})
-	}, serve)
 }
 
 // together runs work beside main, and ends it when main has ended: requests that are being answered still have it. Main

@@ -14,6 +14,11 @@ import (
 	"syscall"
 	"testing"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
 )
@@ -216,6 +221,7 @@ func TestServeSaysWhatIsWrongBeforeItServes(t *testing.T) {
 		{"a charter with mistakes", []string{"--charter", "testdata/wrong.yaml"}, `testdata/wrong.yaml:3:25: unknown key "grnats"`},
 		{"a database of another kind", []string{"--database", "mysql://x"}, "only sqlite:PATH and postgres://... are known"},
 		{"a metrics port that is taken", []string{"--metrics-addr", taken.Addr().String()}, "metrics_addr"},
+		{"a port for Envoy that is taken", []string{"--envoy-addr", taken.Addr().String()}, "envoy_addr"},
 	} {
 		t.Run(c.says, func(t *testing.T) {
 			got := runs(t, nil, append([]string{"serve", "--addr", "127.0.0.1:0", "--data-dir", t.TempDir()}, c.args...)...)
@@ -223,6 +229,20 @@ func TestServeSaysWhatIsWrongBeforeItServes(t *testing.T) {
 				t.Errorf("exit code %d, %s", got.code, got.stderr)
 			}
 		})
+	}
+}
+
+func TestEnvoyHasAListenerOfItsOwn(t *testing.T) {
+	port := freePort(t)
+	startServe(t, true, "--data-dir", t.TempDir(), "--envoy-addr", "127.0.0.1:"+port)
+	conn, err := grpc.NewClient("127.0.0.1:"+port, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	out, err := authv3.NewAuthorizationClient(conn).Check(t.Context(), &authv3.CheckRequest{}, grpc.WaitForReady(true))
+	if err != nil || out.GetDeniedResponse().GetStatus().GetCode() != typev3.StatusCode_BadRequest {
+		t.Errorf("got %v %v, want that an empty question is refused", out, err)
 	}
 }
 

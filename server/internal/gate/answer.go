@@ -15,7 +15,7 @@ import (
 
 // appendAnswer writes an answer as JSON: the decision, and a context that says why, and on a yes for whom and where. What
 // is not known is left out.
-func (g *gate) appendAnswer(b []byte, v *access.Verdict) []byte {
+func (g *Gate) appendAnswer(b []byte, v *access.Verdict) []byte {
 	b = strconv.AppendBool(append(b, `{"decision":`...), v.Allow)
 	b = append(b, `,"context":{"reason":`...)
 	b = appendText(b, string(v.Reason))
@@ -69,7 +69,7 @@ func appendWrong(b []byte, e *op.Error) []byte {
 }
 
 // appendFix says where to read on: a path is one of ours.
-func (g *gate) appendFix(b []byte, url string) []byte {
+func (g *Gate) appendFix(b []byte, url string) []byte {
 	if !strings.HasPrefix(url, "/") {
 		return appendField(b, `,"fix_url":`, url)
 	}

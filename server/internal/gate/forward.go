@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/guildhall/guildhall/access"
 	"github.com/guildhall/guildhall/charter"
@@ -31,6 +32,14 @@ var identityHeaders = [...]string{"X-Guildhall-User", "X-Guildhall-Member", "X-G
 	"X-Guildhall-Credential", "X-Guildhall-Kind", "X-Guildhall-Region", "X-Guildhall-Plan", "X-Guildhall-Permission", "X-Guildhall-Resource",
 	"X-Guildhall-Features"}
 
+// identityNames are the same in lower case, as HTTP/2 spells them.
+var identityNames = func() (names [len(identityHeaders)]string) {
+	for i, name := range identityHeaders {
+		names[i] = strings.ToLower(name)
+	}
+	return names
+}()
+
 // The headers of an answer no, for gateways that do not pass its body on.
 const (
 	reasonHeader = "X-Guildhall-Reason"
@@ -40,6 +49,8 @@ const (
 
 // forwarded is a request that a gateway holds.
 type forwarded struct {
+	face, id     string // how and under which id Guildhall was asked
+	began        time.Time
 	method, host string
 	region       string // where it would run; empty: nobody says
 	match        charter.Match
@@ -50,53 +61,74 @@ type forwarded struct {
 }
 
 // forwardAuth says whether a request may pass that a gateway holds, and for whom it is. It reads no body.
-func (g *gate) forwardAuth(x *web.Exchange) {
+func (g *Gate) forwardAuth(x *web.Exchange) {
+	f := forwarded{face: ForwardAuth, id: x.RequestID(), began: x.Began(), header: x.Request.Header, caller: x.Caller()}
+	g.answerHeld(x, &f, describedByHeaders)
+}
+
+// answerHeld answers over HTTP. Describe takes the request from what the gateway says of it, and gives its address.
+func (g *Gate) answerHeld(x *web.Exchange, f *forwarded, describe func(x *web.Exchange, f *forwarded) (uri string, err error)) {
 	client, trusted := x.Behind(g.config.Gateways)
 	if !trusted {
-		g.config.Log.LogAttrs(x.Request.Context(), slog.LevelWarn, "forward-auth asked by an address that is not among the gateways",
-			slog.String("address", client), slog.String("request_id", x.RequestID()))
-		g.refuse(x, op.Errorf(op.Denied, "gateway_not_trusted", "requests from your address are not believed: it is not among the configured gateways"))
+		g.refuse(x, g.untrusted(x.Request.Context(), f, client))
 		return
 	}
-	var f forwarded
-	err := g.read(x, client, &f)
+	f.caller.Address = client
+	uri, err := describe(x, f)
 	if err == nil {
-		err = g.admit(x.Request.Context(), &f)
+		err = g.decide(x.Request.Context(), f, uri)
 	}
-	g.tellForwarded(x, &f, err)
+	g.tellForwarded(f, err)
 	if err != nil {
 		g.refuse(x, err)
 		return
 	}
-	g.grant(x.Header(), &f)
+	g.grant(x.Header(), f)
 	x.Empty()
 }
 
-// read takes the request from what the gateway says of it. What the route is comes from the request line alone.
-func (g *gate) read(x *web.Exchange, client string, f *forwarded) error {
-	f.header, f.caller = x.Request.Header, x.Caller()
-	f.caller.Address = client
-	method, uri, host, region := f.header[methodHeader], f.header[uriHeader], f.header[hostHeader], f.header[regionHeader]
-	if len(method) != 1 || len(uri) != 1 || len(host) > 1 || len(region) > 1 {
-		return malformed("a gateway sends %s and %s exactly once each, and %s and %s at most once", methodHeader, uriHeader, hostHeader, regionHeader)
+// untrusted notes that somebody asked who is not among the gateways, and is the error that they get.
+func (g *Gate) untrusted(ctx context.Context, f *forwarded, address string) error {
+	g.config.Log.LogAttrs(ctx, slog.LevelWarn, f.face+" asked by an address that is not among the gateways",
+		slog.String("address", address), slog.String("request_id", f.id))
+	return op.Errorf(op.Denied, "gateway_not_trusted", "requests from your address are not believed: it is not among the configured gateways")
+}
+
+// describedByHeaders takes a request from the headers of forward-auth.
+func describedByHeaders(_ *web.Exchange, f *forwarded) (uri string, err error) {
+	method, sent, host := f.header[methodHeader], f.header[uriHeader], f.header[hostHeader]
+	if len(method) != 1 || len(sent) != 1 || len(host) > 1 || !f.named() {
+		return "", malformed("a gateway sends %s and %s exactly once each, and %s and %s at most once", methodHeader, uriHeader, hostHeader, regionHeader)
 	}
 	if len(host) == 1 {
 		f.host = host[0]
 	}
+	f.method = method[0]
+	return sent[0], nil
+}
+
+// named takes over the region, where a gateway names one. False: it is there more than once.
+func (f *forwarded) named() bool {
+	region := f.header[regionHeader]
 	if len(region) == 1 {
 		f.region = region[0]
 	}
-	path, _, _ := strings.Cut(uri[0], "?")
-	f.method = method[0]
+	return len(region) <= 1
+}
+
+// decide says whether a request may pass that was described. What the route is comes from the request line alone; the
+// query is no part of it. What is no error is a yes.
+func (g *Gate) decide(ctx context.Context, f *forwarded, uri string) error {
+	path, _, _ := strings.Cut(uri, "?")
 	var known bool
 	if f.match, known = g.config.Service.Charter().Match(f.method, path); !known {
 		return denial(&check.Decision{Reason: decide.UnknownRoute})
 	}
-	return nil
+	return g.admit(ctx, f)
 }
 
 // admit decides. Everybody may take a public route, and it is for nobody in particular. What is no error is a yes.
-func (g *gate) admit(ctx context.Context, f *forwarded) error {
+func (g *Gate) admit(ctx context.Context, f *forwarded) error {
 	route := f.match.Route
 	if route.Public {
 		return nil
@@ -135,7 +167,7 @@ func about(resource, organization string) check.Resource {
 
 // sameOrigin refuses what another site makes a browser send with its cookie, as web does for Guildhall's own pages. The
 // site's own host is the one that the gateway names. T-054
-func (g *gate) sameOrigin(f *forwarded) error {
+func (g *Gate) sameOrigin(f *forwarded) error {
 	if !f.caller.Cookie {
 		return nil
 	}
@@ -148,7 +180,7 @@ func (g *gate) sameOrigin(f *forwarded) error {
 
 // identify finds who sent a credential. Addresses that send many that are not good have to wait, but for credentials that
 // were good before: whoever shares the address is not shut out. T-048
-func (g *gate) identify(ctx context.Context, f *forwarded) error {
+func (g *Gate) identify(ctx context.Context, f *forwarded) error {
 	if f.caller.Credential == "" {
 		return op.ErrUnauthenticated
 	}
@@ -194,20 +226,34 @@ func textOf(d *check.Decision) string {
 	return "this needs " + string(d.Needs) + " (" + string(d.Reason) + ")"
 }
 
-// refuse answers an error. What a gateway needs of it to tell the client is in headers too.
-func (g *gate) refuse(x *web.Exchange, err error) {
+// refuse answers an error.
+func (g *Gate) refuse(x *web.Exchange, err error) { x.Problem(g.refusal(x.Header(), err)) }
+
+// refusal is an error as it is answered. What a gateway needs of it to tell the client is in headers too.
+func (g *Gate) refusal(h http.Header, err error) *op.Error {
 	e := op.AsError(err)
 	fix := e.FixURL
 	if fix != "" {
 		fix = g.config.BaseURL + fix
 	}
-	h, values := x.Header(), &[3]string{e.FullCode(), string(e.Needs), fix}
+	values := &[3]string{e.FullCode(), string(e.Needs), fix}
 	h[reasonHeader], h[needsHeader], h[fixHeader] = values[0:1:1], values[1:2:2], values[2:3:3]
-	x.Problem(e)
+	return e
 }
 
 // grant says in the header of a yes for whom it is.
-func (g *gate) grant(h http.Header, f *forwarded) {
+func (g *Gate) grant(h http.Header, f *forwarded) {
+	values := g.identity(f)
+	for i, name := range identityHeaders {
+		h[name] = values[i : i+1 : i+1]
+	}
+	if f.face == ExtAuthz {
+		h[envoyRemoveHeader] = envoyRemoves
+	}
+}
+
+// identity are the values of identityHeaders.
+func (g *Gate) identity(f *forwarded) *[len(identityHeaders)]string {
 	var who check.Who
 	g.config.Access.Name(&f.verdict, &who)
 	values := &[len(identityHeaders)]string{5: who.Kind, 6: who.Region, 7: who.Plan, 8: string(f.match.Route.Needs), 9: f.match.Resource, 10: g.features[who.Plan]}
@@ -221,7 +267,5 @@ func (g *gate) grant(h http.Header, f *forwarded) {
 	for i, end := range ends {
 		values[i], begin = ids[begin:end], end
 	}
-	for i, name := range identityHeaders {
-		h[name] = values[i : i+1 : i+1]
-	}
+	return values
 }

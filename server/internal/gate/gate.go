@@ -1,6 +1,7 @@
 // Package gate answers questions of access over HTTP, from memory. AuthZEN (OpenID Authorization API 1.0) is asked by the
-// product's back end, with a service key; what else a request claims (properties, headers) decides nothing. Forward-auth is
-// asked by a gateway in front of the product, at one of the configured addresses, about a request that it holds.
+// product's back end, with a service key; what else a request claims (properties, headers) decides nothing. Forward-auth
+// and Envoy's ext_authz are asked by a gateway in front of the product, at one of the configured addresses, about a request
+// that it holds.
 package gate
 
 import (
@@ -27,6 +28,7 @@ const (
 	SearchActionPath   = "/access/v1/search/action"
 	DiscoveryPath      = "/.well-known/authzen-configuration"
 	ForwardAuthPath    = "/forward-auth"
+	ExtAuthzPath       = "/ext-authz/" // and behind it the address of the request that is asked about
 )
 
 // Config is what the gate is made of.
@@ -34,15 +36,20 @@ type Config struct {
 	Access   *access.Access
 	Service  *op.Service
 	BaseURL  string         // "https://accounts.example.com": what discovery tells, whatever a request says
-	Gateways []netip.Prefix // who may ask forward-auth; none: nobody
+	Gateways []netip.Prefix // who may ask forward-auth and ext_authz; none: nobody
+	// TrustedProxies are believed too about where a request came from that Envoy describes over gRPC; over HTTP, web.Config
+	// says so.
+	TrustedProxies []netip.Prefix
 	// Record is told of every check that has an answer, on its way out: it must not block, and keeps no pointer to the
 	// record. Nil: nobody is told.
 	Record func(*Record)
 	Log    *slog.Logger // nil: slog.Default
 }
 
-type gate struct {
+// Gate answers questions of access, over HTTP and over gRPC. It is safe for concurrent use.
+type Gate struct {
 	config  Config
+	held    *web.Held
 	base    []byte // of fix_url, as the beginning of a text of JSON
 	origins *http.CrossOriginProtection
 	good    *good
@@ -51,11 +58,16 @@ type gate struct {
 	homes    homes
 }
 
-// New makes what answers the gate's paths, for web.Config.Direct.
-func New(c Config) map[string]web.Direct {
+// New makes a gate.
+func New(c Config) *Gate {
 	c.BaseURL, c.Log = strings.TrimRight(c.BaseURL, "/"), cmp.Or(c.Log, slog.Default())
-	g := &gate{config: c, base: quoteBeginning(c.BaseURL), origins: http.NewCrossOriginProtection(), good: &good{},
+	return &Gate{config: c, base: quoteBeginning(c.BaseURL), origins: http.NewCrossOriginProtection(), good: &good{},
+		held:     web.NewHeld(web.Config{BaseURL: c.BaseURL, TrustedProxies: c.TrustedProxies, Now: c.Service.Now}),
 		features: featuresOf(c.Service.Charter())}
+}
+
+// Direct is what answers the gate's paths, for web.Config.Direct.
+func (g *Gate) Direct() map[string]web.Direct {
 	return map[string]web.Direct{
 		DiscoveryPath:      only(http.MethodGet, g.discovery),
 		EvaluationPath:     only(http.MethodPost, g.asked(g.evaluation)),
@@ -66,6 +78,9 @@ func New(c Config) map[string]web.Direct {
 		ForwardAuthPath:    g.forwardAuth,
 	}
 }
+
+// Below is what answers everything under a path of the gate's, for web.Config.Below.
+func (g *Gate) Below() map[string]web.Direct { return map[string]web.Direct{ExtAuthzPath: g.extAuthz} }
 
 func featuresOf(c *charter.Charter) map[string]string {
 	features := map[string]string{}
@@ -91,7 +106,7 @@ func only(method string, next web.Direct) web.Direct {
 }
 
 // asked authenticates the caller, reads the body and hands it on. An error is the answer.
-func (g *gate) asked(answer func(x *web.Exchange, body []byte) error) web.Direct {
+func (g *Gate) asked(answer func(x *web.Exchange, body []byte) error) web.Direct {
 	return func(x *web.Exchange) {
 		if err := g.authenticate(x); err != nil {
 			x.Problem(op.AsError(err))
@@ -123,7 +138,7 @@ func general(answer func(x *web.Exchange, body []byte) (any, error)) func(x *web
 }
 
 // authenticate accepts a living service key, sent as Bearer, and nothing else.
-func (g *gate) authenticate(x *web.Exchange) error {
+func (g *Gate) authenticate(x *web.Exchange) error {
 	s := access.SentBy(x.Caller().Credential, "")
 	if err := g.config.Access.Find(x.Request.Context(), &s); err != nil {
 		return err
@@ -139,7 +154,7 @@ func (g *gate) authenticate(x *web.Exchange) error {
 }
 
 // evaluation answers one question (section 6).
-func (g *gate) evaluation(x *web.Exchange, body []byte) error {
+func (g *Gate) evaluation(x *web.Exchange, body []byte) error {
 	var e plainEvaluation
 	if !e.scan(string(body)) {
 		e = plainEvaluation{}
@@ -150,7 +165,7 @@ func (g *gate) evaluation(x *web.Exchange, body []byte) error {
 	return g.single(x, &e.evaluation)
 }
 
-func (g *gate) single(x *web.Exchange, e *evaluation) error {
+func (g *Gate) single(x *web.Exchange, e *evaluation) error {
 	question, err := e.question()
 	if err != nil {
 		return err
@@ -166,7 +181,7 @@ func (g *gate) single(x *web.Exchange, e *evaluation) error {
 
 // evaluations answers several (section 7). Without any it is an evaluation. One that is not well-formed is answered no,
 // and the others all the same.
-func (g *gate) evaluations(x *web.Exchange, body []byte) error {
+func (g *Gate) evaluations(x *web.Exchange, body []byte) error {
 	var batch evaluations
 	if err := parse(body, &batch); err != nil {
 		return err
@@ -203,7 +218,7 @@ func (g *gate) evaluations(x *web.Exchange, body []byte) error {
 }
 
 // discovery says where to ask (section 9). The addresses are of the configured base.
-func (g *gate) discovery(x *web.Exchange) {
+func (g *Gate) discovery(x *web.Exchange) {
 	x.Header().Set("Cache-Control", "public, max-age=3600")
 	base := g.config.BaseURL
 	write(x, metadata{base, base + EvaluationPath, base + EvaluationsPath, base + SearchSubjectPath, base + SearchResourcePath, base + SearchActionPath})

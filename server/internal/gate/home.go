@@ -14,7 +14,7 @@ import (
 // organization says which organization a request is about: the one that the route names, else the one that the
 // credential is for (which is empty here: Check knows it), else the only one that the person belongs to. No header, query
 // or body ever says it.
-func (g *gate) organization(ctx context.Context, f *forwarded) (string, error) {
+func (g *Gate) organization(ctx context.Context, f *forwarded) (string, error) {
 	if f.match.Organization != "" || f.sender.Kind() != op.UserActor {
 		return f.match.Organization, nil
 	}
@@ -46,7 +46,7 @@ func (h home) named(f *forwarded) (string, error) {
 }
 
 // homeOf looks where a person has access now. What is asked is what every role may.
-func (g *gate) homeOf(ctx context.Context, user string) (home, error) {
+func (g *Gate) homeOf(ctx context.Context, user string) (home, error) {
 	ids, _, err := g.config.Access.SearchResources(ctx, access.ResourceSearch{Subject: check.ByUser(user),
 		Permission: "organization.view", Type: check.Organization, Limit: 2})
 	if err != nil || len(ids) == 0 {

@@ -14,12 +14,13 @@ import (
 const (
 	AuthZEN     = "authzen"
 	ForwardAuth = "forward-auth"
+	ExtAuthz    = "ext-authz" // over HTTP and over gRPC
 )
 
 // Record is one check that was answered: what was asked, by whom, and how it went. It holds no secret. A copy of it may be
 // kept: its texts are of the charter, or its own.
 type Record struct {
-	Face  string    // AuthZEN or ForwardAuth
+	Face  string    // AuthZEN, ForwardAuth or ExtAuthz
 	At    time.Time // when the question came, by the clock of the service
 	Took  time.Duration
 	Allow bool
@@ -40,7 +41,7 @@ type Record struct {
 const public = "public"
 
 // tell records an evaluation.
-func (g *gate) tell(x *web.Exchange, q *check.Request, v *access.Verdict) {
+func (g *Gate) tell(x *web.Exchange, q *check.Request, v *access.Verdict) {
 	if g.config.Record == nil {
 		return
 	}
@@ -54,12 +55,12 @@ func (g *gate) tell(x *web.Exchange, q *check.Request, v *access.Verdict) {
 }
 
 // tellForwarded records a request that a gateway asked about, with the error that it was refused with, if it was.
-func (g *gate) tellForwarded(x *web.Exchange, f *forwarded, err error) {
+func (g *Gate) tellForwarded(f *forwarded, err error) {
 	if g.config.Record == nil {
 		return
 	}
-	rec := Record{Face: ForwardAuth, At: g.config.Service.Now(), Took: time.Since(x.Began()), Allow: err == nil, Code: f.code(err),
-		Resource: f.match.Resource, Method: f.method, Address: f.caller.Address, RequestID: x.RequestID()}
+	rec := Record{Face: f.face, At: g.config.Service.Now(), Took: time.Since(f.began), Allow: err == nil, Code: f.code(err),
+		Resource: f.match.Resource, Method: f.method, Address: f.caller.Address, RequestID: f.id}
 	if route := f.match.Route; route != nil {
 		rec.Permission, rec.Route = route.Needs, route.Pattern
 	}

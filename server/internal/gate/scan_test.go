@@ -135,7 +135,7 @@ func TestANoIsWrittenAsAnEncoderWouldWriteIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := gate{base: quoteBeginning(base)}
+		g := Gate{base: quoteBeginning(base)}
 		if got := g.appendAnswer(nil, &v); string(got) != string(want) {
 			t.Fatalf("got  %s\nwant %s", got, want)
 		}

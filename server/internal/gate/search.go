@@ -67,7 +67,7 @@ func (s *search) address() string {
 }
 
 // searchSubjects finds the users who may do something on a resource (section 8.4).
-func (g *gate) searchSubjects(x *web.Exchange, body []byte) (any, error) {
+func (g *Gate) searchSubjects(x *web.Exchange, body []byte) (any, error) {
 	var s search
 	if err := s.parse(body); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (g *gate) searchSubjects(x *web.Exchange, body []byte) (any, error) {
 }
 
 // searchResources finds the resources of a type on which a subject may do something (section 8.5).
-func (g *gate) searchResources(x *web.Exchange, body []byte) (any, error) {
+func (g *Gate) searchResources(x *web.Exchange, body []byte) (any, error) {
 	var s search
 	if err := s.parse(body); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (g *gate) searchResources(x *web.Exchange, body []byte) (any, error) {
 }
 
 // searchActions finds what a subject may do on a resource (section 8.6). It is one page: a charter has so many permissions.
-func (g *gate) searchActions(x *web.Exchange, body []byte) (any, error) {
+func (g *Gate) searchActions(x *web.Exchange, body []byte) (any, error) {
 	var s search
 	if err := s.parse(body); err != nil {
 		return nil, err

@@ -25,6 +25,15 @@ func Caller(r *http.Request) op.Caller {
 }
 
 func (s *state) caller(r *http.Request) op.Caller {
+	c := s.callerBy(r)
+	if !c.Machine && credentialInQuery(r.URL.RawQuery) {
+		c.Credential, c.Cookie = unusable, false
+	}
+	return c
+}
+
+// callerBy says who it is from by the headers alone.
+func (s *state) callerBy(r *http.Request) op.Caller {
 	c := op.Caller{Address: s.address, RequestID: s.id}
 	if s.config.Operator {
 		c.Machine = true
@@ -32,8 +41,6 @@ func (s *state) caller(r *http.Request) op.Caller {
 	}
 	sent := r.Header["Authorization"]
 	switch {
-	case credentialInQuery(r.URL.RawQuery):
-		c.Credential = unusable
 	case len(sent) == 1:
 		c.Credential = bearer(sent[0])
 	case len(sent) > 1:

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +40,21 @@ var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 // maxBuffer is how large a buffer can be that is used again.
 const maxBuffer = 16 << 10
 
+// direct finds what answers a request directly, and gives it the pattern that it is known by; nil: nothing does.
+func (c *Config) direct(r *http.Request) Direct {
+	if answer := c.Direct[r.URL.Path]; answer != nil && r.URL.RawPath == "" { // RawPath is another spelling: T-007
+		r.Pattern = r.URL.Path
+		return answer
+	}
+	for prefix, answer := range c.Below {
+		if strings.HasPrefix(r.RequestURI, prefix) {
+			r.Pattern = prefix
+			return answer
+		}
+	}
+	return nil
+}
+
 // answerDirectly answers one request.
 func (c *Config) answerDirectly(answer Direct, w http.ResponseWriter, r *http.Request) {
 	x := exchanges.Get().(*Exchange)
@@ -47,8 +63,7 @@ func (c *Config) answerDirectly(answer Direct, w http.ResponseWriter, r *http.Re
 	x.Request, x.w, x.began, x.status, x.bytes, x.known = r, w, now, 0, 0, false
 	defer x.end()
 	defer x.recoverPanic()
-	r.Pattern = r.URL.Path
-	if !c.foreignAllowed(r.URL.Path) && c.foreign(r) {
+	if !c.foreignAllowed(r.Pattern) && c.foreign(r) {
 		x.Problem(errForeign())
 		return
 	}
@@ -115,6 +130,9 @@ func (x *Exchange) Address() string {
 
 // Caller says who the request says it is from, as the function of this name does, without the agent.
 func (x *Exchange) Caller() op.Caller { return x.caller(x.Request) }
+
+// HeldCaller says the same by the headers alone: the address is of a request that a gateway holds.
+func (x *Exchange) HeldCaller() op.Caller { return x.callerBy(x.Request) }
 
 // Behind gives the client's address of a request that a gateway describes, and whether the peer is one of the gateways.
 // Of a gateway, and of a trusted proxy before it, X-Forwarded-For is believed.

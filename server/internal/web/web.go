@@ -37,7 +37,11 @@ type Config struct {
 	// Direct are paths, and what answers them without an edge. Their requests are a line of the log at debug level only,
 	// unless they fail.
 	Direct map[string]Direct
-	// Bypass are those of the paths that other sites may send to, since the answer itself looks at what browsers sent.
+	// Below are beginnings of addresses, each ending in a slash, and what answers all that begin so, in whatever spelling:
+	// the rest of the address is of a request that a gateway holds.
+	Below map[string]Direct
+	// Bypass are those of the paths and beginnings that other sites may send to, since the answer itself looks at what
+	// browsers sent.
 	Bypass []string
 	// Anonymous reports which requests of other sites are answered all the same: those whose page has to be reached from
 	// there. They reach it without cookies and credentials, so that it cannot know who sends them: see Foreign. Nil: none.
@@ -98,7 +102,7 @@ func Handler(config Config, edge http.Handler) http.Handler {
 	c.origins = c.protection()
 	guarded := canonical(&c, sameOrigin(&c, limitBody(edge)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if direct := c.Direct[r.URL.Path]; direct != nil && r.URL.RawPath == "" { // RawPath is another spelling: T-007
+		if direct := c.direct(r); direct != nil {
 			c.answerDirectly(direct, w, r)
 			return
 		}

@@ -25,7 +25,7 @@ import (
 type Config struct {
 	Addr, BaseURL, MetricsAddr, TrustedProxies string
 	PeerAddr, PeerAddress, ServerName          string
-	Gateways                                   string
+	Gateways, EnvoyAddr                        string
 	DataDir, Database, SecretFile, Charter     string
 	Artifacts                                  string
 	ArtifactMaxMegabytes, DoctorFiles          int
