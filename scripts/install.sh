@@ -36,6 +36,8 @@ if [ -d test/browser ]; then
 	need 'command -v chromium' chromium fonts-liberation
 	need 'command -v node' nodejs
 	need 'command -v npm' npm
+	need 'test -e /usr/share/simplesamlphp/www/index.php && php -r "exit(extension_loaded(\"dom\") && extension_loaded(\"mbstring\") ? 0 : 1);"' \
+		simplesamlphp php-cli php-cgi php-xml php-mbstring # an identity provider; php-cgi, so that no Apache comes along
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -7,15 +7,18 @@ import { after, before, test } from "node:test";
 import { closeWindow, inWindow, narrow, openBrowser, wide } from "./browser.mjs";
 import { startDemo } from "./demo.mjs";
 import { flaws } from "./look.mjs";
-import { follow, isAt, press, sees } from "./people.mjs";
+import { Outside } from "./fakes.mjs";
+import { follow, isAt, opensMember, press, sees } from "./people.mjs";
+import { connects, goesTo, owns, switchesOn } from "./saml_people.mjs";
 import { startProvider } from "./samlidp.mjs";
 
 const zoe = { id: "zoe-4711", displayName: "Zoe Zimmermann", name: { givenName: "Zoe", familyName: "Zimmermann" }, emails: [{ value: "zoe@acme.test" }] };
 
-let demo, browser;
+let demo, browser, outside;
 
 before(async () => {
-  demo = await startDemo("automation");
+  outside = new Outside();
+  demo = await startDemo("automation", "--config", outside.config([`dns_server: ${await outside.dns()}`]));
   browser = await openBrowser();
   const { data } = await demo.api(demo.owner(), "GET", "/v1/organizations/acme/plans");
   const plan = data.at(-1);
@@ -25,6 +28,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await demo?.stop();
+  outside?.close();
 });
 
 // looks fails if something is wrong with the page that a window shows, in light and dark, wide and narrow.
@@ -89,5 +93,49 @@ for (const [how, options] of Object.entries({ "with JavaScript": {}, "without Ja
       await sees(ada, "zoe@acme.test");
     }
     await closeWindow(ada);
+  });
+}
+
+for (const [how, options] of Object.entries({ "with JavaScript": {}, "without JavaScript": { javaScriptEnabled: false } })) {
+  test(`people sign in through a provider that speaks SAML until they are suspended, ${how}`, async (t) => {
+    const short = how.split(" ")[0];
+    const [domain, name] = [`${short}.example`, `samlp of ${short}`];
+    const person = { ...zoe, id: `zoe-${short}`, displayName: `Zoe ${short}`, name: { givenName: "Zoe", familyName: short }, emails: [{ value: `zoe@${domain}` }] };
+    const provider = await startProvider(person);
+    t.after(() => provider.stop());
+    const ada = await inWindow(t, browser, demo, { person: demo.owner(), ignoreHTTPSErrors: true, ...options });
+    const signsIn = async (page) => {
+      await press(page, "Sign in as Zoe");
+      if (options.javaScriptEnabled === false) await press(page, "Go on");
+    };
+    await owns(ada, outside, domain);
+    const at = await connects(ada, name, provider.metadata);
+    await ada.goto(at);
+    await ada.getByLabel("Domains that are its own").fill(domain);
+    await press(ada, "Save whom it is for");
+    await sees(ada, `${name} is saved.`);
+    await press(ada, "Test it");
+    await signsIn(ada);
+    await isAt(ada, "The test went well");
+    await switchesOn(ada, at, name);
+
+    const she = await inWindow(t, browser, demo, { ignoreHTTPSErrors: true, ...options });
+    await goesTo(she, `zoe@${domain}`, name);
+    await signsIn(she);
+    await isAt(she, "Overview");
+    await she.goto("/account/sessions");
+    await sees(she, "by single sign-on");
+
+    await ada.goto("/o/acme");
+    await opensMember(ada, person.displayName);
+    await follow(ada, "Suspend");
+    await press(ada, `Suspend ${person.displayName}`);
+    await sees(ada, `${person.displayName} is suspended.`);
+    assert.equal((await she.goto("/o/acme")).status(), 403);
+    const again = await inWindow(t, browser, demo, { ignoreHTTPSErrors: true, ...options });
+    await goesTo(again, `zoe@${domain}`, name);
+    await signsIn(again);
+    await isAt(again, "You are not signed in");
+    await sees(again, "this membership is suspended");
   });
 }

@@ -175,7 +175,7 @@ func deletePasskey(v *visit) error {
 func methodName(method string) string {
 	names := map[string]string{"mail": ui.T("by mail"), "passkey": ui.T("by passkey"), "mail+totp": ui.T("by mail and authenticator app"),
 		"mail+recovery_code": ui.T("by mail and recovery code"), "invitation": ui.T("by an invitation"), "handoff": ui.T("handed over"),
-		"oidc": ui.T("by single sign-on"), "google": ui.T("with Google"), "google+totp": ui.T("with Google and authenticator app"),
+		"oidc": ui.T("by single sign-on"), "saml": ui.T("by single sign-on"), "google": ui.T("with Google"), "google+totp": ui.T("with Google and authenticator app"),
 		"google+recovery_code": ui.T("with Google and recovery code"), "github": ui.T("with GitHub"),
 		"github+totp": ui.T("with GitHub and authenticator app"), "github+recovery_code": ui.T("with GitHub and recovery code")}
 	if name := names[method]; name != "" {
