@@ -222,6 +222,7 @@ var wholeInstance = map[string]string{
 	"WHERE a.state_hash = $1":                                                      "a sign-in's state is the proof, and names its organization",
 	"DELETE FROM federated_attempts WHERE expires_at":                              "scheduled work on all organizations",
 	"SELECT n.connection, 'is for the domain of":                                   "the doctor reads everything",
+	"FROM saml_settings s JOIN connections c ON c.id = s.connection":               "scheduled work on all organizations",
 	"INSERT INTO saml_settings (connection, organization":                          "it names the organization among its columns",
 	"DELETE FROM saml_assertions WHERE expires_at":                                 "scheduled work on all organizations",
 	"FROM domains d\n":                                                             "the doctor reads everything",

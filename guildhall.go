@@ -233,6 +233,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 			{Name: "owner recoveries", Every: time.Minute, Do: h.recoverOwners},
 			{Name: "artifacts", Every: time.Minute, Do: func(ctx context.Context) error { return h.artifacts.SweepAll(ctx, h.service) }},
 			{Name: "domains", Every: 5 * time.Minute, Do: h.checkDomains},
+			{Name: "saml metadata", Every: 5 * time.Minute, Do: h.tendSAML},
 			{Name: "old challenges", Every: time.Hour, Do: func(ctx context.Context) error { return signin.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old sign-ins at providers", Every: time.Hour, Do: func(ctx context.Context) error { return federation.Purge(ctx, h.db, h.config.Now()) }},
 			{Name: "old request log", Every: time.Hour, Do: func(ctx context.Context) error {
@@ -310,6 +311,16 @@ func (h *Hall) checkDomains(ctx context.Context) error {
 	var due federation.Due
 	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
 		due, err = federation.DueNow(ctx, r)
+		return err
+	})
+	return errors.Join(err, due.Do(ctx, h.db, h.service, h.reach(), h.config.Now()))
+}
+
+// tendSAML reads the metadata of providers that is due, and warns of certificates that end.
+func (h *Hall) tendSAML(ctx context.Context) error {
+	var due federation.SAMLDue
+	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
+		due, err = federation.SAMLDueNow(ctx, r)
 		return err
 	})
 	return errors.Join(err, due.Do(ctx, h.db, h.service, h.reach(), h.config.Now()))

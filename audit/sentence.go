@@ -113,6 +113,7 @@ var sentences = map[string]string{
 	"connections.update":      "{actor} changed the identity provider {connection}[: {fields}][, which is {state} now]",
 	"connections.create_saml": "{actor} named the identity provider {connection}, which speaks SAML",
 	"connections.update_saml": "{actor} changed the identity provider {connection}[: {fields}]",
+	"connections.remind_saml": "{actor} reminded whoever manages connections that the certificates of {connection} end",
 	"connections.test":        "{actor} began a test of the identity provider {connection}",
 	"connections.delete":      "{actor} deleted the identity provider {connection}",
 	"setup_links.create":      "{actor} made a set-up link[ for the identity provider {connection}]",

@@ -30,7 +30,7 @@ func Operations() []op.Any {
 		ListSetupLinks, CreateSetupLink, RevokeSetupLink, OpenSetup, ConfigureSetup, TestSetup,
 		ListSignInConnections, BeginFederated, CompleteFederated,
 		CreateGoogle, CreateGitHub, ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
-		CreateSAML, GetSAML, UpdateSAML, CompleteSAML,
+		CreateSAML, GetSAML, UpdateSAML, RemindSAML, CompleteSAML,
 	}
 }
 

@@ -42,7 +42,8 @@ type SAMLSettings struct {
 	Certificates  []Certificate `json:"certificates" doc:"By which it signs: any of them counts"`
 	CertificateTo time.Time     `json:"certificates_end_at" doc:"When the last of them ends: nobody signs in after that"`
 	MetadataURL   string        `json:"metadata_url,omitzero" cli:"-" doc:"Where the provider's metadata stands; absent: it was given otherwise"`
-	ReadAt        *time.Time    `json:"read_at,omitzero" cli:"-" doc:"When the metadata at that address was read last"`
+	ReadAt        *time.Time    `json:"read_at,omitzero" cli:"-" doc:"When the metadata at that address was read last; it is read every day"`
+	Problem       string        `json:"problem,omitzero" doc:"Why the metadata could not be read since; what is here stays as it was"`
 	Version       int64         `json:"version" cli:"-" doc:"Counts the changes of the connection; the ETag"`
 }
 
@@ -52,13 +53,15 @@ func (s SAMLSettings) ETag() string { return op.VersionTag(s.Version) }
 // samlSettings are the settings as they are stored.
 type samlSettings struct {
 	signOn, logout, certificates, metadata string
+	problem                                string // why the metadata could not be read since
 	read, ends                             int64
+	warn                                   int64 // when people are warned next of the end; 0: never again
 }
 
-const samlColumns = `s.sign_on_url, s.logout_url, s.certificates, s.metadata_url, s.read_at, s.ends_at`
+const samlColumns = `s.sign_on_url, s.logout_url, s.certificates, s.metadata_url, s.problem, s.read_at, s.ends_at, s.warn_next`
 
 func (s *samlSettings) fields() []any {
-	return []any{&s.signOn, &s.logout, &s.certificates, &s.metadata, &s.read, &s.ends}
+	return []any{&s.signOn, &s.logout, &s.certificates, &s.metadata, &s.problem, &s.read, &s.ends, &s.warn}
 }
 
 // provider is what the settings say of an identity provider.
@@ -93,7 +96,7 @@ func (c samlRow) show(r *op.Reader) (SAMLSettings, error) {
 	provider, err := c.saml.provider(c.issuer)
 	us := SAMLParty(r.Settings.URL, c.id)
 	shown := SAMLSettings{Connection: c.id, Name: c.name, State: c.state, ACSURL: us.ACS, EntityID: us.EntityID, EntityURL: us.EntityID, Issuer: c.issuer, SignOnURL: c.saml.signOn,
-		LogoutURL: c.saml.logout, CertificateTo: time.UnixMicro(c.saml.ends).UTC(), MetadataURL: c.saml.metadata, ReadAt: when(c.saml.read), Version: c.version}
+		LogoutURL: c.saml.logout, CertificateTo: time.UnixMicro(c.saml.ends).UTC(), MetadataURL: c.saml.metadata, ReadAt: when(c.saml.read), Problem: c.saml.problem, Version: c.version}
 	for _, one := range provider.Certificates {
 		shown.Certificates = append(shown.Certificates, Certificate{Fingerprint: fingerprint(one), Subject: one.Subject.String(), BeginsAt: one.NotBefore.UTC(), EndsAt: one.NotAfter.UTC()})
 	}
@@ -254,6 +257,7 @@ func createSAML(ctx context.Context, tx *op.Tx, in CreateSAMLInput) (SAMLSetting
 	c := samlRow{connectionRow: connectionRow{id: tx.NewID("con"), organization: tx.Organization(), kind: samlKind, name: strings.TrimSpace(in.Name), issuer: provider.EntityID,
 		state: Draft, role: string(in.Role), createdBy: tx.Actor.ID, created: tx.Micros(), version: 1}}
 	c.saml.take(provider)
+	c.saml.warn = nextWarning(c.saml.ends, tx.Now)
 	if c.saml.metadata = in.MetadataURL; in.read {
 		c.saml.read = tx.Micros()
 	}
@@ -270,16 +274,17 @@ func (c samlRow) insert(ctx context.Context, tx *op.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO saml_settings (connection, organization, sign_on_url, logout_url, certificates, metadata_url, read_at, ends_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, c.id, c.organization, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends)
+	_, err = tx.Exec(ctx, `INSERT INTO saml_settings (connection, organization, sign_on_url, logout_url, certificates, metadata_url, read_at, ends_at, read_next, warn_next)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, c.id, c.organization, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
+		nextReading(c.id, tx.Now), c.saml.warn)
 	return err
 }
 
 // UpdateSAMLInput says what to change of a provider; what is left out stays.
 type UpdateSAMLInput struct {
 	ConnectionInput
-	Metadata    string   `json:"metadata,omitzero" doc:"The provider's metadata as it is now, as XML: its addresses and certificates are taken" maxLength:"900000" required:"false"`
-	MetadataURL string   `json:"metadata_url,omitzero" doc:"Where the provider's metadata stands: it is read" maxLength:"1024" required:"false"`
+	Metadata    string   `json:"metadata,omitzero" doc:"The provider's metadata as it is now, as XML: its addresses and certificates are taken, and its address is read no longer" maxLength:"900000" required:"false"`
+	MetadataURL string   `json:"metadata_url,omitzero" doc:"Where the provider's metadata stands: it is read, now and every day" maxLength:"1024" required:"false"`
 	Reread      bool     `json:"reread,omitzero" doc:"Read the metadata at its address again" required:"false"`
 	SignOnURL   string   `json:"sign_on_url,omitzero" doc:"Another address at which people sign in; it has to be tested again" maxLength:"1024" required:"false"`
 	Add         []string `json:"add_certificates,omitzero" doc:"Certificates that the provider is going to sign by, in PEM: they count beside those that are there" maxItems:"6" required:"false"`
@@ -374,8 +379,12 @@ func updateSAML(ctx context.Context, tx *op.Tx, in UpdateSAMLInput) (SAMLSetting
 	if _, err := tx.Exec(ctx, "UPDATE connections SET state = $3, version = $4 WHERE organization = $1 AND id = $2", c.organization, c.id, c.state, c.version); err != nil {
 		return SAMLSettings{}, err
 	}
-	_, err := tx.Exec(ctx, `UPDATE saml_settings SET sign_on_url = $3, logout_url = $4, certificates = $5, metadata_url = $6, read_at = $7, ends_at = $8
-		WHERE organization = $1 AND connection = $2`, c.organization, c.id, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends)
+	if c.saml.ends != was.saml.ends {
+		c.saml.warn = nextWarning(c.saml.ends, tx.Now)
+	}
+	_, err := tx.Exec(ctx, `UPDATE saml_settings SET sign_on_url = $3, logout_url = $4, certificates = $5, metadata_url = $6, read_at = $7, ends_at = $8, problem = $9, warn_next = $10,
+			read_next = $11 WHERE organization = $1 AND connection = $2`, c.organization, c.id, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
+		c.saml.problem, c.saml.warn, nextReading(c.id, tx.Now))
 	if err != nil {
 		return SAMLSettings{}, err
 	}
@@ -398,8 +407,11 @@ func (in UpdateSAMLInput) apply(tx *op.Tx, c *samlRow) error {
 		}
 		p = said
 	}
-	if in.read {
-		c.saml.metadata, c.saml.read = in.MetadataURL, tx.Micros()
+	switch {
+	case in.read:
+		c.saml.metadata, c.saml.read, c.saml.problem = in.MetadataURL, tx.Micros(), ""
+	case in.Metadata != "": // it counts now, and would otherwise be replaced within a day
+		c.saml.metadata, c.saml.read, c.saml.problem = "", 0, ""
 	}
 	if in.SignOnURL != "" && in.SignOnURL != p.SignOnURL {
 		p.SignOnURL, c.state = in.SignOnURL, Draft

@@ -1,6 +1,9 @@
 package console
 
 import (
+	"errors"
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,10 +39,47 @@ func formOf(r *http.Request) form {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return form{values: r.URL.Query()}
 	}
+	if multipart(r) {
+		return formWithFiles(r)
+	}
 	if err := r.ParseForm(); err != nil {
 		return form{values: url.Values{}, whole: ui.T("The form did not arrive whole. Send it again.")}
 	}
 	return form{values: r.PostForm}
+}
+
+func multipart(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "multipart/form-data"
+}
+
+// formWithFiles reads a form with files in it. A file is a field whose value is what is in it; a file that was not chosen is
+// empty. The body is bounded like every other, and nothing of it is written to a disk.
+func formWithFiles(r *http.Request) form {
+	f := form{values: url.Values{}}
+	err := r.ParseMultipartForm(op.MaxBody)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		f.whole, f.status = ui.T("The file is too large: one form has at most %d kilobytes.", op.MaxBody>>10), http.StatusRequestEntityTooLarge
+		return f
+	case err != nil:
+		f.whole = ui.T("The form did not arrive whole. Send it again.")
+		return f
+	}
+	for name, values := range r.MultipartForm.Value {
+		f.values[name] = values
+	}
+	for name, files := range r.MultipartForm.File {
+		opened, err := files[0].Open()
+		if err != nil {
+			continue
+		}
+		raw, _ := io.ReadAll(opened)
+		_ = opened.Close()
+		f.values.Set(name, strings.ToValidUTF8(string(raw), "\uFFFD"))
+	}
+	return f
 }
 
 // value is what a field holds, without the space around it.

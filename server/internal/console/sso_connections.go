@@ -62,6 +62,16 @@ func (v *visit) connectionsTable(list []federation.Connection) ui.TableProps {
 	return t
 }
 
+// endWarnings say which providers that are on will sign nobody in soon.
+func (v *visit) endWarnings(list []federation.Connection) (all []string) {
+	for _, c := range list {
+		if text := v.endWarning(c.EndsAt); text != "" && c.State == federation.On {
+			all = append(all, c.Name+": "+text)
+		}
+	}
+	return all
+}
+
 func (v *visit) connectionVerbs(c federation.Connection) []ui.MenuItem {
 	items := []ui.MenuItem{{Text: ui.T("Open"), Icon: "pencil", Href: v.connectionHref(c.ID, "")}}
 	if text := switchText(c); text != "" {

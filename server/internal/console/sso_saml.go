@@ -60,11 +60,26 @@ func (f samlForm) name() ui.InputProps {
 func (f samlForm) role() ui.SelectProps { return connectionForm{visit: f.visit, roles: f.roles}.role() }
 
 func (f samlForm) metadataURL() ui.InputProps {
-	return f.input("metadata_url", ui.T("Address of its metadata"), ui.T("It is read now, and again with one press when the provider changes its certificate."), "https://acme.okta.com/app/exk1a2b3c/sso/saml/metadata")
+	return f.input("metadata_url", ui.T("Address of its metadata"), ui.T("It is read now, every day, and with one press."), "https://acme.okta.com/app/exk1a2b3c/sso/saml/metadata")
 }
 
+// file is the metadata as a file: what was in it is not shown again, but what is wrong with it is.
+func (f samlForm) file(label string) ui.InputProps {
+	p := ui.InputProps{FieldProps: ui.FieldProps{Name: metadataFile, ID: "f-metadata-file", Label: label, Hint: ui.T("XML, at most 900 kilobytes.")}, Type: "file",
+		Accept: ".xml,application/xml,text/xml,application/samlmetadata+xml"}
+	if f.visit.form.value(metadataFile) != "" {
+		p.ID, p.Error = "f-metadata", f.visit.form.error("metadata")
+	}
+	return p
+}
+
+// metadata is the metadata as it was pasted.
 func (f samlForm) metadata(label string) ui.TextareaProps {
-	return f.text("metadata", label, ui.T("The XML that the provider lets you download."), "<EntityDescriptor …>")
+	p := f.text("metadata", label, ui.T("The XML that the provider lets you download."), "<EntityDescriptor …>")
+	if f.visit.form.value(metadataFile) != "" { // its error is the file's
+		p.ID, p.Error = "f-metadata-text", ""
+	}
+	return p
 }
 
 func (f samlForm) certificates(name, label string) ui.TextareaProps {
@@ -85,8 +100,11 @@ func askSAML(v *visit) error {
 }
 
 func addSAML(v *visit) error {
+	if v.form.whole != "" { // it did not arrive
+		return askSAML(v)
+	}
 	in := federation.CreateSAMLInput{InOrganization: v.inOrg(), Name: v.form.value("name"), Role: charter.RoleID(v.form.value("role")),
-		SAMLProvider: federation.SAMLProvider{Metadata: v.form.value("metadata"), MetadataURL: v.form.value("metadata_url"), Issuer: v.form.value("issuer"), SignOnURL: v.form.value("sign_on_url")}}
+		SAMLProvider: federation.SAMLProvider{Metadata: v.form.metadata(), MetadataURL: v.form.value("metadata_url"), Issuer: v.form.value("issuer"), SignOnURL: v.form.value("sign_on_url")}}
 	if pasted := v.form.value("certificates"); pasted != "" {
 		in.Certificates = []string{pasted}
 	}
@@ -99,6 +117,12 @@ func addSAML(v *visit) error {
 	}
 	return v.redirect(v.connectionHref(c.Connection, "saml"), done(ui.T("%s is named. Set these at the provider, then test it.", c.Name)))
 }
+
+// metadataFile is the field of a file with metadata.
+const metadataFile = "metadata/file"
+
+// metadata is what was chosen as a file, else what was pasted. Both at once are one behind the other, and so no metadata.
+func (f *form) metadata() string { return f.value(metadataFile) + f.value("metadata") }
 
 func (v *visit) samlSettings() (federation.SAMLSettings, error) {
 	return federation.GetSAML.Call(v.ctx, v.Service, v.oneConnection())
@@ -133,9 +157,23 @@ func (f samlForm) theirs() []ui.Fact {
 	return facts
 }
 
+// unread says why the metadata could not be read; empty: it could.
+func (f samlForm) unread() string {
+	if f.settings.Problem == "" {
+		return ""
+	}
+	return ui.T("The metadata could not be read again; what is below stays as it was. %s", sentence(f.settings.Problem))
+}
+
 // warning says that nobody will sign in soon; empty: the certificates hold for a while.
-func (f samlForm) warning() string {
-	switch left := f.settings.CertificateTo.Sub(f.visit.now); {
+func (f samlForm) warning() string { return f.visit.endWarning(&f.settings.CertificateTo) }
+
+// endWarning says that a provider's last certificate ends, and nobody will sign in; empty: not soon, or it has none.
+func (v *visit) endWarning(end *time.Time) string {
+	if end == nil {
+		return ""
+	}
+	switch left := end.Sub(v.now); {
 	case left <= 0:
 		return ui.T("All certificates are past their end: nobody can sign in there. Add the provider's new one.")
 	case left < endsSoon:
@@ -170,7 +208,10 @@ func certificateBadge(c federation.Certificate, now time.Time) ui.BadgeProps {
 }
 
 func saveSAML(v *visit) error {
-	in := federation.UpdateSAMLInput{ConnectionInput: v.oneConnection(), Metadata: v.form.value("metadata"), MetadataURL: v.form.value("metadata_url"), SignOnURL: v.form.value("sign_on_url"),
+	if v.form.whole != "" {
+		return showSAML(v)
+	}
+	in := federation.UpdateSAMLInput{ConnectionInput: v.oneConnection(), Metadata: v.form.metadata(), MetadataURL: v.form.value("metadata_url"), SignOnURL: v.form.value("sign_on_url"),
 		Reread: v.form.value("reread") != ""}
 	if pasted := v.form.value("add_certificates"); pasted != "" {
 		in.Add = []string{pasted}

@@ -1,6 +1,11 @@
 package console_test
 
 import (
+	"bytes"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -22,6 +27,79 @@ func (b *browser) relays(path string, answer url.Values) *sight {
 	b.site.t.Helper()
 	page := b.site.fromElsewhere().post(path, answer).says(path, 200, "You are being signed in", "Go on")
 	return b.submit(page, path)
+}
+
+// uploads submits the form of a page with a file in it, as browsers send one.
+func (b *browser) uploads(on *sight, action, field, content string, changes ...string) *sight {
+	b.site.t.Helper()
+	values := on.form(action)
+	for i := 0; i+1 < len(changes); i += 2 {
+		values.Set(changes[i], changes[i+1])
+	}
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for name := range values {
+		if name != field {
+			_ = form.WriteField(name, values.Get(name))
+		}
+	}
+	file, _ := form.CreateFormFile(field, "metadata.xml")
+	_, _ = io.WriteString(file, content)
+	_ = form.Close()
+	r := httptest.NewRequest("POST", host+action, &body)
+	r.Header.Set("Content-Type", form.FormDataContentType())
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for name, value := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	w := httptest.NewRecorder()
+	b.site.handler.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		b.cookies[c.Name] = c.Value
+	}
+	if to := w.Header().Get("Location"); to != "" {
+		return b.get(to)
+	}
+	return b.seen(w, action)
+}
+
+// A provider is described by the file that it lets people download; what is wrong with it is said at the file.
+func TestMetadataIsTakenAsAFile(t *testing.T) {
+	s, acme, _ := domainSite(t, "automation")
+	idp := testsaml.New(t, s.Clock.Now)
+	b := s.as(acme.Owner())
+	path := ssoPath + "/connections/new/saml"
+	for name, row := range map[string]struct {
+		content string
+		code    int
+		says    string
+	}{
+		"no file":         {"", 422, "in one way"},
+		"a web page":      {"<html></html>", 422, "describes 0 identity providers"},
+		"no XML":          {"PK\x03\x04\xff\xfe", 422, "The document is"},
+		"a document type": {`<!DOCTYPE x [<!ENTITY a "b">]>` + idp.Metadata(), 422, "document type declaration"}, // T-076
+		"a large file":    {strings.Repeat(" ", 1<<20), 413, "The file is too large"},
+		"a long file":     {"<a>" + strings.Repeat(" ", 900_001) + "</a>", 422, ""},
+	} {
+		page := b.uploads(b.get(path), path, "metadata/file", row.content, "name", "Okta")
+		if page.Code != row.code || !strings.Contains(page.text(), row.says) {
+			t.Errorf("%s: %d, %s", name, page.Code, page.text())
+		}
+		if strings.Contains(page.whole(), "ENTITY") {
+			t.Errorf("%s: what was in the file is shown", name)
+		}
+	}
+	page := b.uploads(b.get(path), path, "metadata/file", idp.Metadata(), "name", "Okta", "metadata", idp.Metadata())
+	page.says(path, 422)
+	settings := b.uploads(b.get(path), path, "metadata/file", idp.Metadata(), "name", "Okta", "role", "viewer")
+	settings.says(settings.url, 200, idp.EntityID, "CN=idp.test")
+	idp.Rotate(t, testsaml.RSAKey(t, 2048))
+	changed := b.uploads(b.get(settings.url), settings.url, "metadata/file", idp.Metadata())
+	changed.says(settings.url, 200, "is saved")
+	if b.uploads(b.get(settings.url), settings.url, "metadata/file", "<html/>").says(settings.url, 422, "describes 0"); strings.Contains(changed.text(), "Ends soon") {
+		t.Error("a new certificate ends soon")
+	}
+	s.Sound()
 }
 
 // A provider that speaks SAML is named by its metadata, tested, switched on, gets a second certificate, signs somebody in and is
@@ -99,6 +177,11 @@ func TestASAMLProviderIsConnectedOnPages(t *testing.T) {
 	}
 	ending := testsaml.Certificate(t, idp.Key, s.Clock.Now().Add(-time.Hour), s.Clock.Now().Add(20*24*time.Hour))
 	b.submit(b.get(settings), settings, "add_certificates", testsaml.PEM(ending)).says(settings, 200, "Ends soon")
+	idp.Certificate = ending
+	b.submit(b.get(settings), settings, "metadata", idp.Metadata()).says(settings, 200, "is saved")
+	for _, p := range []string{settings, one, ssoPath} {
+		b.get(p).says(p, 200, "The last certificate ends soon")
+	}
 	s.as(acme.People["viewer"]).get(path).says(path, 403)
 	s.Sound()
 }
