@@ -61,6 +61,7 @@ type Config struct {
 	Outbound *outbound.Client
 	Social   federation.Social // clients at Google and GitHub, with which anybody may sign in; the zero value: nobody does
 	Peers    Peers             // how the servers on one PostgreSQL reach each other
+	Canary   Canary            // tries the promise about revocation all the time; the zero value: nobody does
 	Billing  Billing           // who takes the money; the zero value: nobody, invoices are made and paid by hand
 	Extra    []op.Any          // further operations of the binary itself; none for products
 	Now      func() time.Time  // nil: time.Now
@@ -223,7 +224,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 		Open:     func(kind string, payload []byte) ([]byte, error) { return ring.Open("outbox:"+kind, payload) },
 		Handlers: map[string]jobs.Handler{"mail": h.sendMail, notice.Kind: h.sendMail, billing.ErrandKind: h.billingErrand, storedKind: h.meterStored},
 		After:    h.afterJob,
-		Schedules: []jobs.Schedule{
+		Schedules: append(h.canarySchedule(), []jobs.Schedule{
 			{Name: "usage", Every: 5 * time.Second, Do: h.foldUsage},
 			{Name: "billing", Every: time.Minute, Do: h.bill},
 			{Name: "payment provider", Every: time.Minute, Do: h.reconcile},
@@ -240,7 +241,7 @@ func (h *Hall) jobsConfig(ring *secret.Ring) jobs.Config {
 				return requestlog.Purge(ctx, h.db, h.config.Charter, h.config.Now())
 			}},
 			{Name: "old idempotency keys", Every: time.Hour, Do: func(ctx context.Context) error { return op.ForgetRepeats(ctx, h.db, h.config.Now()) }},
-		},
+		}...),
 	}
 }
 

@@ -31,7 +31,8 @@ type Peers struct {
 // peers is this server among those on its database.
 type peers struct {
 	replica  *replica.Replica
-	database *sqldb.DB    // a pool of its own
+	database *sqldb.DB // a pool of its own
+	wire     *replica.HTTP
 	listener net.Listener // nil: nowhere
 	server   *http.Server
 	ended    func() // ends what run began, and returns when it has ended
@@ -59,15 +60,15 @@ func (h *Hall) openPeers(ctx context.Context, ring *secret.Ring) error {
 	if p.listener, address, err = h.config.Peers.listen(); err != nil {
 		return err
 	}
-	wire := replica.NewHTTP(ring)
+	p.wire = replica.NewHTTP(ring)
 	p.replica = replica.New(replica.Config{
 		Name: h.config.Peers.name(), Address: address, Secret: replica.Fingerprint(ring), Params: replica.Usual,
-		Clock: replica.SystemClock{}, Registry: registry, Transport: wire, Waited: h.config.Peers.Waited, Log: h.config.Log,
+		Clock: replica.SystemClock{}, Registry: registry, Transport: p.wire, Waited: h.config.Peers.Waited, Log: h.config.Log,
 		Drop:    func(scopes []replica.Scope) { h.forget(scopes) },
 		Reset:   func() { h.access.Reset() },
 		Deposed: func() { h.db.Renew(); beside.Renew() },
 	})
-	p.server = &http.Server{Handler: wire.Handler(p.replica, h.noticed), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
+	p.server = &http.Server{Handler: p.wire.Handler(p.replica, h.noticed, h.probed), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
 		IdleTimeout: 5 * time.Minute, ErrorLog: slog.NewLogLogger(h.config.Log.Handler(), slog.LevelWarn)}
 	return nil
 }

@@ -190,6 +190,7 @@ type party struct {
 	bearer
 	kind op.ActorKind
 	more *more
+	read bool // the database was asked
 }
 
 // judge resolves subject and organization, from memory where they are known, and decides.

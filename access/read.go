@@ -139,7 +139,7 @@ func (a *Access) organization(ctx context.Context, named string) (organization s
 		return named, true, nil
 	}
 	var s slug
-	err = a.slug(ctx, named, &s)
+	err = a.slug(ctx, named, &s, new(bool))
 	return s.organization.String(), !s.organization.Empty(), err
 }
 

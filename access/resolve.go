@@ -27,7 +27,7 @@ func (a *Access) resolve(ctx context.Context, q *check.Request, now time.Time, p
 			return errUnknown
 		}
 		var m member // the product signed them in, and asks of that what it likes
-		_, err := a.seat(ctx, organizationOf(q), nameOf(q.Subject.ID), q.Subject.ID, &m)
+		_, err := a.seat(ctx, organizationOf(q), nameOf(q.Subject.ID), q.Subject.ID, &m, &p.read)
 		p.seat = m.seat
 		return err
 	case check.Credential:
@@ -94,7 +94,7 @@ func (a *Access) within(ctx context.Context, organization string, p *party) erro
 		return nil
 	}
 	var found slug
-	if err := a.slug(ctx, organization, &found); err != nil {
+	if err := a.slug(ctx, organization, &found, &p.read); err != nil {
 		return err
 	}
 	if found.organization != p.organization {
@@ -103,12 +103,14 @@ func (a *Access) within(ctx context.Context, organization string, p *party) erro
 	return nil
 }
 
-// bearer finds a key or token that is alive at this moment, and what else is kept with it.
-func (a *Access) bearer(ctx context.Context, c *presented, now time.Time, b *bearer) (*more, error) {
+// bearer finds a key or token that is alive at this moment, and what else is kept with it. Read becomes true where the
+// database is asked, as in session, slug and seat.
+func (a *Access) bearer(ctx context.Context, c *presented, now time.Time, b *bearer, read *bool) (*more, error) {
 	micros := now.UnixMicro()
 	l := a.lease()
 	m, ok := a.bearers.get(c.key, b)
 	if !ok || !a.alive(l) || b.idled(micros) && !b.expired(micros) { // the session that it hangs on may have been used meanwhile
+		*read = true
 		var err error
 		if m, err = a.readBearer(ctx, c, micros, b); err != nil {
 			return nil, err
@@ -124,11 +126,12 @@ func (a *Access) bearer(ctx context.Context, c *presented, now time.Time, b *bea
 }
 
 // session finds a session or service key that is alive at this moment, and what else is kept with it.
-func (a *Access) session(ctx context.Context, c *presented, now time.Time, s *session) (*more, error) {
+func (a *Access) session(ctx context.Context, c *presented, now time.Time, s *session, read *bool) (*more, error) {
 	micros := now.UnixMicro()
 	l := a.lease()
 	m, ok := a.sessions.get(c.key, s)
 	if !ok || !a.alive(l) || s.idled(micros) && !s.expired(micros) { // an operation may have used it meanwhile
+		*read = true
 		var err error
 		if m, err = a.readSession(ctx, c, micros, s); err != nil {
 			return nil, err
@@ -142,7 +145,7 @@ func (a *Access) session(ctx context.Context, c *presented, now time.Time, s *se
 }
 
 // slug finds whose a slug, or an id, is. One that is nobody's has no organization.
-func (a *Access) slug(ctx context.Context, named string, s *slug) error {
+func (a *Access) slug(ctx context.Context, named string, s *slug, read *bool) error {
 	if len(named) > maxName {
 		return nil
 	}
@@ -150,6 +153,7 @@ func (a *Access) slug(ctx context.Context, named string, s *slug) error {
 	if _, ok := a.slugs.get(key, s); ok {
 		return nil
 	}
+	*read = true
 	t := a.begin()
 	var found string
 	err := a.read(ctx, &t, nil, func(r *op.Reader) error {
@@ -170,7 +174,7 @@ func (a *Access) slug(ctx context.Context, named string, s *slug) error {
 // seat finds what a user is in an organization, which is named by its id or by a slug. In one that does not exist
 // everybody is a stranger. The user is named by our id or the product's; the text may be left out where the name is an
 // id.
-func (a *Access) seat(ctx context.Context, organization string, user name, text string, s *member) (*more, error) {
+func (a *Access) seat(ctx context.Context, organization string, user name, text string, s *member, read *bool) (*more, error) {
 	if len(organization) > maxName {
 		organization = ""
 	}
@@ -179,6 +183,7 @@ func (a *Access) seat(ctx context.Context, organization string, user name, text 
 	if m, ok := a.seats.get(key, s); ok && a.alive(l) {
 		return m, nil
 	}
+	*read = true
 	if text == "" {
 		text = user.String()
 	}

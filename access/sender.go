@@ -49,12 +49,12 @@ func (a *Access) Find(ctx context.Context, s *Sender) error {
 func (a *Access) find(ctx context.Context, c *presented, now time.Time, s *session, p *party) (err error) {
 	switch c.kind {
 	case credential.KeyKind, credential.TokenKind:
-		if p.more, err = a.bearer(ctx, c, now, &p.bearer); err == nil {
+		if p.more, err = a.bearer(ctx, c, now, &p.bearer, &p.read); err == nil {
 			p.kind = p.bearer.kind()
 		}
 		return err
 	case credential.SessionKind, credential.ServiceKeyKind:
-		if p.more, err = a.session(ctx, c, now, s); err == nil && !s.service {
+		if p.more, err = a.session(ctx, c, now, s, &p.read); err == nil && !s.service {
 			p.kind, p.credential = op.UserActor, s.id
 		}
 		return err
@@ -132,7 +132,7 @@ func (a *Access) in(ctx context.Context, organization string, s *session, p *par
 // sit finds the seat of a session's user, and what the organization makes of the sign-in behind the session.
 func (a *Access) sit(ctx context.Context, organization string, s *session, p *party) error {
 	var m member
-	kept, err := a.seat(ctx, organization, s.user, "", &m)
+	kept, err := a.seat(ctx, organization, s.user, "", &m, &p.read)
 	p.seat = m.seat
 	if err != nil {
 		return err
@@ -162,6 +162,12 @@ func (a *Access) JudgeSender(ctx context.Context, s *Sender, q *check.Request, v
 	}
 	return a.decide(ctx, about, q, s.sent.address, s.at, v)
 }
+
+// FromMemory reports whether an answer was given without a question to the database.
+func (v *Verdict) FromMemory() bool { return !v.party.read }
+
+// FromMemory reports whether a sender was found, or not, without a question to the database.
+func (s *Sender) FromMemory() bool { return !s.party.read }
 
 // Name says whom an answer is about, also of one that is no: as far as it is known.
 func (a *Access) Name(v *Verdict, w *check.Who) {

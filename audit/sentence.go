@@ -59,6 +59,7 @@ var sentences = map[string]string{
 	"service_keys.create":     "{actor} made the service key {service_key}",
 	"service_keys.rotate":     "{actor} rotated the service key {first:service_key}",
 	"service_keys.revoke":     "{actor} revoked the service key {service_key}",
+	"service_keys.delete":     "{actor} took the service key {service_key} off the list",
 	"findings.dismiss":        "{actor} dismissed the finding about {finding}[ until {dismissed_until}]",
 	"findings.restore":        "{actor} took the dismissal of the finding about {finding} back",
 	"reviews.start":           "{actor} started the review {review}",

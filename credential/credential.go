@@ -19,7 +19,7 @@ func Operations() []op.Any {
 		CreateKey, ListKeys, GetKey, UpdateKey, RotateKey, RevokeKey,
 		CreateServiceAccount, ListServiceAccounts, UpdateServiceAccount, DeleteServiceAccount,
 		CreateToken, ListTokens, RevokeToken,
-		CreateServiceKey, ListServiceKeys, RotateServiceKey, RevokeServiceKey,
+		CreateServiceKey, ListServiceKeys, RotateServiceKey, RevokeServiceKey, DeleteServiceKey,
 	}
 }
 

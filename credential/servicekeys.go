@@ -201,6 +201,35 @@ var RevokeServiceKey = &op.Op[RevokeServiceKeyInput, ServiceKey]{
 	Example: RevokeServiceKeyInput{Key: "svc_01k9v5x0w3m8q6t2c4h7n0r5sz", Reason: "replaced"},
 }
 
+// ServiceKeyInput names a service key.
+type ServiceKeyInput struct {
+	Key string `json:"key" doc:"The key's id" example:"svc_01k9v5x0w3m8q6t2c4h7n0r5sz" maxLength:"64"`
+}
+
+// DeleteServiceKey takes a service key that works no more off the list. What was done with it stays in the audit log.
+var DeleteServiceKey = &op.Op[ServiceKeyInput, ServiceKey]{
+	Name:    "service_keys.delete",
+	Route:   "DELETE /v1/service_keys/{key}",
+	Summary: "Take a service key that was revoked or has expired off the list",
+	Kind:    op.Write,
+	Scope:   op.Instance,
+	Allow:   op.ByOperator,
+	Target: func(ctx context.Context, r *op.Reader, in ServiceKeyInput) (op.Target, error) {
+		return serviceKeyTarget(ctx, r, in.Key)
+	},
+	Do:      deleteServiceKey,
+	Example: ServiceKeyInput{Key: "svc_01k9v5x0w3m8q6t2c4h7n0r5sz"},
+}
+
+func deleteServiceKey(ctx context.Context, tx *op.Tx, _ ServiceKeyInput) (ServiceKey, error) {
+	k, _ := tx.Target().Value.(serviceKeyRow)
+	if k.revoked == 0 && (k.expires == 0 || tx.Micros() < k.expires) {
+		return ServiceKey{}, op.Errorf(op.Conflict, "key_works", "this key still works: revoke it first")
+	}
+	_, err := tx.Exec(ctx, "DELETE FROM service_keys WHERE id = $1 AND (revoked_at <> 0 OR expires_at <> 0 AND expires_at <= $2)", k.id, tx.Micros())
+	return k.show(), err
+}
+
 func serviceKeyTarget(ctx context.Context, r *op.Reader, id string) (op.Target, error) {
 	k, err := scanServiceKey(r.QueryRow(ctx, "SELECT "+serviceKeyColumns+" FROM service_keys WHERE id = $1", id))
 	if err != nil {
@@ -227,6 +256,23 @@ func revokeServiceKey(ctx context.Context, tx *op.Tx, in RevokeServiceKeyInput) 
 type serviceKeyRow struct {
 	id, name, prefix, last4, createdBy, reason, scopes string
 	created, lastUsed, revoked, expires                int64
+}
+
+// ServiceKeysNamed gives the ids of the service keys of a name, at most 100.
+func ServiceKeysNamed(ctx context.Context, r *op.Reader, name string) (ids []string, err error) {
+	rows, err := r.Query(ctx, "SELECT id FROM service_keys WHERE name = $1 ORDER BY created_at, id LIMIT 100", name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // scanServiceKey reads the columns of serviceKeyColumns. Without a row it is ErrNotFound.

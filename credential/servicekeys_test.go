@@ -188,3 +188,44 @@ func TestBothServiceKeysWorkUntilTheOverlapIsOver(t *testing.T) {
 		alive(fresh.Secret)
 	})
 }
+
+func TestAServiceKeyThatWorksStaysOnTheList(t *testing.T) {
+	inHalls(t, op.Settings{}, func(h *hall) {
+		revoked, kept := h.makesKey("revoked"), h.makesKey("kept")
+		short, err := credential.CreateServiceKey.Call(h.Operator(), h.Service, credential.CreateServiceKeyInput{Name: "short", ExpiresAt: "1h"})
+		if err != nil {
+			h.T.Fatal(err)
+		}
+		deletes := func(key, want string) {
+			h.T.Helper()
+			_, err := credential.DeleteServiceKey.Call(h.Operator(), h.Service, credential.ServiceKeyInput{Key: key})
+			if got := codeOf(err); got != want {
+				h.T.Errorf("got %q, want %q", got, want)
+			}
+		}
+		for _, key := range []string{revoked.ID, kept.ID, short.ID} {
+			deletes(key, "key_works")
+		}
+		if _, err := credential.RevokeServiceKey.Call(h.Operator(), h.Service, credential.RevokeServiceKeyInput{Key: revoked.ID}); err != nil {
+			h.T.Fatal(err)
+		}
+		h.After(time.Hour)
+		deletes(revoked.ID, "")
+		deletes(revoked.ID, "not_found")
+		deletes(short.ID, "")
+		deletes(kept.ID, "key_works")
+		list, err := credential.ListServiceKeys.Call(h.Operator(), h.Service, credential.ListServiceKeysInput{Page: op.Page{Limit: 25}})
+		if err != nil || len(list.Data) != 1 || list.Data[0].ID != kept.ID {
+			h.T.Errorf("listed %+v, %v", list, err)
+		}
+		h.Works("the one that is kept", kept.Secret)
+	})
+}
+
+// codeOf is the code of an error; empty for none.
+func codeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return op.AsError(err).FullCode()
+}

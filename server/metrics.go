@@ -22,13 +22,21 @@ type Metrics struct {
 	checks   map[string]checkMetrics // by their face
 	waits    prometheus.Histogram
 	silent   prometheus.Counter
+	probes   *prometheus.CounterVec
+	broken   prometheus.Counter
 }
 
 // checkMetrics are those of the checks of one face. They are looked up once, and not for each check.
 type checkMetrics struct {
-	yes, no prometheus.Counter
+	answers [2][2]prometheus.Counter // by the indexes of the answer and of where it came from
 	seconds prometheus.Observer
 }
+
+// The labels of checkMetrics.answers.
+var (
+	answers = [2]string{"no", "yes"}
+	sources = [2]string{"memory", "database"}
+)
 
 // NewMetrics makes metrics without any calls.
 func NewMetrics() *Metrics {
@@ -41,20 +49,30 @@ func NewMetrics() *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}}, []string{"operation"}),
 	}
 	checks := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "guildhall_checks_total",
-		Help: "Checks over HTTP, by their answer."}, []string{"face", "answer"})
+		Help: "Checks over HTTP and gRPC, by their answer and by where it came from."}, []string{"face", "answer", "source"})
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "guildhall_check_seconds",
-		Help:    "How long checks over HTTP took.",
+		Help:    "How long checks over HTTP and gRPC took.",
 		Buckets: []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .005, .025, .1, 1}}, []string{"face"})
 	m.checks = map[string]checkMetrics{}
 	for _, face := range []string{gate.AuthZEN, gate.ForwardAuth, gate.ExtAuthz} {
-		m.checks[face] = checkMetrics{checks.WithLabelValues(face, "yes"), checks.WithLabelValues(face, "no"), took.WithLabelValues(face)}
+		of := checkMetrics{seconds: took.WithLabelValues(face)}
+		for i, answer := range answers {
+			for j, source := range sources {
+				of.answers[i][j] = checks.WithLabelValues(face, answer, source)
+			}
+		}
+		m.checks[face] = of
 	}
 	m.waits = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "guildhall_fence_wait_seconds",
 		Help:    "How long changes of rights took to be known to every server, before their commit.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 2, 2.5, 5}})
 	m.silent = prometheus.NewCounter(prometheus.CounterOpts{Name: "guildhall_fence_silent_total",
 		Help: "Servers that did not answer a change of rights, and were evicted."})
-	m.registry.MustRegister(m.calls, m.seconds, checks, took, m.waits, m.silent, collectors.NewGoCollector(),
+	m.probes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "guildhall_canary_probes_total",
+		Help: "What servers said of the canary's keys after these were revoked."}, []string{"answer"})
+	m.broken = prometheus.NewCounter(prometheus.CounterOpts{Name: "guildhall_revocation_violations_total",
+		Help: "Servers that accepted a key of the canary's after its revocation had returned. It has to be 0."})
+	m.registry.MustRegister(m.calls, m.seconds, checks, took, m.waits, m.silent, m.probes, m.broken, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -75,6 +93,14 @@ func (m *Metrics) Waited(took time.Duration, silent int) {
 	m.silent.Add(float64(silent))
 }
 
+// Tried counts what came of a round of the canary: it is a guildhall.Canary's Tried.
+func (m *Metrics) Tried(r guildhall.CanaryResult) {
+	for answer, servers := range map[string]int{"refused": r.Refused, "accepted": r.Accepted, "none": r.Unanswered} {
+		m.probes.WithLabelValues(answer).Add(float64(servers))
+	}
+	m.broken.Add(float64(r.Accepted))
+}
+
 // Watch adds the counters that a hall keeps itself.
 func (m *Metrics) Watch(h *guildhall.Hall) {
 	m.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "guildhall_request_log_dropped_total",
@@ -87,11 +113,15 @@ func (m *Metrics) Watch(h *guildhall.Hall) {
 // check counts one check.
 func (m *Metrics) check(r *gate.Record) {
 	of := m.checks[r.Face]
-	if of.seconds.Observe(r.Took.Seconds()); r.Allow {
-		of.yes.Inc()
-		return
+	of.seconds.Observe(r.Took.Seconds())
+	of.answers[index(r.Allow)][index(r.Read)].Inc()
+}
+
+func index(b bool) int {
+	if b {
+		return 1
 	}
-	of.no.Inc()
+	return 0
 }
 
 // Register adds further collectors, such as those of the check cache.

@@ -39,6 +39,7 @@ func serve(ctx context.Context, p process) error {
 	}
 	hallConfig.Mail, hallConfig.Observe = post, metrics.Observe
 	hallConfig.Peers = guildhall.Peers{Listen: c.PeerAddr, Address: c.PeerAddress, Name: c.ServerName, Waited: metrics.Waited}
+	hallConfig.Canary = guildhall.Canary{Every: c.Canary, Tried: metrics.Tried}
 	payments, err := takeMoney(c, &hallConfig, log)
 	if err != nil {
 		return err

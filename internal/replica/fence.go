@@ -185,16 +185,20 @@ func (r *Replica) sweep(ctx context.Context) {
 	all.Wait()
 }
 
+// Others are the other servers, as they were last seen.
+func (r *Replica) Others() []Member {
+	if others := r.others.Load(); others != nil {
+		return *others
+	}
+	return nil
+}
+
 // Tell tells the other servers what a change has changed, as far as they answer soon.
 func (r *Replica) Tell(ctx context.Context, n Notice) {
-	others := r.others.Load()
-	if others == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.c.Params.Ack)
 	defer cancel()
 	var all sync.WaitGroup
-	for _, m := range *others {
+	for _, m := range r.Others() {
 		all.Go(func() { _ = r.c.Transport.Tell(ctx, m.Address, n) }) // see Notice
 	}
 	all.Wait()

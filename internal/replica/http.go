@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/guildhall/guildhall/internal/secret"
@@ -20,12 +21,14 @@ import (
 type message struct {
 	Incarnation Incarnation `json:"incarnation,omitempty"`
 	Nonce       string      `json:"nonce"`
+	Question    string      `json:"question,omitempty"`
 	Notice
 }
 
 const (
 	fencePath  = "/fence"
 	noticePath = "/notice"
+	askPath    = "/ask"
 	purpose    = "peer"
 	maxMessage = 16 << 20
 )
@@ -46,43 +49,58 @@ func NewHTTP(secrets *secret.Ring) *HTTP {
 
 // Fence is the Transport's.
 func (h *HTTP) Fence(ctx context.Context, address string, i Incarnation, scopes []Scope) error {
-	return h.send(ctx, address, fencePath, message{Incarnation: i, Notice: Notice{Scopes: scopes}})
+	_, err := h.send(ctx, address, fencePath, message{Incarnation: i, Notice: Notice{Scopes: scopes}})
+	return err
 }
 
 // Tell is the Transport's.
 func (h *HTTP) Tell(ctx context.Context, address string, n Notice) error {
-	return h.send(ctx, address, noticePath, message{Notice: n})
+	_, err := h.send(ctx, address, noticePath, message{Notice: n})
+	return err
 }
 
-func (h *HTTP) send(ctx context.Context, address, path string, m message) error {
+// Ask asks a server something, and gives its answer. What is asked and answered is not kept from whoever listens.
+func (h *HTTP) Ask(ctx context.Context, address, question string) (string, error) {
+	return h.send(ctx, address, askPath, message{Question: question})
+}
+
+// send sends a message, and gives what is answered beside the acknowledgement.
+func (h *HTTP) send(ctx context.Context, address, path string, m message) (string, error) {
 	if address == "" {
-		return errors.New("it takes no messages")
+		return "", errors.New("it takes no messages")
 	}
 	m.Nonce = rand.Text()
 	body, err := json.Marshal(m)
 	if err != nil {
-		return err
+		return "", err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return "", err
 	}
 	request.Header.Set("Authorization", encode(h.secrets.MAC(purpose, []byte(path), body)))
 	response, err := h.client.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-	switch {
-	case err != nil:
-		return err
-	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("it answers %d", response.StatusCode)
-	case !h.verify(string(answer), "ack "+path, []byte(m.Nonce+" "+string(m.Incarnation))):
-		return errors.New("its answer is not from a server with this instance's secret")
+	raw, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+	if err != nil {
+		return "", err
 	}
-	return nil
+	mac, answer, _ := strings.Cut(string(raw), " ")
+	switch {
+	case response.StatusCode != http.StatusOK:
+		return "", fmt.Errorf("it answers %d", response.StatusCode)
+	case !h.verify(mac, "ack "+path, m.acknowledged(answer)):
+		return "", errors.New("its answer is not from a server with this instance's secret")
+	}
+	return answer, nil
+}
+
+// acknowledged is what an answer to a message is authenticated with.
+func (m *message) acknowledged(answer string) []byte {
+	return []byte(m.Nonce + " " + string(m.Incarnation) + " " + answer)
 }
 
 // Fingerprint is what an instance secret is known by. It tells nothing of it.
@@ -95,16 +113,24 @@ func (h *HTTP) verify(sent, what string, of []byte) bool {
 	return err == nil && h.secrets.Verify(mac, purpose, []byte(what), of)
 }
 
-// Handler takes messages for a server. Notices go to told, after scopes of them were forgotten.
-func (h *HTTP) Handler(r *Replica, told func(Notice)) http.Handler {
+// Handler takes messages for a server. Notices go to told, after scopes of them were forgotten, and questions to asked.
+func (h *HTTP) Handler(r *Replica, told func(Notice), asked func(ctx context.Context, question string) string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+fencePath, h.taking(fencePath, func(m message) bool { return r.Accept(m.Incarnation, m.Scopes) }))
-	mux.HandleFunc("POST "+noticePath, h.taking(noticePath, func(m message) bool { told(m.Notice); return true }))
+	mux.HandleFunc("POST "+fencePath, h.taking(fencePath, func(_ context.Context, m message) (string, bool) {
+		return "", r.Accept(m.Incarnation, m.Scopes)
+	}))
+	mux.HandleFunc("POST "+noticePath, h.taking(noticePath, func(_ context.Context, m message) (string, bool) {
+		told(m.Notice)
+		return "", true
+	}))
+	mux.HandleFunc("POST "+askPath, h.taking(askPath, func(ctx context.Context, m message) (string, bool) {
+		return asked(ctx, m.Question), true
+	}))
 	return mux
 }
 
-// taking takes one kind of message.
-func (h *HTTP) taking(path string, take func(message) bool) http.HandlerFunc {
+// taking takes one kind of message, and sends what take answers; false: it is for another process.
+func (h *HTTP) taking(path string, take func(ctx context.Context, m message) (string, bool)) http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, request.Body, maxMessage))
 		if err != nil || !h.verify(request.Header.Get("Authorization"), path, body) {
@@ -116,10 +142,11 @@ func (h *HTTP) taking(path string, take func(message) bool) http.HandlerFunc {
 			http.Error(w, "no message", http.StatusBadRequest)
 			return
 		}
-		if !take(m) {
+		answer, mine := take(request.Context(), m)
+		if !mine {
 			http.Error(w, "another process", http.StatusConflict)
 			return
 		}
-		_, _ = io.WriteString(w, encode(h.secrets.MAC(purpose, []byte("ack "+path), []byte(m.Nonce+" "+string(m.Incarnation)))))
+		_, _ = io.WriteString(w, encode(h.secrets.MAC(purpose, []byte("ack "+path), m.acknowledged(answer)))+" "+answer)
 	}
 }

@@ -1,10 +1,13 @@
 package replica_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -54,7 +57,7 @@ func newPost(t *testing.T, dsn string, ring *secret.Ring) *post {
 		},
 		Reset: func() { p.resets.Add(1) }, Log: slog.New(slog.DiscardHandler),
 		Waited: func(_ time.Duration, silent int) { p.silent.Add(int32(silent)) }})
-	server.Config.Handler = wire.Handler(p.Replica, func(replica.Notice) {})
+	server.Config.Handler = wire.Handler(p.Replica, func(replica.Notice) {}, answers)
 	server.Start()
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -195,7 +198,7 @@ func TestNobodyElseAcknowledges(t *testing.T) {
 			t.Errorf("%s: acknowledged", name)
 		}
 	}
-	echo := httptest.NewServer(replica.NewHTTP(secret.NewRing()).Handler(a.Replica, func(replica.Notice) {}))
+	echo := httptest.NewServer(replica.NewHTTP(secret.NewRing()).Handler(a.Replica, func(replica.Notice) {}, answers))
 	defer echo.Close()
 	if replica.NewHTTP(ring).Tell(t.Context(), strings.TrimPrefix(echo.URL, "http://"), replica.Notice{}) == nil {
 		t.Error("an answer without the secret counts")
@@ -227,5 +230,34 @@ func TestTheUsualLengthsFitTheDatabases(t *testing.T) {
 	}
 	if long := (replica.Params{Lease: 4 * time.Second}); long.Check() == nil {
 		t.Error("a lease of 4 s is taken, with a wait for locks of 3 s")
+	}
+}
+
+func answers(_ context.Context, question string) string { return "to " + question }
+
+// An answer is from the server that was asked, and from nobody who sits between.
+func TestAServerAnswersQuestions(t *testing.T) {
+	dsn, ring := testdb.DSN(t, sqldb.PostgreSQL), secret.NewRing()
+	a := newPost(t, dsn, ring)
+	if got, err := replica.NewHTTP(ring).Ask(t.Context(), a.address, "a question"); err != nil || got != "to a question" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := replica.NewHTTP(secret.NewRing()).Ask(t.Context(), a.address, "a question"); err == nil {
+		t.Error("somebody without the secret has an answer")
+	}
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Scheme, r.URL.Host, r.RequestURI = "http", a.address, ""
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		_, _ = w.Write(bytes.Replace(body, []byte("to a"), []byte("to b"), 1))
+	}))
+	defer between.Close()
+	if got, err := replica.NewHTTP(ring).Ask(t.Context(), strings.TrimPrefix(between.URL, "http://"), "a question"); err == nil {
+		t.Errorf("an answer that was changed on its way counts: %q", got)
 	}
 }

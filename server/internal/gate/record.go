@@ -24,6 +24,7 @@ type Record struct {
 	At    time.Time // when the question came, by the clock of the service
 	Took  time.Duration
 	Allow bool
+	Read  bool // the database was asked, since memory had no answer or might not give it
 	// Code is why: a decide.Reason, "public" for a route that everybody may take, or where there was no decision the code of
 	// the error, such as "unauthenticated" or "limited".
 	Code       string
@@ -45,7 +46,7 @@ func (g *Gate) tell(x *web.Exchange, q *check.Request, v *access.Verdict) {
 	if g.config.Record == nil {
 		return
 	}
-	rec := Record{Face: AuthZEN, At: g.config.Service.Now(), Took: time.Since(x.Began()), Allow: v.Allow, Code: string(v.Reason),
+	rec := Record{Face: AuthZEN, At: g.config.Service.Now(), Took: time.Since(x.Began()), Allow: v.Allow, Read: !v.FromMemory(), Code: string(v.Reason),
 		Permission: q.Permission, Address: q.Address, RequestID: x.RequestID()}
 	if q.Resource.Type != check.Organization {
 		rec.Resource = q.Resource.Type + ":" + q.Resource.ID
@@ -59,7 +60,7 @@ func (g *Gate) tellForwarded(f *forwarded, err error) {
 	if g.config.Record == nil {
 		return
 	}
-	rec := Record{Face: f.face, At: g.config.Service.Now(), Took: time.Since(f.began), Allow: err == nil, Code: f.code(err),
+	rec := Record{Face: f.face, At: g.config.Service.Now(), Took: time.Since(f.began), Allow: err == nil, Read: !f.verdict.FromMemory() || !f.sender.FromMemory(), Code: f.code(err),
 		Resource: f.match.Resource, Method: f.method, Address: f.caller.Address, RequestID: f.id}
 	if route := f.match.Route; route != nil {
 		rec.Permission, rec.Route = route.Needs, route.Pattern

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guildhall/guildhall"
 	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server"
@@ -106,5 +107,39 @@ func TestEveryCheckIsRecorded(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", c.says, diff)
 		}
+	}
+}
+
+// TestARecordSaysWhereTheAnswerCameFrom: the database is asked about whoever asks first, and again after a change.
+func TestARecordSaysWhereTheAnswerCameFrom(t *testing.T) {
+	h := guildhalltest.New(t, "automation")
+	acme := h.Organization("acme")
+	p := acme.Join("zoe@acme.test", "editor")
+	var told []bool
+	g := gate.New(gate.Config{Access: h.Access(), Service: h.Service(), Gateways: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		Record: func(r *gate.Record) { told = append(told, r.Read) }})
+	handler := server.New(server.Config{Service: h.Service(), BaseURL: guildhalltest.BaseURL, Log: slog.New(slog.DiscardHandler), Gate: g})
+	service := h.ServiceKey("back end")
+	asks := func() {
+		r := httptest.NewRequest("GET", "/forward-auth", nil)
+		for name, value := range map[string]string{"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/api/workflows", "Authorization": "Bearer " + p.Token} {
+			r.Header.Set(name, value)
+		}
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		r = httptest.NewRequest("POST", "/access/v1/evaluation", strings.NewReader(question("credential", p.Token, "workflows.run", "acme")))
+		r.Header.Set("Authorization", "Bearer "+service)
+		r.Header.Set("Content-Type", "application/json")
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	asks()
+	asks()
+	in := directory.EndMemberInput{MemberInput: directory.MemberInput{InOrganization: acme.In(), Member: p.Member}}
+	if _, err := directory.RemoveMember.Call(acme.Owner().Ctx(), h.Service(), in); err != nil {
+		t.Fatal(err)
+	}
+	asks()
+	// Both have to ask: one names the organization by its id and the other by its slug, and each is remembered by itself.
+	if diff := cmp.Diff([]bool{true, true, false, false, true, true}, told); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

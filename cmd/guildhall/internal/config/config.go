@@ -31,6 +31,7 @@ type Config struct {
 	ArtifactMaxMegabytes, DoctorFiles          int
 	SessionIdle, SessionLife, LinkLife         time.Duration
 	InvoiceDue, UnpaidFor, OwnerRecoveryWait   time.Duration
+	Canary                                     time.Duration
 	CodeTries, ResendsPerDay, InvitesPerHour   int
 	InvitesPerDay, RequestsPerSecond           int
 	AddressRequestsPerMinute                   int
@@ -63,7 +64,15 @@ func (c *Config) finish() error {
 	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, "http://localhost:"+port), "/")
 	_, badProxy := c.Proxies()
 	_, badGateway := c.GatewayNetworks()
-	return errors.Join(checkPeers(c.PeerAddr, c.PeerAddress), badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail(), c.checkStripe(), c.checkSocial(), c.checkOutbound())
+	return errors.Join(checkPeers(c.PeerAddr, c.PeerAddress), checkCanary(c.Canary), badProxy, badGateway, checkBaseURL(c.BaseURL), checkEditURL(c.DocsEditURL), c.checkReturnTo(), c.checkMail(), c.checkStripe(), c.checkSocial(), c.checkOutbound())
+}
+
+// checkCanary wants time between two rounds.
+func checkCanary(every time.Duration) error {
+	if every != 0 && every < time.Second {
+		return fmt.Errorf("canary %s is less than a second: 1m is often enough; 0 turns it off", every)
+	}
+	return nil
 }
 
 // checkPeers wants places that others can be reached at.

@@ -82,6 +82,7 @@ func TestMistakesAreRefused(t *testing.T) {
 		{says: "a base with a path", args: []string{"--base-url", "https://example.com/accounts"}, want: "has more than scheme, host and port"},
 		{says: "a base that is none", args: []string{"--base-url", "accounts"}, want: "is not an address"},
 		{says: "a wrong network", args: []string{"--trusted-proxies", "10.0.0.0/8,proxy"}, want: `trusted_proxies: "proxy" is not a network`},
+		{says: "a canary without a rest", args: []string{"--canary", "10ms"}, want: "canary 10ms is less than a second"},
 		{says: "a wrong gateway", args: []string{"--gateways", "10.0.0.7,gateway"}, want: `gateways: "gateway" is not a network`},
 		{says: "a path to return to", args: []string{"--return-to", "https://app.example.com/x,/signed-in"}, want: `return_to "/signed-in" is not an address`},
 		{says: "http to return to", args: []string{"--return-to", "http://app.example.com/x"}, want: "http is for localhost only"},

@@ -65,6 +65,8 @@ func serving() []Setting {
 			value: func(c *Config) any { return &c.PeerAddress }},
 		{Name: "server_name", Doc: "What this server is called in the list of servers. Empty: the machine's name.",
 			value: func(c *Config) any { return &c.ServerName }},
+		{Name: "canary", Default: "0s", Doc: "How often a key that may nothing is made, shown to every server, revoked, and shown to them again, such as 1m; each time is three lines of the instance's audit log. See guildhall_revocation_violations_total. 0: never.",
+			value: func(c *Config) any { return &c.Canary }},
 		{Name: "metrics_addr", Doc: "Where metrics for Prometheus are served, on a listener of their own. Empty: nowhere.",
 			value: func(c *Config) any { return &c.MetricsAddr }},
 	}
