@@ -188,7 +188,11 @@ func (f *fences) clear() {
 func keep[K keyWords, V any](a *Access, which uint32, in *table[K, V], k K, v *V, m *more, t ticket) {
 	a.fences.Lock()
 	defer a.fences.Unlock()
-	if a.hooks.current(&a.fences, t) && (a.config.Peers == nil || t.shared && t.lease.Live()) {
+	may := a.hooks.current(&a.fences, t)
+	if peers := a.config.Peers; peers != nil {
+		may = peers.Keeps(t.lease, t.shared, may)
+	}
+	if may {
 		a.fences.tie(which, in.put(k, v, m), t.about)
 	}
 }

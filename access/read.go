@@ -73,6 +73,8 @@ func (a *Access) readAmongPeers(ctx context.Context, s *op.Service, t *ticket, a
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, a.config.Peers.Patience()) // a database that is silent for longer gives no answer that counts
+	defer cancel()
 	t.lease = l
 	return s.Committed(ctx, func(r *op.Reader) error {
 		err := fn(r)

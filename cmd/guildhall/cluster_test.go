@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,24 +38,56 @@ type cluster struct {
 type clusterServer struct {
 	*cluster
 	name, url, data string
-	args            []string
+	args, environ   []string
 	process         *exec.Cmd
 	link            string
+	log             io.Writer
+	started         func(pid int)
+}
+
+// shape is what the servers of a cluster have beside the usual.
+type shape struct {
+	dsn     func(server int) string // where each finds the database; nil: at the cluster's
+	args    func(server int) []string
+	environ []string
+	quiet   bool // what they log goes to a file
+	started func(server, pid int)
 }
 
 func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	return startClusterOn(t, testdb.DSN(t, sqldb.PostgreSQL), shape{})
+}
+
+func startClusterOn(t *testing.T, dsn string, as shape) *cluster {
 	t.Helper()
 	shared, err := os.MkdirTemp("", "gh") // short: the path of a socket has to be
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(shared) })
-	c := &cluster{t: t, dsn: testdb.DSN(t, sqldb.PostgreSQL), shared: shared}
+	c := &cluster{t: t, dsn: dsn, shared: shared}
 	for i := range c.servers {
 		port, name := freePort(t), string(rune('a'+i))
-		s := &clusterServer{cluster: c, name: name, url: "http://localhost:" + port, data: filepath.Join(shared, name)}
-		s.args = []string{"serve", "--addr", "127.0.0.1:" + port, "--data-dir", s.data, "--database", c.dsn, "--secret-file", filepath.Join(shared, "secret"),
+		s := &clusterServer{cluster: c, name: name, url: "http://localhost:" + port, data: filepath.Join(shared, name), environ: as.environ, log: t.Output()}
+		s.started = func(pid int) {
+			if as.started != nil {
+				as.started(i, pid)
+			}
+		}
+		if as.quiet {
+			if s.log, err = os.Create(s.data + ".log"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if as.dsn != nil {
+			dsn = as.dsn(i)
+		}
+		s.args = []string{"serve", "--addr", "127.0.0.1:" + port, "--data-dir", s.data, "--database", dsn, "--secret-file", filepath.Join(shared, "secret"),
 			"--artifacts", "file://" + filepath.Join(shared, "files"), "--server-name", name, "--requests-per-second", "0", "--address-requests-per-minute", "0"}
+		if as.args != nil {
+			s.args = append(s.args, as.args(i)...)
+		}
 		c.servers[i] = s
 		s.start()
 	}
@@ -65,26 +98,33 @@ func startCluster(t *testing.T) *cluster {
 // start starts the process, and waits until it serves.
 func (s *clusterServer) start() {
 	s.t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.process = exec.Command(program, s.args...)
-	s.process.Env = append(os.Environ(), "GUILDHALL_TEST_MAIN=1")
-	s.process.Stderr = s.t.Output()
-	out, err := s.process.StdoutPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.process.Start(); err != nil {
-		s.t.Fatal(err)
+	if err := s.tryStart(); err != nil {
+		s.t.Fatalf("server %s: %v", s.name, err)
 	}
 	s.t.Cleanup(func() { s.process.Process.Kill(); s.process.Wait() })
+}
+
+func (s *clusterServer) tryStart() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.process = exec.Command(program, s.args...)
+	s.process.Env = append(append(os.Environ(), "GUILDHALL_TEST_MAIN=1"), s.environ...)
+	s.process.Stderr = s.log
+	out, err := s.process.StdoutPipe()
+	if err == nil {
+		err = s.process.Start()
+	}
+	if err != nil {
+		return err
+	}
+	s.started(s.process.Process.Pid)
 	lines := bufio.NewReader(out)
 	for s.link == "" {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			s.t.Fatalf("server %s: %v", s.name, err)
+			return err
 		}
 		if strings.Contains(line, " at "+s.url) && s.service != "" {
 			break
@@ -97,10 +137,10 @@ func (s *clusterServer) start() {
 	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
 		if answer, err := http.Get(s.url + "/readyz"); err == nil {
 			answer.Body.Close()
-			return
+			return nil
 		}
 	}
-	s.t.Fatalf("server %s does not answer", s.name)
+	return errors.New("it does not answer")
 }
 
 func (s *clusterServer) signal(signal os.Signal) {

@@ -17,6 +17,7 @@ import (
 // TestMain lets tests run this binary as the program.
 func TestMain(m *testing.M) {
 	if os.Getenv("GUILDHALL_TEST_MAIN") == "1" {
+		otherLengths()
 		main()
 		return
 	}

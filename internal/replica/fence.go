@@ -16,7 +16,7 @@ func (r *Replica) Accept(i Incarnation, scopes []Scope) bool {
 	r.mu.Lock()
 	known := r.mine[i]
 	r.mu.Unlock()
-	if !r.hooks.own(known) {
+	if !r.hooks.Own(known) {
 		return false
 	}
 	r.forget(scopes)
@@ -34,7 +34,7 @@ func (r *Replica) forget(scopes []Scope) {
 func (r *Replica) Fence(ctx context.Context, tx Tx, scopes []Scope) error {
 	began := time.Now()
 	var members []Member
-	err := r.hooks.order(
+	err := r.hooks.Order(
 		func() error { return tx.Lock(ctx, scopes) },
 		func() (err error) { members, err = r.list(ctx, tx); return err })
 	if err != nil {
@@ -44,7 +44,7 @@ func (r *Replica) Fence(ctx context.Context, tx Tx, scopes []Scope) error {
 	errs := make([]error, len(members))
 	var all sync.WaitGroup
 	for i, m := range members {
-		if r.hooks.listed(m) {
+		if r.hooks.Listed(m) {
 			all.Go(func() { errs[i] = r.reach(ctx, m, scopes, &evicted) })
 		}
 	}
@@ -78,7 +78,7 @@ func (r *Replica) list(ctx context.Context, tx Tx) ([]Member, error) {
 	r.mu.Lock()
 	since := now - r.since
 	r.mu.Unlock()
-	if timeline > 1 && since < r.c.Params.Over() && r.hooks.grace(since) {
+	if timeline > 1 && since < r.c.Params.Over() && r.hooks.Grace(since) {
 		return nil, ErrGrace
 	}
 	return members, nil
@@ -157,7 +157,7 @@ func (r *Replica) evict(ctx context.Context, m Member, sent Instant) error {
 	if !found {
 		return nil // whoever took the row away has waited, or was that process itself
 	}
-	if err := r.hooks.over(ctx, r, m, sent, r.c.Clock.Now()); err != nil {
+	if err := r.hooks.Over(ctx, r.c.Clock, r.c.Params, m, sent, r.c.Clock.Now()); err != nil {
 		return err
 	}
 	if err := r.c.Registry.Remove(ctx, m.Incarnation); err != nil {

@@ -160,7 +160,7 @@ type Config struct {
 // Replica is one server. It is safe for concurrent use.
 type Replica struct {
 	c       Config
-	hooks   hooks
+	hooks   Hooks
 	current atomic.Pointer[Lease]
 	kicked  chan struct{}
 	started int64
@@ -178,40 +178,14 @@ type Replica struct {
 	since    time.Duration // on Clock's Boot: when it was first seen
 }
 
-// hooks are the decisions of the protocol that its tests break on purpose.
-type hooks struct {
-	deadline func(asked, answered Instant, p Params) time.Duration
-	live     func(now Instant, t *term) bool
-	own      func(known bool) bool
-	listed   func(m Member) bool
-	order    func(lock, list func() error) error
-	over     func(ctx context.Context, r *Replica, m Member, sent, evicted Instant) error
-	grace    func(since time.Duration) bool
-}
-
-func sound() hooks {
-	return hooks{
-		deadline: func(asked, _ Instant, p Params) time.Duration { return asked.Boot + p.Lease },
-		live:     alive,
-		own:      func(known bool) bool { return known },
-		listed:   func(Member) bool { return true },
-		order: func(lock, list func() error) error {
-			if err := lock(); err != nil {
-				return err
-			}
-			return list()
-		},
-		over: func(ctx context.Context, r *Replica, _ Member, _, _ Instant) error {
-			return r.c.Clock.Wait(ctx, r.c.Params.Over())
-		},
-		grace: func(since time.Duration) bool { return true },
-	}
-}
-
 // New makes a server of the list. Run registers it.
 func New(c Config) *Replica {
-	return &Replica{c: c, hooks: sound(), kicked: make(chan struct{}, 1), mine: map[Incarnation]bool{}, renewed: make(chan struct{}),
+	r := &Replica{c: c, hooks: sound(), kicked: make(chan struct{}, 1), mine: map[Incarnation]bool{}, renewed: make(chan struct{}),
 		retiring: map[Incarnation]*retirement{}, started: time.Now().UnixMicro()}
+	if Break != nil {
+		Break(&r.hooks)
+	}
+	return r
 }
 
 // Errors of the protocol. All mean that nothing was changed or answered, and that it may be tried again.
@@ -242,9 +216,9 @@ type term struct {
 // maxJump is how far Wall may move against Boot within a lease. More means that a clock cannot be trusted.
 const maxJump = 100 * time.Millisecond
 
-func alive(now Instant, t *term) bool {
-	jump := now.Wall - now.Boot - t.offset
-	return now.Boot < t.until && jump <= maxJump && jump >= -maxJump
+func alive(now Instant, until, offset time.Duration) bool {
+	jump := now.Wall - now.Boot - offset
+	return now.Boot < until && jump <= maxJump && jump >= -maxJump
 }
 
 // Live reports whether what the incarnation remembers may be answered now. Take the lease before the entry, and ask
@@ -254,14 +228,23 @@ func (l *Lease) Live() bool {
 		return false
 	}
 	t := l.term.Load()
-	return t != nil && l.replica.hooks.live(l.replica.c.Clock.Now(), t)
+	return t != nil && l.replica.hooks.Live(l.replica.c.Clock.Now(), t.until, t.offset)
 }
 
 // Covers reports whether an answer counts that was read from the database on a timeline (I11).
 func (l *Lease) Covers(from Timeline) bool {
 	t := l.term.Load()
-	return t != nil && t.timeline == from && l.Live()
+	return t != nil && l.replica.hooks.Covers(t.timeline == from) && l.Live()
 }
+
+// Keeps reports whether a reading may be remembered for an incarnation: it had a share of the locks before it read, and
+// nothing that it dies with was forgotten meanwhile (I2, I4).
+func (r *Replica) Keeps(l *Lease, shared, current bool) bool {
+	return r.hooks.Keeps(shared, current) && l.Live()
+}
+
+// Patience is how long a reading is waited for: later, the lease that it began with is over unless the database answers.
+func (r *Replica) Patience() time.Duration { return r.c.Params.Lease }
 
 // Lease is that of the current incarnation; nil before the first.
 func (r *Replica) Lease() *Lease { return r.current.Load() }
@@ -387,7 +370,7 @@ func (r *Replica) extend(l *Lease, asked Instant, timeline Timeline) {
 	if l.over.Load() {
 		panic("replica: an incarnation that was evicted gets a deadline") // I9
 	}
-	l.term.Store(&term{until: r.hooks.deadline(asked, r.c.Clock.Now(), r.c.Params), offset: asked.Wall - asked.Boot, timeline: timeline})
+	l.term.Store(&term{until: r.hooks.Deadline(asked, r.c.Clock.Now(), r.c.Params), offset: asked.Wall - asked.Boot, timeline: timeline})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.renewed)

@@ -202,17 +202,17 @@ var broken = []struct {
 	plan plan
 	mutant
 }{
-	{"m1: no lease", only(isolated), mutant{hooks: func(h *hooks, _ *world) { h.live = func(Instant, *term) bool { return true } }}},
-	{"m2: the deadline counts from the answer", only(answersLost, staggered, delayed), mutant{hooks: func(h *hooks, _ *world) {
-		h.deadline = func(_, answered Instant, p Params) time.Duration { return answered.Boot + p.Lease }
+	{"m1: no lease", only(isolated), mutant{hooks: func(h *Hooks, _ *world) { h.Live = func(Instant, time.Duration, time.Duration) bool { return true } }}},
+	{"m2: the deadline counts from the answer", only(answersLost, staggered, delayed), mutant{hooks: func(h *Hooks, _ *world) {
+		h.Deadline = func(_, answered Instant, p Params) time.Duration { return answered.Boot + p.Lease }
 	}}},
 	{"m3a: the clock is read before the request", only(pause), mutant{early: true}},
 	{"m3b: the clock is read every 5 ms", stops(0.01, pause, isolated), mutant{cached: true}},
 	{"m4: readings without locks and count", only(), mutant{unlocked: true, uncounted: true}},
 	{"m4a: readings without locks", stops(0.01), mutant{unlocked: true}},
 	{"m4b: readings without count", stops(0.02, backendKilled), mutant{uncounted: true}},
-	{"m5a: the list before the lock", stops(0.01, killed), mutant{hooks: func(h *hooks, _ *world) {
-		h.order = func(lock, list func() error) error {
+	{"m5a: the list before the lock", stops(0.01, killed), mutant{hooks: func(h *Hooks, _ *world) {
+		h.Order = func(lock, list func() error) error {
 			if err := list(); err != nil {
 				return err
 			}
@@ -223,31 +223,31 @@ var broken = []struct {
 	{"m5c: locks and reading in one statement", stops(0.01), mutant{oneShot: true}},
 	{"m5d: the reading of an earlier snapshot", stops(0.01), mutant{oldReading: true}},
 	{"m6: the fence after the commit", only(), mutant{after: true}},
-	{"m7a: only leases that seem alive", only(isolated, staggered, pause), mutant{hooks: func(h *hooks, w *world) {
-		h.listed = func(m Member) bool { return m.ExpiresAt > w.db.now() }
+	{"m7a: only leases that seem alive", only(isolated, staggered, pause), mutant{hooks: func(h *Hooks, w *world) {
+		h.Listed = func(m Member) bool { return m.ExpiresAt > w.db.now() }
 	}}},
-	{"m7b: without those that are evicted", only(isolated, staggered, fromPeers), mutant{hooks: func(h *hooks, _ *world) {
-		h.listed = func(m Member) bool { return !m.Evicted }
+	{"m7b: without those that are evicted", only(isolated, staggered, fromPeers), mutant{hooks: func(h *Hooks, _ *world) {
+		h.Listed = func(m Member) bool { return !m.Evicted }
 	}}},
-	{"m8a: wait for the expiry in the list", only(staggered, fromPeers), mutant{hooks: func(h *hooks, w *world) {
-		h.over = func(ctx context.Context, r *Replica, m Member, _, _ Instant) error {
-			return r.c.Clock.Wait(ctx, max(0, time.Duration(m.ExpiresAt-w.db.now())*time.Microsecond)+r.c.Params.Margin)
+	{"m8a: wait for the expiry in the list", only(staggered, fromPeers), mutant{hooks: func(h *Hooks, w *world) {
+		h.Over = func(ctx context.Context, c Clock, p Params, m Member, _, _ Instant) error {
+			return c.Wait(ctx, max(0, time.Duration(m.ExpiresAt-w.db.now())*time.Microsecond)+p.Margin)
 		}
 	}}},
-	{"m8b: wait from before the fence", only(staggered, fromPeers, delayed), mutant{hooks: func(h *hooks, _ *world) {
-		h.over = func(ctx context.Context, r *Replica, _ Member, sent, _ Instant) error {
-			return r.c.Clock.Wait(ctx, max(0, sent.Boot+r.c.Params.Over()-r.c.Clock.Now().Boot))
+	{"m8b: wait from before the fence", only(staggered, fromPeers, delayed), mutant{hooks: func(h *Hooks, _ *world) {
+		h.Over = func(ctx context.Context, c Clock, p Params, _ Member, sent, _ Instant) error {
+			return c.Wait(ctx, max(0, sent.Boot+p.Over()-c.Now().Boot))
 		}
 	}}},
 	{"m9a: one row per name", only(twin), mutant{shared: true}},
-	{"m9b: anybody at the address may answer", only(twin), mutant{hooks: func(h *hooks, _ *world) { h.own = func(bool) bool { return true } }}},
+	{"m9b: anybody at the address may answer", only(twin), mutant{hooks: func(h *Hooks, _ *world) { h.Own = func(bool) bool { return true } }}},
 	{"m10: locks end by a timer", only(isolated, pause), mutant{timed: true}},
 	{"m11: entry and deadline of two incarnations", stops(0.02, fromPeers, pause), mutant{twoLeases: true}},
-	{"m12: the database's clock says when leases are over", only(databaseStepped, staggered, isolated), mutant{hooks: func(h *hooks, w *world) {
-		h.over = func(ctx context.Context, r *Replica, m Member, _, _ Instant) error {
-			until := w.db.now() + r.c.Params.Over().Microseconds()
+	{"m12: the database's clock says when leases are over", only(databaseStepped, staggered, isolated), mutant{hooks: func(h *Hooks, w *world) {
+		h.Over = func(ctx context.Context, c Clock, p Params, m Member, _, _ Instant) error {
+			until := w.db.now() + p.Over().Microseconds()
 			for w.db.now() < until {
-				if err := r.c.Clock.Wait(ctx, 10*time.Millisecond); err != nil {
+				if err := c.Wait(ctx, 10*time.Millisecond); err != nil {
 					return err
 				}
 			}
@@ -256,8 +256,8 @@ var broken = []struct {
 	}}},
 	{"m15: readings count on any timeline", only(promoted), mutant{anyHistory: true}},
 	{"m14: renewals are only read", only(promoted, fromPeers), mutant{readsOnly: true}},
-	{"m16: no grace after a promotion", only(promoted), mutant{hooks: func(h *hooks, _ *world) {
-		h.grace = func(time.Duration) bool { return false }
+	{"m16: no grace after a promotion", only(promoted), mutant{hooks: func(h *Hooks, _ *world) {
+		h.Grace = func(time.Duration) bool { return false }
 	}}},
 }
 

@@ -45,7 +45,7 @@ type plan struct {
 
 // mutant is a way to break the protocol.
 type mutant struct {
-	hooks      func(*hooks, *world)
+	hooks      func(*Hooks, *world)
 	unlocked   bool // readings are remembered without the locks
 	uncounted  bool // readings are remembered though something was forgotten meanwhile
 	oneShot    bool // the locks are had in the statement that reads
@@ -490,7 +490,7 @@ func (l *Lease) seemsAlive(s *server) bool {
 		return false
 	}
 	t := l.term.Load()
-	return t != nil && alive(s.now(), t)
+	return t != nil && alive(s.now(), t.until, t.offset)
 }
 
 // database is the database: committed values, locks, the list.

@@ -20,19 +20,25 @@ import (
 // Cluster is a throw-away PostgreSQL on a socket in a temporary folder. It
 // listens on no network, and does not care for power losses.
 type Cluster struct {
-	DSN string // of its database "postgres", as the superuser
+	DSN    string // of its database "postgres", as the superuser
+	Socket string // where it listens
 
 	keeper *exec.Cmd
-	alive  io.Closer // the keeper ends the server when this closes
+	alive  io.WriteCloser // the keeper ends the server when this closes
 	dir    string
 }
 
 // keep runs the server until its standard input closes, which the kernel does
-// when the test process ends in whatever way; then it removes the folder.
+// when the test process ends in whatever way; then it removes the folder. A
+// line is the name of a signal: the server ends by it, and is started again.
 const keep = `
 dir=$1; shift
-"$@" >"$dir/log" 2>&1 &
-read -r _
+"$@" >>"$dir/log" 2>&1 &
+while read -r how; do
+	kill -"$how" $!
+	wait $!
+	"$@" >>"$dir/log" 2>&1 &
+done
 kill -QUIT $!
 wait $!
 cd / && rm -rf "$dir"
@@ -43,7 +49,8 @@ const ready = time.Minute
 
 // StartCluster makes a cluster and starts its server, as an unprivileged user
 // when this process is root. It runs until Stop or the end of this process.
-func StartCluster() (*Cluster, error) {
+// Settings such as "synchronous_commit=on" take the place of the usual ones.
+func StartCluster(settings ...string) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -63,20 +70,27 @@ func StartCluster() (*Cluster, error) {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	c := &Cluster{DSN: "postgres://postgres@/postgres?sslmode=disable&host=" + url.QueryEscape(dir), dir: dir}
-	if err := c.start(filepath.Join(bin, "postgres"), data, as); err != nil {
+	c := &Cluster{DSN: dsnOf(dir), Socket: filepath.Join(dir, ".s.PGSQL.5432"), dir: dir}
+	if err := c.start(filepath.Join(bin, "postgres"), data, as, settings); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
 	return c, c.awaitReady()
 }
 
-func (c *Cluster) start(postgres, data string, as *syscall.SysProcAttr) error {
-	c.keeper = exec.Command("/bin/sh", "-c", keep, "keep", c.dir,
-		postgres, "-D", data, "-k", c.dir, "-c", "listen_addresses=",
+func dsnOf(dir string) string {
+	return "postgres://postgres@/postgres?sslmode=disable&host=" + url.QueryEscape(dir)
+}
+
+func (c *Cluster) start(postgres, data string, as *syscall.SysProcAttr, settings []string) error {
+	args := []string{"-c", keep, "keep", c.dir, postgres, "-D", data, "-k", c.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
 		"-c", "autovacuum=off", // it would hold the template while databases are made from it
-		"-c", "deadlock_timeout=100ms", "-c", "max_connections=400", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB")
+		"-c", "deadlock_timeout=100ms", "-c", "max_connections=400", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB"}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	c.keeper = exec.Command("/bin/sh", args...)
 	attr := *as
 	attr.Setpgid = true // an interrupt from the keyboard is for the tests alone
 	c.keeper.Dir, c.keeper.SysProcAttr = "/", &attr
@@ -105,6 +119,15 @@ func (c *Cluster) awaitReady() error {
 			return errors.Join(fmt.Errorf("PostgreSQL does not answer: %w\n%s", err, bytes.TrimSpace(log)), c.Stop())
 		}
 	}
+}
+
+// Restart ends the server by a signal, such as INT or QUIT, and starts it again. It
+// returns when the server answers.
+func (c *Cluster) Restart(signal string) error {
+	if _, err := io.WriteString(c.alive, signal+"\n"); err != nil {
+		return err
+	}
+	return c.awaitReady()
 }
 
 // Stop ends the server and removes its folder.

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/guildhall/guildhall/internal/replica"
+)
+
+// otherLengths lets processes of tests hold short leases, and break the protocol by a name.
+func otherLengths() {
+	if lease, err := time.ParseDuration(os.Getenv("GUILDHALL_TEST_LEASE")); err == nil {
+		replica.Usual.Lease, replica.Usual.Ack = lease, lease/4
+	}
+	if b, found := broken[os.Getenv("GUILDHALL_TEST_BROKEN")]; found {
+		replica.Break = b.hooks
+	}
+}
+
+// brokenServers are what they do wrong, and what they have to fear for it.
+type brokenServers struct {
+	hooks  func(*replica.Hooks)
+	faults []fault
+}
+
+// broken are servers that break the protocol, each with the faults that it has to fear.
+var broken = map[string]brokenServers{
+	"m0: no fence": {func(h *replica.Hooks) { h.Listed = func(replica.Member) bool { return false } }, nil},
+	"m1: no lease": {func(h *replica.Hooks) {
+		h.Live = func(replica.Instant, time.Duration, time.Duration) bool { return true }
+	}, []fault{isolated}},
+	"m2: the deadline counts from the answer": {func(h *replica.Hooks) {
+		h.Deadline = func(_, answered replica.Instant, p replica.Params) time.Duration { return answered.Boot + p.Lease }
+	}, []fault{answersHeld, staggered, delayed}},
+	"m3b: the clock is read every 5 ms": {func(h *replica.Hooks) {
+		var glance atomic.Int64
+		go func() {
+			for ; ; time.Sleep(5 * time.Millisecond) {
+				glance.Store(int64(replica.SystemClock{}.Now().Boot))
+			}
+		}()
+		h.Live = func(_ replica.Instant, until, _ time.Duration) bool { return time.Duration(glance.Load()) < until }
+	}, []fault{paused}},
+	"m4: readings without locks and count": {func(h *replica.Hooks) { h.Keeps = func(bool, bool) bool { return true } }, nil},
+	"m4a: readings without locks":          {func(h *replica.Hooks) { h.Keeps = func(_, current bool) bool { return current } }, nil},
+	"m4b: readings without count":          {func(h *replica.Hooks) { h.Keeps = func(shared, _ bool) bool { return shared } }, []fault{backendsEnded, databaseRestarted}},
+	"m5a: the list before the lock": {func(h *replica.Hooks) {
+		h.Order = func(lock, list func() error) error {
+			if err := list(); err != nil {
+				return err
+			}
+			return lock()
+		}
+	}, []fault{killed}},
+	"m7a: only leases that seem alive": {func(h *replica.Hooks) {
+		h.Listed = func(m replica.Member) bool { return m.ExpiresAt > time.Now().UnixMicro() }
+	}, []fault{isolated, staggered, paused}},
+	"m7b: without those that are evicted": {func(h *replica.Hooks) { h.Listed = func(m replica.Member) bool { return !m.Evicted } },
+		[]fault{fromPeers, isolated, staggered}},
+	"m8a: wait for the expiry in the list": {func(h *replica.Hooks) {
+		h.Over = func(ctx context.Context, c replica.Clock, p replica.Params, m replica.Member, _, _ replica.Instant) error {
+			return c.Wait(ctx, max(0, time.Until(time.UnixMicro(m.ExpiresAt)))+p.Margin)
+		}
+	}, []fault{staggered, fromPeers}},
+	"m8b: wait from before the fence": {func(h *replica.Hooks) {
+		h.Over = func(ctx context.Context, c replica.Clock, p replica.Params, _ replica.Member, sent, _ replica.Instant) error {
+			return c.Wait(ctx, max(0, sent.Boot+p.Over()-c.Now().Boot))
+		}
+	}, []fault{staggered, fromPeers, delayed}},
+	"no wait after an eviction": {func(h *replica.Hooks) {
+		h.Over = func(context.Context, replica.Clock, replica.Params, replica.Member, replica.Instant, replica.Instant) error {
+			return nil
+		}
+	}, []fault{fromPeers, deaf}},
+}
+
+// seen runs histories of broken servers until one is illegal.
+func seen(t *testing.T, name string, most time.Duration) {
+	t.Helper()
+	f := startField(t, name)
+	f.long = true
+	began := time.Now()
+	var all told
+	for n := 1; time.Since(began) < most; n++ {
+		one := f.run(1_000_000, 3*time.Second, broken[name].lists()...)
+		all.add(one)
+		if one.illegal > 0 {
+			t.Logf("%-40s seen in history %d, after %s: %d registers, %d accepted after return; %d operations", name, n, time.Since(began).Round(100*time.Millisecond), one.illegal, all.late, all.operations)
+			return
+		}
+	}
+	t.Errorf("%s: not seen in %s: %v", name, time.Since(began).Round(time.Second), all)
+}
+
+// lists are their faults, two at a time.
+func (b brokenServers) lists() [][]fault {
+	if b.faults == nil {
+		return nil
+	}
+	return [][]fault{b.faults, b.faults}
+}
+
+// A checker that has never found anything proves nothing: servers without leases, one of which is cut off from the others
+// and the database, are what it has to find.
+func TestServersWithoutLeasesAreSeen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of three servers")
+	}
+	f := startField(t, "m1: no lease")
+	h := &history{field: f, began: time.Now(), end: make(chan struct{}), ctx: t.Context()}
+	r, err := makeKey(f.cluster, f.servers[0], http.DefaultClient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := f.servers[0], f.servers[1]
+	for began := time.Now(); f.answers(h, r, b, 3) < 3; {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("a good key is not allowed")
+		}
+	}
+	ways := append(h.around(1), f.network.base(1)...)
+	for _, w := range ways {
+		w.held.Add(1)
+	}
+	call := h.now()
+	status, raw, err := send(t.Context(), http.DefaultClient, a.url, r.set(false), "")
+	if status != http.StatusOK {
+		t.Fatalf("revoke: %d %v %s", status, err, raw)
+	}
+	r.add(0, step{true, false}, false, call, h.now())
+	yes := f.answers(h, r, b, 1)
+	for _, w := range ways {
+		w.held.Add(-1)
+	}
+	if got := r.judge(); yes != 1 || r.late() != 1 || got != porcupine.Illegal {
+		t.Errorf("%d yes, %d of them late, history %s: want 1, 1 and Illegal", yes, r.late(), got)
+	}
+}
+
+// answers asks a server n times, and counts what it allows.
+func (f *field) answers(h *history, r *register, s *clusterServer, n int) (yes int) {
+	for range n {
+		call := h.now()
+		allowed, known, _ := r.asks[0].put(f.t.Context(), http.DefaultClient, s.url)
+		if known {
+			r.add(1, step{}, allowed, call, h.now())
+		}
+		if allowed {
+			yes++
+		}
+	}
+	return yes
+}
+
+// Each way to break the protocol has to be seen, by real servers that do it.
+func TestSoakEveryBrokenServerIsSeen(t *testing.T) {
+	if os.Getenv("GUILDHALL_SOAK") == "" {
+		t.Skip("minutes: GUILDHALL_SOAK=1")
+	}
+	for _, name := range slices.Sorted(maps.Keys(broken)) {
+		t.Run(name, func(t *testing.T) { seen(t, name, 2*time.Minute) })
+	}
+}
