@@ -109,6 +109,9 @@ func (s *Sender) User() string {
 	return s.session.user.String()
 }
 
+// BegunBy is the organization whose identity provider began a session, the only one in which it counts; empty for any other.
+func (s *Sender) BegunBy() string { return s.session.begun.String() }
+
 // ServiceKey is the service key that was sent; nil if it was none.
 func (s *Sender) ServiceKey() *op.Credential {
 	if s.Kind() != op.ServiceActor || s.party.more == nil {

@@ -20,6 +20,8 @@ import (
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server"
 )
@@ -227,6 +229,29 @@ func TestTheOrganizationComesFromTheRouteOrTheCredential(t *testing.T) {
 		if got := say(line); got != want {
 			t.Errorf("in two organizations, %s: %s, want %s", line, got, want)
 		}
+	}
+}
+
+// A session that an organization's provider began is about that organization, however many its person belongs to. T-065
+func TestASessionOfAProviderIsAboutItsOrganization(t *testing.T) {
+	dsn := testdb.DSN(t, sqldb.PostgreSQL)
+	f := inFront(t, guildhalltest.New(t, "automation", guildhalltest.OnDatabase(dsn)))
+	ann := f.acme.People["editor"]
+	joins(t, f.hall, f.hall.Organization("globex"), ann)
+	ask := func() *httptest.ResponseRecorder { return f.asks("GET /api/workflows", bearing(ann.Token)) }
+	if w := ask(); w.Header().Get("X-Guildhall-Reason") != "organization_unknown" {
+		t.Errorf("by mail, in two organizations: %d %v", w.Code, w.Header())
+	}
+	err := testdb.Connect(t, dsn).Write(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(t.Context(), "UPDATE sessions SET organization = $1 WHERE user_id = $2", f.acme.ID, ann.User)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.hall.Access().Reset()
+	if w := ask(); w.Code != http.StatusOK || whom(t, w)["Organization"] != f.acme.ID {
+		t.Errorf("by a provider: %d %v", w.Code, w.Header())
 	}
 }
 

@@ -12,11 +12,14 @@ import (
 )
 
 // organization says which organization a request is about: the one that the route names, else the one that the
-// credential is for (which is empty here: Check knows it), else the only one that the person belongs to. No header, query
-// or body ever says it.
+// credential is for (which is empty here: Check knows it) or a session counts in alone, else the only one that the person
+// belongs to. No header, query or body ever says it.
 func (g *Gate) organization(ctx context.Context, f *forwarded) (string, error) {
 	if f.match.Organization != "" || f.sender.Kind() != op.UserActor {
 		return f.match.Organization, nil
+	}
+	if begun := f.sender.BegunBy(); begun != "" {
+		return begun, nil
 	}
 	now, session := g.config.Service.Now(), f.sender.ID()
 	if home, ok := g.homes.get(session, now); ok {
