@@ -51,7 +51,7 @@ soak: ## crash and history tests, for hours
 bench: ## checks against floors and peers, in one run
 	cd bench && $(GO) build -o ../.bench .
 	cd bench/openfga && $(GO) build -o ../../.openfga . || rm -f ../../.openfga
-	./.bench $(or $(BENCH),all) $$(test -x .openfga && echo -openfga ./.openfga)
+	$(GO) run ./internal/testdb/cluster -- sh -c './.bench $(or $(BENCH),all) -postgres "$$GUILDHALL_TEST_POSTGRES" $$(test -x .openfga && echo -openfga ./.openfga)'
 
 generate: ## Go files of the templates
 	$(GO) tool templ generate

@@ -10,10 +10,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/guildhall/guildhall/charter"
@@ -79,9 +79,14 @@ func startTargets(ctx context.Context, o options, f *fixture) (targets []target,
 	if err != nil {
 		return targets, err
 	}
+	busy, err := start(ctx, o, "busy")
+	if err != nil {
+		return targets, err
+	}
 	forward, evaluate := asking(f)
 	targets = append(targets,
 		target{name: "forward-auth, raw key", child: hall, ask: forward, checked: true, allowed: func(status int, _ []byte) bool { return status == 200 }},
+		target{name: "the same, keys revoked beside", child: busy, ask: forward, checked: true, allowed: func(status int, _ []byte) bool { return status == 200 }},
 		target{name: "floor: a bare handler, POST", child: bare, ask: evaluate, floor: true},
 		target{name: "AuthZEN evaluation, two credentials", child: hall, ask: evaluate, checked: true,
 			allowed: func(_ int, body []byte) bool { return bytes.Contains(body, []byte(`"decision":true`)) }})
@@ -184,6 +189,7 @@ func (c *child) cpu() (time.Duration, error) {
 // figure is what was measured of one target.
 type figure struct {
 	cpu, rate []float64 // microseconds a request; requests a second
+	p99       []float64 // microseconds; over HTTP only
 }
 
 func (g *figure) round(ctx context.Context, t target, questions []question, o options) error {
@@ -191,24 +197,41 @@ func (g *figure) round(ctx context.Context, t target, questions []question, o op
 	if err != nil {
 		return err
 	}
-	var asked atomic.Int64
+	asked := &waits{}
 	length := time.Duration(o.seconds * float64(time.Second))
-	if err := hammerCounting(ctx, t, questions, o.connections, length, &asked); err != nil {
+	if err := hammerCounting(ctx, t, questions, o.connections, length, asked); err != nil {
 		return err
 	}
 	after, err := t.child.cpu()
-	n := float64(asked.Load())
+	n := float64(len(asked.took))
+	g.p99 = append(g.p99, asked.p99())
 	g.cpu, g.rate = append(g.cpu, float64((after-before).Microseconds())/n), append(g.rate, n/length.Seconds())
 	return err
 }
 
+// waits are how long requests took, as their senders saw it.
+type waits struct {
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+func (w *waits) add(took []time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.took = append(w.took, took...)
+}
+
+func (w *waits) p99() float64 {
+	slices.Sort(w.took)
+	return float64(w.took[len(w.took)*99/100].Nanoseconds()) / 1000
+}
+
 func hammer(ctx context.Context, t target, questions []question, connections int, length time.Duration) error {
-	var asked atomic.Int64
-	return hammerCounting(ctx, t, questions, connections, length, &asked)
+	return hammerCounting(ctx, t, questions, connections, length, &waits{})
 }
 
 // hammerCounting asks over the connections at once: for a time, or every question once where that is 0.
-func hammerCounting(ctx context.Context, t target, questions []question, connections int, length time.Duration, asked *atomic.Int64) error {
+func hammerCounting(ctx context.Context, t target, questions []question, connections int, length time.Duration, asked *waits) error {
 	requests := make([]request, len(questions))
 	for i := range questions {
 		requests[i] = t.ask(&questions[i])
@@ -236,18 +259,20 @@ func hammerCounting(ctx context.Context, t target, questions []question, connect
 }
 
 // converse asks over one connection, which is kept.
-func converse(ctx context.Context, t target, questions []question, requests []request, n, step int, until time.Time, once bool, asked *atomic.Int64) error {
+func converse(ctx context.Context, t target, questions []question, requests []request, n, step int, until time.Time, once bool, asked *waits) error {
 	conn, err := net.Dial("tcp", t.child.address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	in := bufio.NewReader(conn)
+	var took []time.Duration
+	defer func() { asked.add(took) }()
 	for i := n; ctx.Err() == nil; i += step {
 		if once && i >= len(questions) || !once && !time.Now().Before(until) {
 			return nil
 		}
-		asking := requests[i%len(questions)]
+		asking, began := requests[i%len(questions)], time.Now()
 		if _, err := conn.Write(asking.text); err != nil {
 			return err
 		}
@@ -262,25 +287,37 @@ func converse(ctx context.Context, t target, questions []question, requests []re
 		if t.checked && t.allowed(response.StatusCode, body) != asking.allow {
 			return fmt.Errorf("wrong answer %d %s about %+v", response.StatusCode, body, questions[i%len(questions)])
 		}
-		asked.Add(1)
+		took = append(took, time.Since(began))
 	}
 	return nil
 }
 
 func printFigures(targets []target, figures []figure) {
-	fmt.Printf("%-38s %10s %8s %12s %s\n", "", "CPU µs", "spread", "requests/s", "times the floor above it (median of the rounds' ratios)")
+	fmt.Printf("%-38s %10s %8s %12s %10s %s\n", "", "CPU µs", "spread", "requests/s", "p99 µs", "times the floor above it: CPU, p99 (medians of the rounds' ratios)")
 	above := 0
 	for i, t := range targets {
 		ratio := ""
 		if t.floor {
 			above = i
 		} else {
-			ratios := make([]float64, len(figures[i].cpu))
-			for r := range ratios {
-				ratios[r] = figures[i].cpu[r] / figures[above].cpu[r]
-			}
-			ratio = fmt.Sprintf("%.2f", median(ratios))
+			ratio = ratioOf(figures[i].cpu, figures[above].cpu) + "  " + ratioOf(figures[i].p99, figures[above].p99)
 		}
-		fmt.Printf("%-38s %10.1f %7.0f%% %12.0f %s\n", t.name, median(figures[i].cpu), spread(figures[i].cpu)*100, median(figures[i].rate), ratio)
+		p99 := ""
+		if len(figures[i].p99) > 0 {
+			p99 = fmt.Sprintf("%.0f", median(figures[i].p99))
+		}
+		fmt.Printf("%-38s %10.1f %7.0f%% %12.0f %10s %s\n", t.name, median(figures[i].cpu), spread(figures[i].cpu)*100, median(figures[i].rate), p99, ratio)
 	}
+}
+
+// ratioOf is the median of the rounds' ratios; empty without any.
+func ratioOf(of, to []float64) string {
+	ratios := make([]float64, len(of))
+	for r := range ratios {
+		ratios[r] = of[r] / to[r]
+	}
+	if len(ratios) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", median(ratios))
 }

@@ -3,7 +3,11 @@
 //
 //	go run . process     answers in process, one core
 //	go run . http        answers over HTTP, by the server's CPU time
+//	go run . grpc        Envoy's ext_authz over gRPC, beside an echo
 //	go run . usage       recording of usage, beside a raw insert
+//	go run . writes      changes by operations, beside one row
+//	go run . idle        organizations in which nothing happens
+//	go run . revocation  keys revoked on three servers
 //	go run . all         everything
 package main
 
@@ -47,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&o.connections, "connections", 32, "connections over HTTP")
 	flags.StringVar(&o.openfga, "openfga", "", "the openfga binary, to measure beside; empty: without")
 	flags.StringVar(&o.profile, "profile", "", "a folder for the CPU profiles of the servers; empty: none, and figures are without them")
-	flags.StringVar(&o.postgres, "postgres", "", "an empty PostgreSQL database to record usage on too, as a data source; empty: SQLite only")
+	flags.StringVar(&o.postgres, "postgres", "", "a PostgreSQL in which databases are made and dropped, as a data source; empty: SQLite only")
 	what, rest := "all", args
 	if len(args) > 0 && args[0][0] != '-' {
 		what, rest = args[0], args[1:]
@@ -55,26 +59,29 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(rest); err != nil {
 		return err
 	}
-	switch what {
-	case "process":
-		return inProcess(ctx, o)
-	case "http":
-		return overHTTP(ctx, o)
-	case "usage":
-		return recording(ctx, o)
-	case "serve":
+	if what == "serve" {
 		return serve(ctx, o, flags.Args())
-	case "all":
-		if err := inProcess(ctx, o); err != nil {
-			return err
-		}
-		if err := overHTTP(ctx, o); err != nil {
-			return err
-		}
-		return recording(ctx, o)
 	}
-	return fmt.Errorf("%q is none of process, http, usage, all", what)
+	found := false
+	for _, m := range measurements {
+		if what == m.name || what == "all" {
+			found = true
+			if err := m.run(ctx, o); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+	}
+	if !found {
+		return fmt.Errorf("%q is none of process, http, grpc, usage, writes, idle, revocation, all", what)
+	}
+	return nil
 }
+
+// measurements are all, in the order of a run.
+var measurements = []struct {
+	name string
+	run  func(ctx context.Context, o options) error
+}{{"process", inProcess}, {"http", overHTTP}, {"grpc", overGRPC}, {"usage", recording}, {"writes", writing}, {"idle", idling}, {"revocation", revoking}}
 
 // heading says what the figures were measured on.
 func heading(title string, o options) {

@@ -15,13 +15,19 @@ import (
 	"runtime/pprof"
 	"time"
 
+	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/credential"
+	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server"
 )
 
 // serve is what a child process does: the floor or the hall on a port of its own, whose address it prints.
 func serve(ctx context.Context, o options, args []string) error {
 	if len(args) != 1 {
-		return errors.New("serve floor or serve hall")
+		return errors.New("serve floor, hall, busy, echo or envoy")
+	}
+	if args[0] == "echo" || args[0] == "envoy" {
+		return serveGRPC(ctx, o, args[0])
 	}
 	handler, closing, err := served(ctx, o, args[0])
 	if err != nil {
@@ -65,6 +71,23 @@ func served(ctx context.Context, o options, what string) (http.Handler, func(), 
 	if what == "floor" {
 		return http.HandlerFunc(floor), func() {}, nil
 	}
+	h, closing, err := openServed(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if what == "busy" {
+		go func() {
+			if err := keepBusy(ctx, h); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(os.Stderr, "bench: what should go on beside:", err)
+				os.Exit(1)
+			}
+		}()
+	}
+	return server.ForHall(h, faces()), closing, nil
+}
+
+// openServed opens a hall with everything that is asked about.
+func openServed(ctx context.Context, o options) (*guildhall.Hall, func(), error) {
 	f, err := newFixture(o.organizations, o.members)
 	if err != nil {
 		return nil, nil, err
@@ -77,9 +100,39 @@ func served(ctx context.Context, o options, what string) (http.Handler, func(), 
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	handler := server.ForHall(h, server.HallConfig{BaseURL: "http://127.0.0.1", Metrics: server.NewMetrics(), Log: slog.New(slog.DiscardHandler),
-		Gateways: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	return handler, func() { h.Close(); os.RemoveAll(dir) }, nil
+	return h, func() { h.Close(); os.RemoveAll(dir) }, nil
+}
+
+func faces() server.HallConfig {
+	return server.HallConfig{BaseURL: "http://127.0.0.1", Metrics: server.NewMetrics(), Log: slog.New(slog.DiscardHandler),
+		Gateways: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+}
+
+// keepBusy makes a key, uses it and revokes it some twenty times a second, until ctx ends.
+func keepBusy(ctx context.Context, h *guildhall.Hall) error {
+	operator := op.As(ctx, op.Caller{Machine: true})
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		key, err := credential.CreateServiceKey.Call(operator, h.Service(), credential.CreateServiceKeyInput{Name: "beside"})
+		if err != nil {
+			return err
+		}
+		if ok, err := accepts(ctx, h, key.Secret); err != nil || !ok {
+			return fmt.Errorf("a new key is accepted: %v, %w", ok, err)
+		}
+		if _, err := credential.RevokeServiceKey.Call(operator, h.Service(), credential.RevokeServiceKeyInput{Key: key.ID}); err != nil {
+			return err
+		}
+		if ok, err := accepts(ctx, h, key.Secret); err != nil || ok {
+			return fmt.Errorf("a revoked key is accepted: %v, %w", ok, err)
+		}
+	}
 }
 
 // floor is a bare handler: it reads what there is to read and answers the same few bytes.

@@ -28,21 +28,22 @@ import (
 
 // recording measures how many events a second are recorded over HTTP, durably and counted once, beside the same driver's
 // plain insert of as many rows of the same width under the same key, in turn. The client's work counts against us.
-func recording(ctx context.Context, o options) error {
+func recording(ctx context.Context, o options) (err error) {
 	dir, err := os.MkdirTemp("", "guildhall-bench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	stores := []string{"sqlite:" + filepath.Join(dir, "usage.db")}
-	if o.postgres != "" {
-		stores = append(stores, o.postgres)
+	stores, err := newStores(ctx, o, dir)
+	defer func() { err = dropAll(stores, err) }()
+	if err != nil {
+		return err
 	}
 	heading(fmt.Sprintf("Recording usage, %d senders: events a second, durable and idempotent (median of the rounds)", senders), o)
 	fmt.Printf("%-44s %12s %12s %12s %s\n", "", "raw insert", "over HTTP", "spread", "part of the raw insert (median of the rounds' ratios)")
-	for _, dsn := range stores {
-		if err := recordingOn(ctx, o, dsn, dir); err != nil {
-			return fmt.Errorf("%s: %w", strings.SplitN(dsn, ":", 2)[0], err)
+	for _, s := range stores {
+		if err := recordingOn(ctx, o, s, dir); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
@@ -52,8 +53,8 @@ func recording(ctx context.Context, o options) error {
 const senders = 4
 
 // recordingOn measures on one database, which has to be empty.
-func recordingOn(ctx context.Context, o options, dsn, dir string) error {
-	r, err := openRecorder(ctx, dsn, dir)
+func recordingOn(ctx context.Context, o options, s store, dir string) error {
+	r, err := openRecorder(ctx, s.dsn, dir)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func recordingOn(ctx context.Context, o options, dsn, dir string) error {
 			}
 			raw, ours, ratios = append(raw, a), append(ours, b), append(ratios, b/a)
 		}
-		fmt.Printf("%-44s %12.0f %12.0f %11.0f%% %.2f\n", fmt.Sprintf("%s, batches of %d", strings.SplitN(r.dsn, ":", 2)[0], size), median(raw), median(ours), spread(ratios)*100, median(ratios))
+		fmt.Printf("%-44s %12.0f %12.0f %11.0f%% %.2f\n", fmt.Sprintf("%s, batches of %d", s.name, size), median(raw), median(ours), spread(ratios)*100, median(ratios))
 	}
 	return r.check(ctx)
 }
@@ -120,20 +121,30 @@ func openRecorder(ctx context.Context, dsn, dir string) (*recorder, error) {
 
 // table opens the floor's own connections, with the settings that the hall has.
 func (r *recorder) table(ctx context.Context, dir string) (err error) {
-	if r.lite = strings.HasPrefix(r.dsn, "sqlite:"); r.lite {
-		r.db, err = sql.Open("sqlite", "file:"+filepath.Join(dir, "raw.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
-	} else {
-		r.db, err = sql.Open("pgx", r.dsn)
-	}
-	if err != nil {
+	r.lite = strings.HasPrefix(r.dsn, "sqlite:")
+	if r.db, err = rawPool(r.dsn, filepath.Join(dir, "raw.db")); err != nil {
 		return err
-	}
-	if r.lite {
-		r.db.SetMaxOpenConns(1) // there is one writer
 	}
 	_, err = r.db.ExecContext(ctx, `CREATE TABLE bench_events (organization text NOT NULL, source text NOT NULL, id text NOT NULL, meter text NOT NULL,
 		value bigint NOT NULL, at bigint NOT NULL, recorded_at bigint NOT NULL, series text NOT NULL, PRIMARY KEY (organization, source, id))`)
 	return err
+}
+
+// rawPool opens the driver's own connections to a store, with the settings that the hall has: on SQLite to a file of their
+// own.
+func rawPool(dsn, file string) (*sql.DB, error) {
+	if !strings.HasPrefix(dsn, "sqlite:") {
+		db, err := sql.Open("pgx", dsn)
+		if err == nil {
+			db.SetMaxIdleConns(writers)
+		}
+		return db, err
+	}
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
+	if err == nil {
+		db.SetMaxOpenConns(1) // there is one writer
+	}
+	return db, err
 }
 
 func (r *recorder) listen() error {
