@@ -474,6 +474,7 @@ var onlyInAState = map[string]bool{
 	"ownership.accept": true, "ownership.cancel": true, "organizations.recovery": true, "organizations.cancel_recovery": true, // a transfer, a recovery
 	"organizations.deletion": true,                                                                                                                                // a deletion
 	"connections.test":       true, "signin.federated_begin": true, "signin.federated": true, "signin.saml": true, "signin.connections": true, "setup.test": true, // an identity provider
+	"signin.saml_logout": true, "signin.backchannel_logout": true, "signin.saml_metadata": true, "connections.remind_saml": true, // what it says, and certificates that end
 	"signin.social_begin": true, "signin.social": true, "identities.begin": true, "identities.create": true, "identities.delete": true, // a client at Google or GitHub
 
 	// an authenticator app, for which every sign-in would ask

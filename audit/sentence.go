@@ -162,6 +162,8 @@ var sentences = map[string]string{
 	"organizations.complete_recovery": "{actor} ended the wait in which {recovery} was to become the owner",
 	"organizations.purge":             "{actor} ended a piece of the organization[: {fields}]",
 
+	"signin.saml_logout":        "{connection} signed somebody out[, and {ended} sessions ended]",
+	"signin.backchannel_logout": "{connection} signed somebody out[, and {ended} sessions ended]",
 	"connections.create_google": "{actor} let the people of a Google Workspace sign in by {connection}, once it is switched on",
 	"connections.create_github": "{actor} let the members of an organization at GitHub sign in by {connection}, once it is switched on",
 }

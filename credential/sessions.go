@@ -8,6 +8,7 @@ import (
 
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/internal/secret"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -125,6 +126,16 @@ func EndAll(ctx context.Context, tx *op.Tx, user, keep, organization string) (in
 func EndBegunBy(ctx context.Context, tx *op.Tx, organization, connection string) (int, error) {
 	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $3 WHERE organization = $1 AND connection = $2 AND ended_at = 0 RETURNING id",
 		organization, connection, tx.Micros())
+	if err != nil {
+		return 0, err
+	}
+	return endedOf(tx, rows)
+}
+
+// EndSessions ends and fences some of the sessions that identity providers of an organization began, and says how many.
+func EndSessions(ctx context.Context, tx *op.Tx, organization string, ids []string) (int, error) {
+	in, args := sqldb.Placeholders(3, ids)
+	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $2 WHERE organization = $1 AND ended_at = 0 AND id IN ("+in+") RETURNING id", append([]any{organization, tx.Micros()}, args...)...)
 	if err != nil {
 		return 0, err
 	}

@@ -238,6 +238,7 @@ func (all traces) erase(ctx context.Context, tx *op.Tx, u User) error {
 		"DELETE FROM totps WHERE user_id = $1",
 		"DELETE FROM second_steps WHERE user_id = $1",
 		"DELETE FROM identities WHERE user_id = $1", // a provider that still has them makes somebody new
+		"DELETE FROM connection_sessions WHERE user_id = $1",
 		"DELETE FROM social_identities WHERE user_id = $1",
 		"DELETE FROM social_attempts WHERE user_id = $1",
 		"DELETE FROM join_requests WHERE user_id = $1",

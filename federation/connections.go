@@ -36,6 +36,8 @@ type Connection struct {
 	Issuer      string         `json:"issuer" doc:"The provider's issuer" example:"https://acme.okta.com"`
 	ClientID    string         `json:"client_id" cli:"-" doc:"What the provider knows us by" example:"0oa1b2c3"`
 	RedirectURI string         `json:"redirect_uri" doc:"What has to be set at the provider as the redirect URI" example:"https://accounts.example.com/login/callback/con_01k..."`
+	LogoutURI   string         `json:"backchannel_logout_uri,omitzero" cli:"-" doc:"OpenID Connect: what may be set at the provider as the back-channel logout URI, so that who signs out there is signed out here"`
+	LeftURI     string         `json:"post_logout_redirect_uri,omitzero" cli:"-" doc:"OpenID Connect: what has to be set there as the post logout redirect URI, where people may sign out there, too"`
 	SignInURL   string         `json:"sign_in_url" cli:"-" doc:"The page on which people of the organization choose where to sign in, whatever their address"`
 	State       string         `json:"state" doc:"draft: not tested as it is now; tested: a test went well; on: it signs people in" enum:"draft,tested,on"`
 	Rollout     string         `json:"rollout" doc:"Whom an address leads there while it is on: everyone, or only the people of the pilot" enum:"everyone,pilot"`
@@ -103,6 +105,9 @@ func (c shownConnection) show(r *op.Reader) Connection {
 	shown := Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: c.redirect(r), SignInURL: r.Settings.URL("/login/sso/" + c.slug),
 		State: c.state, Rollout: c.rollout, Domains: append([]string{}, c.domains...), Role: charter.RoleID(c.role), Mapping: c.mapping, Guests: c.guests, TestedAt: when(c.tested), EndsAt: when(c.ends),
 		CreatedAt: time.UnixMicro(c.created).UTC(), CreatedBy: c.createdBy, Version: c.version}
+	if c.kind == "oidc" {
+		shown.LogoutURI, shown.LeftURI = r.Settings.URL("/login/backchannel/"+c.id), r.Settings.URL(leftPath)
+	}
 	if c.testedLast != 0 {
 		shown.LastTest = &TestOutcome{At: *when(c.testedLast), Went: "well", Problem: c.problem}
 		if c.problem != "" {

@@ -31,6 +31,7 @@ func Operations() []op.Any {
 		ListSignInConnections, BeginFederated, CompleteFederated,
 		CreateGoogle, CreateGitHub, ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
 		CreateSAML, GetSAML, UpdateSAML, RemindSAML, CompleteSAML,
+		GetProviderLogout, SAMLLogout, BackchannelLogout, GetOwnMetadata,
 	}
 }
 

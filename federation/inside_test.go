@@ -29,7 +29,7 @@ func withOutsider(t *testing.T, test func(i *idp, port string, reached func() in
 			return // nothing of it is about the database
 		}
 		h := newHall(t, db, "automation")
-		h.Most = 15
+		h.Most = 16
 		i := &idp{hall: h, Provider: testoidc.On(t, h.Now, l, "example.com")}
 		testinside.Names(h.dns)
 		h.dns.Host("example.com", "127.0.0.77")

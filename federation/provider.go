@@ -76,8 +76,9 @@ type claims struct {
 	IssuedAt any    `json:"iat"`
 	raw      map[string]any
 
-	refused      string // GitHub: why the membership that is asked for is not there
-	Organization string `json:"-"` // GitHub: the number of the account whose member it is
+	at           atProvider // to sign out there
+	refused      string     // GitHub: why the membership that is asked for is not there
+	Organization string     `json:"-"` // GitHub: the number of the account whose member it is
 }
 
 // discover reads what a provider says of itself. It has to be the issuer that was asked for.
@@ -150,10 +151,31 @@ func (p *Providers) exchange(ctx context.Context, who party, a answer) (claims, 
 		return claims{}, errors.New("the provider gave no ID token")
 	}
 	said, err := p.verify(ctx, found, who, raw, a.nonce, token.AccessToken)
+	said.at = atProvider{name: said.Subject, session: said.session(), token: raw, logout: endSession(found)}
 	if err != nil || said.Email != "" || found.UserInfoEndpoint() == "" {
 		return said, err
 	}
 	return p.complete(ctx, found.UserInfoEndpoint(), said, token.AccessToken)
+}
+
+// session is what the provider calls the person's session there; empty: it does not say.
+func (c claims) session() string {
+	sid, _ := c.raw["sid"].(string)
+	if len(sid) > longestSubject {
+		return ""
+	}
+	return sid
+}
+
+// endSession is where a provider signs people out, if it says so (OpenID Connect RP-Initiated Logout 1.0, section 2.1).
+func endSession(found *oidc.Provider) string {
+	var about struct {
+		End string `json:"end_session_endpoint"`
+	}
+	if err := found.Claims(&about); err != nil || !secureURL(about.End) || len(about.End) > 1024 || strings.Contains(about.End, "#") {
+		return ""
+	}
+	return about.End
 }
 
 // complete adds what a provider says of the person elsewhere, where its ID token says no address: it has to be of the same

@@ -35,6 +35,8 @@ type SAMLSettings struct {
 	State         string        `json:"state" doc:"As in connections.list" enum:"draft,tested,on"`
 	ACSURL        string        `json:"acs_url" doc:"To set at the provider: where it sends answers to (ACS URL, reply URL, single sign-on URL)"`
 	EntityID      string        `json:"entity_id" doc:"To set at the provider: for whom answers are (entity id, audience URI, identifier)"`
+	SLOURL        string        `json:"slo_url" cli:"-" doc:"To set at the provider, if it has single logout: where it ends sessions (single logout URL), by HTTP-Redirect or HTTP-POST"`
+	SignsRequests bool          `json:"signs_requests" cli:"-" doc:"Whether requests to sign in are signed, as the provider's metadata wants it"`
 	EntityURL     string        `json:"entity_metadata_url" cli:"-" doc:"Where our own metadata stands, for providers that read it"`
 	Issuer        string        `json:"issuer" doc:"The provider's entity id" example:"http://www.okta.com/exk1a2b3c"`
 	SignOnURL     string        `json:"sign_on_url" cli:"-" doc:"Where people are sent to" example:"https://acme.okta.com/app/exk1a2b3c/sso/saml"`
@@ -54,36 +56,74 @@ func (s SAMLSettings) ETag() string { return op.VersionTag(s.Version) }
 type samlSettings struct {
 	signOn, logout, certificates, metadata string
 	problem                                string // why the metadata could not be read since
+	answer                                 string // where the provider takes answers to its logouts; empty: at logout
+	wantsSigned                            bool
+	sealedKey, ownCertificate              []byte // what we sign by; empty: nothing
 	read, ends                             int64
 	warn                                   int64 // when people are warned next of the end; 0: never again
 }
 
-const samlColumns = `s.sign_on_url, s.logout_url, s.certificates, s.metadata_url, s.problem, s.read_at, s.ends_at, s.warn_next`
+const samlColumns = `s.sign_on_url, s.logout_url, s.certificates, s.metadata_url, s.problem, s.read_at, s.ends_at, s.warn_next,
+	s.answer_url, s.wants_signed, k.private_key, k.certificate`
+
+// samlTables are the tables of samlColumns, beside the connections.
+const samlTables = `JOIN saml_settings s ON s.organization = c.organization AND s.connection = c.id
+	LEFT JOIN saml_keys k ON k.organization = s.organization AND k.connection = s.connection`
 
 func (s *samlSettings) fields() []any {
-	return []any{&s.signOn, &s.logout, &s.certificates, &s.metadata, &s.problem, &s.read, &s.ends, &s.warn}
+	return []any{&s.signOn, &s.logout, &s.certificates, &s.metadata, &s.problem, &s.read, &s.ends, &s.warn, &s.answer, &s.wantsSigned, &s.sealedKey, &s.ownCertificate}
 }
 
 // provider is what the settings say of an identity provider.
 func (s samlSettings) provider(issuer string) (saml.Provider, error) {
 	known, err := saml.ParseCertificates(s.certificates)
-	return saml.Provider{EntityID: issuer, SignOnURL: s.signOn, LogoutURL: s.logout, Certificates: known}, err
+	return saml.Provider{EntityID: issuer, SignOnURL: s.signOn, LogoutURL: s.logout, AnswerURL: s.answer, WantsSigned: s.wantsSigned, Certificates: known}, err
 }
 
 // take takes what a provider says of itself.
 func (s *samlSettings) take(p saml.Provider) {
 	s.signOn, s.logout, s.certificates, s.ends = p.SignOnURL, p.LogoutURL, saml.FormatCertificates(p.Certificates), saml.Latest(p.Certificates).UnixMicro()
+	s.answer, s.wantsSigned = p.AnswerURL, p.WantsSigned
+}
+
+// keyPurpose names what keys are sealed for.
+const keyPurpose = "SAML key"
+
+// newKey makes what we sign by, where there is nothing yet.
+func (s *samlSettings) newKey(r *op.Reader, connection string, key *saml.Key) error {
+	if key == nil || len(s.sealedKey) > 0 {
+		return nil
+	}
+	private, err := key.Private()
+	s.sealedKey, s.ownCertificate = r.Secrets.Seal(keyPurpose+connection, private), key.Certificate
+	return err
+}
+
+// key opens what we sign by; nil: there is nothing.
+func (s samlSettings) key(r *op.Reader, connection string) (*saml.Key, error) {
+	if len(s.sealedKey) == 0 {
+		return nil, nil
+	}
+	private, err := r.Secrets.Open(keyPurpose+connection, s.sealedKey)
+	if err != nil {
+		return nil, err
+	}
+	return saml.ParseKey(private, s.ownCertificate)
+}
+
+func (c samlRow) insertKey(ctx context.Context, tx *op.Tx) error {
+	if len(c.saml.sealedKey) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "INSERT INTO saml_keys (connection, organization, private_key, certificate, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (connection) DO NOTHING",
+		c.id, c.organization, c.saml.sealedKey, c.saml.ownCertificate, tx.Micros())
+	return err
 }
 
 // SAMLParty is what a connection's provider knows us by. It is another party for each connection, so that what one
 // organization's provider says is for nobody else. T-058, T-078
 func SAMLParty(url func(path string) string, connection string) saml.Party {
-	return saml.Party{EntityID: url("/login/saml/" + connection + "/metadata"), ACS: url("/login/saml/" + connection + "/acs")}
-}
-
-// SAMLMetadata is what a connection's provider has to know of us, as the XML that providers read.
-func SAMLMetadata(url func(path string) string, connection string) ([]byte, error) {
-	return SAMLParty(url, connection).Metadata()
+	return saml.Party{EntityID: url("/login/saml/" + connection + "/metadata"), ACS: url("/login/saml/" + connection + "/acs"), SLO: url("/login/saml/" + connection + "/slo")}
 }
 
 // samlRow is a connection with its settings.
@@ -95,7 +135,7 @@ type samlRow struct {
 func (c samlRow) show(r *op.Reader) (SAMLSettings, error) {
 	provider, err := c.saml.provider(c.issuer)
 	us := SAMLParty(r.Settings.URL, c.id)
-	shown := SAMLSettings{Connection: c.id, Name: c.name, State: c.state, ACSURL: us.ACS, EntityID: us.EntityID, EntityURL: us.EntityID, Issuer: c.issuer, SignOnURL: c.saml.signOn,
+	shown := SAMLSettings{Connection: c.id, Name: c.name, State: c.state, ACSURL: us.ACS, EntityID: us.EntityID, SLOURL: us.SLO, SignsRequests: c.saml.wantsSigned, EntityURL: us.EntityID, Issuer: c.issuer, SignOnURL: c.saml.signOn,
 		LogoutURL: c.saml.logout, CertificateTo: time.UnixMicro(c.saml.ends).UTC(), MetadataURL: c.saml.metadata, ReadAt: when(c.saml.read), Problem: c.saml.problem, Version: c.version}
 	for _, one := range provider.Certificates {
 		shown.Certificates = append(shown.Certificates, Certificate{Fingerprint: fingerprint(one), Subject: one.Subject.String(), BeginsAt: one.NotBefore.UTC(), EndsAt: one.NotAfter.UTC()})
@@ -110,7 +150,7 @@ func fingerprint(c *x509.Certificate) string {
 
 // samlConnection reads a connection of an organization that speaks SAML.
 func samlConnection(ctx context.Context, r *op.Reader, organization, id string) (c samlRow, err error) {
-	err = r.QueryRow(ctx, "SELECT "+connectionColumns+", "+samlColumns+` FROM connections c JOIN saml_settings s ON s.organization = c.organization AND s.connection = c.id
+	err = r.QueryRow(ctx, "SELECT "+connectionColumns+", "+samlColumns+` FROM connections c `+samlTables+`
 		WHERE c.organization = $1 AND c.id = $2`, organization, id).Scan(append(c.connectionRow.fields(), c.saml.fields()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = op.ErrNotFound
@@ -149,6 +189,7 @@ type SAMLProvider struct {
 	Certificates []string `json:"certificates,omitzero" doc:"By hand: the certificates that the provider signs by, in PEM" maxItems:"6" required:"false"`
 
 	provider saml.Provider
+	key      *saml.Key
 	read     bool // from the address
 }
 
@@ -230,11 +271,11 @@ var CreateSAML = &op.Op[CreateSAMLInput, SAMLSettings]{
 	Allow:   op.On("sso.configure"),
 	Feature: feature,
 	Prepare: func(ctx context.Context, in CreateSAMLInput) (CreateSAMLInput, error) {
-		if in.MetadataURL == "" {
-			return in, nil
-		}
 		reach, err := reachOf(ctx)
 		if err == nil {
+			in.key, err = saml.NewKey("Guildhall", reach.Providers.now())
+		}
+		if err == nil && in.MetadataURL != "" {
 			in.provider, err = reach.readMetadata(ctx, in.MetadataURL)
 			in.read = true
 		}
@@ -257,6 +298,9 @@ func createSAML(ctx context.Context, tx *op.Tx, in CreateSAMLInput) (SAMLSetting
 	c := samlRow{connectionRow: connectionRow{id: tx.NewID("con"), organization: tx.Organization(), kind: samlKind, name: strings.TrimSpace(in.Name), issuer: provider.EntityID,
 		state: Draft, role: string(in.Role), createdBy: tx.Actor.ID, created: tx.Micros(), version: 1}}
 	c.saml.take(provider)
+	if err := c.saml.newKey(tx.Reader, c.id, in.key); err != nil {
+		return SAMLSettings{}, err
+	}
 	c.saml.warn = nextWarning(c.saml.ends, tx.Now)
 	if c.saml.metadata = in.MetadataURL; in.read {
 		c.saml.read = tx.Micros()
@@ -274,10 +318,13 @@ func (c samlRow) insert(ctx context.Context, tx *op.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO saml_settings (connection, organization, sign_on_url, logout_url, certificates, metadata_url, read_at, ends_at, read_next, warn_next)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, c.id, c.organization, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
-		nextReading(c.id, tx.Now), c.saml.warn)
-	return err
+	_, err = tx.Exec(ctx, `INSERT INTO saml_settings (connection, organization, sign_on_url, logout_url, certificates, metadata_url, read_at, ends_at, read_next, warn_next, answer_url, wants_signed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, c.id, c.organization, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
+		nextReading(c.id, tx.Now), c.saml.warn, c.saml.answer, c.saml.wantsSigned)
+	if err != nil {
+		return err
+	}
+	return c.insertKey(ctx, tx)
 }
 
 // UpdateSAMLInput says what to change of a provider; what is left out stays.
@@ -291,6 +338,7 @@ type UpdateSAMLInput struct {
 	Remove      []string `json:"remove_certificates,omitzero" doc:"The fingerprints of certificates that count no longer" maxItems:"6" required:"false"`
 
 	provider saml.Provider
+	key      *saml.Key // for a connection that has none
 	read     bool
 }
 
@@ -340,20 +388,23 @@ var UpdateSAML = &op.Op[UpdateSAMLInput, SAMLSettings]{
 
 // prepareSAML reads the metadata at its address.
 func prepareSAML(ctx context.Context, in UpdateSAMLInput) (UpdateSAMLInput, error) {
-	if in.MetadataURL == "" && !in.Reread {
-		return in, nil
-	}
 	reach, err := reachOf(ctx)
 	if err != nil {
 		return in, err
 	}
+	var c samlRow
+	err = reach.Read(ctx, func(r *op.Reader) (err error) {
+		c, err = samlConnection(ctx, r, in.Organization, in.Connection)
+		return err
+	})
+	if err == nil && len(c.saml.sealedKey) == 0 {
+		in.key, err = saml.NewKey("Guildhall", reach.Providers.now())
+	}
+	if err != nil || in.MetadataURL == "" && !in.Reread {
+		return in, err
+	}
 	if in.MetadataURL == "" {
-		err = reach.Read(ctx, func(r *op.Reader) error {
-			c, err := samlConnection(ctx, r, in.Organization, in.Connection)
-			in.MetadataURL = c.saml.metadata
-			return err
-		})
-		if err == nil && in.MetadataURL == "" {
+		if in.MetadataURL = c.saml.metadata; in.MetadataURL == "" {
 			err = op.Errorf(op.Conflict, "no_metadata_url", "this provider's metadata has no address: give the metadata itself, or its certificates")
 		}
 		if err != nil {
@@ -371,6 +422,14 @@ func updateSAML(ctx context.Context, tx *op.Tx, in UpdateSAMLInput) (SAMLSetting
 	if err := in.apply(tx, &c); err != nil {
 		return SAMLSettings{}, err
 	}
+	if err := c.saml.newKey(tx.Reader, c.id, in.key); err != nil {
+		return SAMLSettings{}, err
+	}
+	if len(was.saml.sealedKey) == 0 {
+		if err := c.insertKey(ctx, tx); err != nil {
+			return SAMLSettings{}, err
+		}
+	}
 	tx.Changed("certificates", fingerprints(was.saml), fingerprints(c.saml))
 	tx.Changed("sign_on_url", was.saml.signOn, c.saml.signOn)
 	tx.Changed("metadata_url", was.saml.metadata, c.saml.metadata)
@@ -383,8 +442,8 @@ func updateSAML(ctx context.Context, tx *op.Tx, in UpdateSAMLInput) (SAMLSetting
 		c.saml.warn = nextWarning(c.saml.ends, tx.Now)
 	}
 	_, err := tx.Exec(ctx, `UPDATE saml_settings SET sign_on_url = $3, logout_url = $4, certificates = $5, metadata_url = $6, read_at = $7, ends_at = $8, problem = $9, warn_next = $10,
-			read_next = $11 WHERE organization = $1 AND connection = $2`, c.organization, c.id, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
-		c.saml.problem, c.saml.warn, nextReading(c.id, tx.Now))
+			read_next = $11, answer_url = $12, wants_signed = $13 WHERE organization = $1 AND connection = $2`, c.organization, c.id, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
+		c.saml.problem, c.saml.warn, nextReading(c.id, tx.Now), c.saml.answer, c.saml.wantsSigned)
 	if err != nil {
 		return SAMLSettings{}, err
 	}

@@ -15,7 +15,14 @@ func (c connectionRow) samlParty(ctx context.Context, r *op.Reader) (party, erro
 		return party{}, err
 	}
 	provider, err := row.saml.provider(c.issuer)
-	return party{issuer: c.issuer, saml: &samlPeer{us: SAMLParty(r.Settings.URL, c.id), provider: provider, settings: row.saml}}, err
+	if err != nil {
+		return party{}, err
+	}
+	var key *saml.Key
+	if provider.WantsSigned {
+		key, err = row.saml.key(r, c.id)
+	}
+	return party{issuer: c.issuer, saml: &samlPeer{us: SAMLParty(r.Settings.URL, c.id), provider: provider, settings: row.saml, key: key}}, err
 }
 
 // samlPeer is a provider that speaks SAML.
@@ -23,6 +30,7 @@ type samlPeer struct {
 	us       saml.Party
 	provider saml.Provider
 	settings samlSettings
+	key      *saml.Key // by which requests are signed; nil: they are not
 }
 
 // request is the id of the request of an attempt. An answer has to name it.
@@ -30,7 +38,7 @@ func request(nonce string) string { return "_" + nonce }
 
 // redirect is where a browser begins to sign in.
 func (p *samlPeer) redirect(a *attempt, now time.Time) (string, error) {
-	return p.us.Redirect(p.provider, request(a.nonce.Reveal()), a.state.Reveal(), now.UTC())
+	return p.us.Redirect(p.provider, request(a.nonce.Reveal()), a.state.Reveal(), p.key, now.UTC())
 }
 
 // CompleteSAMLInput is what a browser brought back from a provider that speaks SAML.
@@ -115,7 +123,8 @@ func saidBy(a saml.Assertion, subject string) (claims, error) {
 		}
 	}
 	who, err := a.Subject(subject)
-	return claims{Subject: who, Email: a.Email(), Name: a.FullName(), raw: raw}, err
+	at := atProvider{name: a.Name, format: a.Format, qualifiers: a.Qualifier + "\n" + a.OurQualifier, session: a.SessionIndex}
+	return claims{Subject: who, Email: a.Email(), Name: a.FullName(), raw: raw, at: at}, err
 }
 
 func completeSAML(ctx context.Context, tx *op.Tx, in CompleteSAMLInput) (FederatedSignIn, error) {

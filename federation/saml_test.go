@@ -33,7 +33,7 @@ func withSAML(t *testing.T, test func(i *samlIDP)) {
 	t.Helper()
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
 		h := newHall(t, db, "automation")
-		h.Most = 16
+		h.Most = 17
 		i := &samlIDP{hall: h, Provider: testsaml.New(t, h.Now)}
 		h.providers = federation.NewProviders(i.Client(), h.Now)
 		h.owns("acme.test")
@@ -152,7 +152,7 @@ func TestReasonsAreForTheLogAndForTests(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
 		h := newHall(t, db, "automation")
-		h.Most = 16
+		h.Most = 17
 		i := &samlIDP{hall: h, Provider: testsaml.New(t, h.Now)}
 		h.providers = federation.NewProviders(i.Client(), h.Now)
 		h.owns("acme.test")

@@ -107,7 +107,8 @@ type SAMLDue struct {
 // SAMLDueNow finds up to 50 connections whose metadata was not read for a day, and as many whose certificates end soon.
 func SAMLDueNow(ctx context.Context, r *op.Reader) (due SAMLDue, err error) {
 	rows, err := r.Query(ctx, "SELECT "+connectionColumns+", "+samlColumns+`, s.warn_next <> 0 AND s.warn_next <= $1 AND c.state = 'on', s.metadata_url <> '' AND s.read_next <= $1
-		FROM saml_settings s JOIN connections c ON c.id = s.connection JOIN organizations o ON o.id = s.organization AND o.state = 'active'
+		FROM saml_settings s JOIN connections c ON c.id = s.connection
+		LEFT JOIN saml_keys k ON k.organization = s.organization AND k.connection = s.connection JOIN organizations o ON o.id = s.organization AND o.state = 'active'
 		WHERE s.metadata_url <> '' AND s.read_next <= $1 OR s.warn_next <> 0 AND s.warn_next <= $1 AND c.state = 'on' ORDER BY s.read_next, s.connection LIMIT $2`, r.Micros(), mostSAML)
 	if err != nil {
 		return due, err
@@ -176,7 +177,7 @@ func (c samlRow) reread(ctx context.Context, b op.Backend, reach Reach) (problem
 func (s samlSettings) same(p saml.Provider) bool {
 	was := s
 	was.take(p)
-	return was.signOn == s.signOn && was.logout == s.logout && was.certificates == s.certificates
+	return was.signOn == s.signOn && was.logout == s.logout && was.answer == s.answer && was.wantsSigned == s.wantsSigned && was.certificates == s.certificates
 }
 
 // noteReadings notes that metadata was read, or why not. It changes nobody's rights.

@@ -438,6 +438,12 @@ func (a pendingAttempt) complete(ctx context.Context, tx *op.Tx, said claims, fa
 	}
 	tx.ProvedBy(user.ID, user.Name, user.Email)
 	out, err := signin.Begin(ctx, tx, user, credential.SignIn{Method: a.connection.kind, Way: decide.ByProvider, Organization: a.connection.organization, Connection: a.connection.id})
+	if err != nil {
+		return FederatedSignIn{}, err
+	}
+	if err := a.remember(ctx, tx, out.Session.ID, user.ID, said.at); err != nil {
+		return FederatedSignIn{}, err
+	}
 	out.ReturnTo, _ = signin.ReturnTo(tx.Settings, a.returnTo)
 	if out.ReturnTo == "" {
 		out.ReturnTo = "/o/" + a.slug
@@ -593,6 +599,9 @@ func Purge(ctx context.Context, db *sqldb.DB, now time.Time) error {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "DELETE FROM saml_assertions WHERE expires_at <= $1", now.UnixMicro()); err != nil {
+			return err
+		}
+		if err := purgeLogouts(ctx, tx, now); err != nil {
 			return err
 		}
 		for _, statement := range []string{"DELETE FROM federated_attempts WHERE expires_at <= $1", "DELETE FROM social_attempts WHERE expires_at <= $1"} {

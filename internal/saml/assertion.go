@@ -163,7 +163,7 @@ func (e Expectations) subject(s shape, a *Assertion) error {
 	if !ok || name == "" || len(name) > longestSubject {
 		return refuse(Nameless, "the assertion names nobody: it has to have one NameID")
 	}
-	a.Name, a.Format = name, id.attr("Format")
+	a.Name, a.Format, a.Qualifier, a.OurQualifier = name, id.attr("Format"), id.attr("NameQualifier"), id.attr("SPNameQualifier")
 	if a.Format == "" {
 		a.Format = Unspecified
 	}

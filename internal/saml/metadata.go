@@ -29,6 +29,8 @@ type Provider struct {
 	EntityID     string
 	SignOnURL    string // where browsers are sent to, by redirect
 	LogoutURL    string // of single logout, by redirect; empty: it has none
+	AnswerURL    string // where it takes our answers to its own logouts; empty: at LogoutURL
+	WantsSigned  bool   // it takes only requests that are signed
 	Certificates []*x509.Certificate
 }
 
@@ -55,6 +57,10 @@ func ParseMetadata(raw []byte) (Provider, error) {
 	if p.LogoutURL, err = address(role, "SingleLogoutService"); err != nil {
 		return p, err
 	}
+	if p.AnswerURL, err = answerAddress(role); err != nil {
+		return p, err
+	}
+	p.WantsSigned = slices.Contains([]string{"true", "1"}, role.attr("WantAuthnRequestsSigned"))
 	if p.Certificates, err = signing(role); err != nil {
 		return p, err
 	}
@@ -86,6 +92,21 @@ func address(role *node, service string) (string, error) {
 		at := s.attr("Location")
 		if !Secure(at) {
 			return "", fmt.Errorf("the metadata's %s is at %.200q, which is no https address", service, at)
+		}
+		return at, nil
+	}
+	return "", nil
+}
+
+// answerAddress is where a provider takes answers to its logouts, if that is elsewhere.
+func answerAddress(role *node) (string, error) {
+	for _, s := range role.all(metadataSpace, "SingleLogoutService") {
+		at := s.attr("ResponseLocation")
+		if s.attr("Binding") != redirectBinding || at == "" {
+			continue
+		}
+		if !Secure(at) {
+			return "", fmt.Errorf("the metadata's SingleLogoutService answers at %.200q, which is no https address", at)
 		}
 		return at, nil
 	}

@@ -2,10 +2,14 @@ package saml_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/xml"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	library "github.com/crewjam/saml"
 
 	"github.com/guildhall/guildhall/internal/saml"
 	"github.com/guildhall/guildhall/internal/testsaml"
@@ -64,7 +68,7 @@ func encoded(raw []byte) string { return posted(string(raw)) }
 
 func TestARequestSaysWhoAsksAndWhereTo(t *testing.T) {
 	p := provider(t)
-	to, err := party.Redirect(saml.Provider{EntityID: p.EntityID, SignOnURL: p.URL + "/sso?x=1"}, "_request", "state", now)
+	to, err := party.Redirect(saml.Provider{EntityID: p.EntityID, SignOnURL: p.URL + "/sso?x=1"}, "_request", "state", nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +80,7 @@ func TestARequestSaysWhoAsksAndWhereTo(t *testing.T) {
 }
 
 func TestOurMetadataSaysWhatToSet(t *testing.T) {
-	raw, err := party.Metadata()
+	raw, err := party.Metadata(nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,5 +88,29 @@ func TestOurMetadataSaysWhatToSet(t *testing.T) {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("without %s:\n%s", want, raw)
 		}
+	}
+}
+
+// Another library reads our metadata as we mean it.
+func TestOurMetadataIsReadByOthers(t *testing.T) {
+	ours := saml.Party{EntityID: "https://accounts.test/login/saml/con_1/metadata", ACS: party.ACS, SLO: slo}
+	key, err := saml.NewKey("Guildhall", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := ours.Metadata(key.Certificate, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read library.EntityDescriptor
+	if err := xml.Unmarshal(raw, &read); err != nil || len(read.SPSSODescriptors) != 1 {
+		t.Fatalf("%v: %s", err, raw)
+	}
+	sp := read.SPSSODescriptors[0]
+	if len(sp.KeyDescriptors) != 1 || sp.KeyDescriptors[0].Use != "signing" || sp.KeyDescriptors[0].KeyInfo.X509Data.X509Certificates[0].Data != base64.StdEncoding.EncodeToString(key.Certificate) {
+		t.Errorf("the key is %+v", sp.KeyDescriptors)
+	}
+	if len(sp.SingleLogoutServices) != 2 || sp.SingleLogoutServices[0].Location != slo || !*sp.AuthnRequestsSigned || sp.AssertionConsumerServices[0].Location != ours.ACS {
+		t.Errorf("it is %s", raw)
 	}
 }

@@ -30,17 +30,18 @@ type signature struct {
 // within are the elements that an element may have, whatever their namespace is. Others are refused: what nobody reads can
 // only hide something.
 var within = map[string][]string{
-	"Response":  {"Issuer", "Signature", "Status", "Assertion"},
-	"Assertion": {"Issuer", "Signature", "Subject", "Conditions", "AuthnStatement", "AttributeStatement"},
-	"Signature": {"SignedInfo", "SignatureValue", "KeyInfo"},
+	"Response":      {"Issuer", "Signature", "Status", "Assertion"},
+	"Assertion":     {"Issuer", "Signature", "Subject", "Conditions", "AuthnStatement", "AttributeStatement"},
+	"Signature":     {"SignedInfo", "SignatureValue", "KeyInfo"},
+	"LogoutRequest": {"Issuer", "Signature", "NameID", "SessionIndex"},
 }
 
 // places are the elements that may stand in one place only, under the names of their parents. They count by their name in
 // any namespace, so that no other reader finds one where this one sees none. T-069, T-075
 var places = map[string][]string{
-	"Response": {""}, "Assertion": {"Response"}, "Signature": {"Response", "Assertion"}, "SignedInfo": {"Signature"}, "SignatureValue": {"Signature"},
+	"Response": {""}, "Assertion": {"Response"}, "Signature": {"Response", "Assertion", "LogoutRequest"}, "SignedInfo": {"Signature"}, "SignatureValue": {"Signature"},
 	"Reference": {"SignedInfo"}, "Subject": {"Assertion"}, "Conditions": {"Assertion"}, "AuthnStatement": {"Assertion"}, "AttributeStatement": {"Assertion"},
-	"Status": {"Response"}, "NameID": {"Subject", "AttributeValue"}, "Object": nil, "Manifest": nil, "EncryptedData": nil,
+	"Status": {"Response"}, "NameID": {"Subject", "AttributeValue", "LogoutRequest"}, "LogoutRequest": {""}, "SessionIndex": {"LogoutRequest"}, "Object": nil, "Manifest": nil, "EncryptedData": nil,
 }
 
 // profile looks at the shape of an answer, before any signature is verified. T-069, T-070, T-074, T-075
@@ -131,11 +132,11 @@ func (n *node) placed() error {
 // spaceOf is the namespace that an element has to be of, in the places that matter.
 func spaceOf(local, parent string) string {
 	switch {
-	case local == "Response" || local == "Status":
+	case local == "Response" || local == "Status" || local == "LogoutRequest" || local == "SessionIndex":
 		return protocolSpace
 	case local == "Signature" || parent == "Signature" || parent == "SignedInfo" || parent == "Reference" || parent == "Transforms":
 		return signatureSpace
-	case parent == "Response" || parent == "Assertion" || parent == "Subject" || parent == "Conditions" || parent == "AttributeStatement":
+	case parent == "Response" || parent == "LogoutRequest" || parent == "Assertion" || parent == "Subject" || parent == "Conditions" || parent == "AttributeStatement":
 		return assertionSpace
 	}
 	return ""
@@ -155,7 +156,7 @@ func (n *node) identified(ids map[string]bool) error {
 		}
 		ids[a.value] = true
 	}
-	if n.local != "Response" && n.local != "Assertion" {
+	if n.local != "Response" && n.local != "Assertion" && n.local != "LogoutRequest" {
 		return nil
 	}
 	own := 0

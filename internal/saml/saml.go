@@ -45,6 +45,7 @@ const (
 type Party struct {
 	EntityID string // the audience
 	ACS      string // where answers are sent to
+	SLO      string // where the provider ends sessions
 }
 
 // Expectations are what an answer has to agree with.
@@ -60,6 +61,8 @@ type Expectations struct {
 type Assertion struct {
 	ID           string
 	Name, Format string // the NameID
+	Qualifier    string // of the NameID: the provider's
+	OurQualifier string // and ours
 	SessionIndex string
 	Attributes   map[string][]string // the values by the attribute's Name
 	Until        time.Time           // when nobody believes it any more: how long its id has to be remembered
@@ -99,6 +102,7 @@ const (
 
 	// Of its shape.
 	NotResponse      Cause = "not_response"
+	NotLogout        Cause = "not_logout_request"
 	BadID            Cause = "bad_id"
 	TwiceID          Cause = "id_twice"
 	Misplaced        Cause = "misplaced"

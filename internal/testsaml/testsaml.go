@@ -3,6 +3,7 @@
 package testsaml
 
 import (
+	"bytes"
 	"compress/flate"
 	"crypto"
 	"crypto/ecdsa"
@@ -319,6 +320,90 @@ func sideBySide(t testing.TB, text string) string {
 		t.Fatal(err)
 	}
 	return base64.StdEncoding.EncodeToString(append(both.R.FillBytes(make([]byte, 32)), both.S.FillBytes(make([]byte, 32))...))
+}
+
+// Logout is a request to end sessions, not signed yet.
+func (p *Provider) Logout(to, name string, sessions ...string) *etree.Document {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serial++
+	named := ""
+	for _, s := range sessions {
+		named += "<samlp:SessionIndex>" + html.EscapeString(s) + "</samlp:SessionIndex>"
+	}
+	doc := etree.NewDocument()
+	err := doc.ReadFromString(fmt.Sprintf(`<samlp:LogoutRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="_logout%d" Version="2.0" IssueInstant="%s" Destination="%s">`+
+		`<saml:Issuer>%s</saml:Issuer><saml:NameID Format="%s">%s</saml:NameID>%s</samlp:LogoutRequest>`, p.serial, p.now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		html.EscapeString(to), html.EscapeString(p.EntityID), p.Format, html.EscapeString(name), named))
+	if err != nil {
+		panic(err)
+	}
+	return doc
+}
+
+// Posted is a logout as the provider's page posts it, signed.
+func (p *Provider) Posted(t testing.TB, doc *etree.Document) string {
+	t.Helper()
+	p.Sign(t, doc.Root())
+	raw, err := doc.WriteToBytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// Queried is a logout as a query, signed by an RSA key.
+func (p *Provider) Queried(t testing.TB, doc *etree.Document, state string) string {
+	t.Helper()
+	raw, err := doc.WriteToBytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	w, _ := flate.NewWriter(&packed, flate.DefaultCompression)
+	_, _ = w.Write(raw)
+	_ = w.Close()
+	query := "SAMLRequest=" + url.QueryEscape(base64.StdEncoding.EncodeToString(packed.Bytes()))
+	if state != "" {
+		query += "&RelayState=" + url.QueryEscape(state)
+	}
+	query += "&SigAlg=" + url.QueryEscape(dsig.RSASHA256SignatureMethod)
+	sum := sha256.Sum256([]byte(query))
+	signature, err := p.Key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return query + "&Signature=" + url.QueryEscape(base64.StdEncoding.EncodeToString(signature))
+}
+
+// Receives reads a message that the query of an address has, and fails unless our certificate signed it.
+func Receives(t testing.TB, address, parameter string, certificate []byte) (*etree.Element, string) {
+	t.Helper()
+	c, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, query, _ := strings.Cut(address, "?")
+	if at := strings.Index(query, parameter+"="); at > 0 {
+		query = query[at:]
+	}
+	signed, signature, _ := strings.Cut(query, "&Signature=")
+	signature, _ = url.QueryUnescape(signature)
+	raw, _ := base64.StdEncoding.DecodeString(signature)
+	if err := c.CheckSignature(x509.SHA256WithRSA, []byte(signed), raw); err != nil {
+		t.Fatalf("the signature of %s: %v", address, err)
+	}
+	values, _ := url.ParseQuery(query)
+	packed, _ := base64.StdEncoding.DecodeString(values.Get(parameter))
+	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := etree.NewDocument()
+	if err := doc.ReadFromBytes(text); err != nil {
+		t.Fatal(err)
+	}
+	return doc.Root(), values.Get("RelayState")
 }
 
 // Client reaches this machine, and believes the provider's web certificate.

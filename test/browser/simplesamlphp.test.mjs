@@ -1,5 +1,5 @@
-// Single sign-on with SimpleSAMLphp, an identity provider that is in Debian and that many organizations run: it reads our
-// metadata by itself, shows its own page for the password, and signs what it says by its own code.
+// Single sign-on and single logout with SimpleSAMLphp, an identity provider that is in Debian and that many organizations run: it reads our
+// metadata by itself, takes only requests that we have signed, and signs what it says by its own code.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -19,7 +19,7 @@ let demo, browser, outside, provider;
 
 before(async () => {
   outside = new Outside();
-  provider = await startSimpleSAMLphp(outside, people);
+  provider = await startSimpleSAMLphp(outside, people, { "validate.authnrequest": true, "validate.logout": true, "sign.logout": true, "redirect.sign": true, "redirect.validate": true });
   demo = await startDemo("automation", "--config", outside.config([`outbound_allow: 127.0.0.1`, `outbound_ca_file: ${outside.ca}`, `dns_server: ${await outside.dns()}`]));
   browser = await openBrowser();
   await demo.api(demo.owner(), "POST", "/v1/organizations/acme/subscription/change", { plan: "business" });
@@ -38,6 +38,13 @@ async function signsInThere(page, login) {
   await page.locator("#regularsubmit button, #submit_button").first().click();
 }
 
+// signsOut signs out here.
+async function signsOut(page) {
+  await page.goto("/o/acme");
+  await page.getByRole("button", { name: "Profile menu" }).click();
+  await page.getByRole("menuitem", { name: "Sign out" }).or(page.getByRole("button", { name: "Sign out" })).first().click();
+}
+
 // window is one whose troubles are ours alone: the provider's own pages are not ours to judge.
 async function window(t, options = {}) {
   const page = await inWindow(t, browser, demo, { ignoreHTTPSErrors: true, ...options });
@@ -47,7 +54,7 @@ async function window(t, options = {}) {
   return page;
 }
 
-test("an owner connects SimpleSAMLphp; its people come in, others read why not, and whoever is suspended is refused", async (t) => {
+test("an owner connects SimpleSAMLphp; its people come in, others read why not, they sign out on both sides, and whoever is suspended is refused", async (t) => {
   const ada = await window(t, { person: demo.owner() });
   await owns(ada, outside, "ssp.example");
   const described = await ada.request.get(`${provider.url}/saml2/idp/metadata.php`);
@@ -69,6 +76,21 @@ test("an owner connects SimpleSAMLphp; its people come in, others read why not, 
   await isAt(zoe, "Overview");
   await zoe.goto("/account/sessions");
   await sees(zoe, "by single sign-on");
+
+  await signsOut(zoe);
+  await isAt(zoe, "You are signed out");
+  await follow(zoe, "Sign out at SimpleSAMLphp, too");
+  await isAt(zoe, "Sign in");
+  await sees(zoe, "You are signed out.");
+  await goesTo(zoe, "zoe@ssp.example", "SimpleSAMLphp");
+  await signsInThere(zoe, "zoe"); // which asks again
+  await isAt(zoe, "Overview");
+  await zoe.goto(`${provider.url}/saml2/idp/initSLO.php?RelayState=${encodeURIComponent(`${provider.url}/saml2/idp/metadata.php?output=xhtml`)}`);
+  await zoe.goto("/o/acme");
+  await isAt(zoe, "Sign in");
+  await goesTo(zoe, "zoe@ssp.example", "SimpleSAMLphp");
+  await signsInThere(zoe, "zoe");
+  await isAt(zoe, "Overview");
 
   const eve = await window(t);
   await goesTo(eve, "eve@ssp.example", "SimpleSAMLphp");

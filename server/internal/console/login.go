@@ -20,8 +20,7 @@ func loginPages() []page {
 		{"POST /login/code", anybody, loginByCode},
 		{"GET /login/link", anybody, showLoginLink},
 		{"POST /login/link", anybody, loginByLink},
-		{"POST /logout", anybody, logOut},
-	}, slices.Concat(federatedPages(), socialPages(), factorPages(), handOffPages())...)
+	}, slices.Concat(logoutPages(), federatedPages(), socialPages(), factorPages(), handOffPages())...)
 }
 
 // proofPages are the three pages of a proof by mail: for signing in, and for verifying who uses a session.
@@ -178,14 +177,6 @@ func linkOver(e *op.Error) string {
 		return ui.T("It was not copied whole, was replaced by a newer one, or belongs to another browser.")
 	}
 	return sentence(e.Text)
-}
-
-// logOut ends the session and forgets it.
-func logOut(v *visit) error {
-	if err := v.endSession(); err != nil {
-		return err
-	}
-	return v.redirect(v.href("/login"), done(ui.T("You are signed out.")))
 }
 
 func (v *visit) endSession() error {

@@ -17,10 +17,10 @@ func samlLoginPages() []page {
 	}
 }
 
-// answersOf is where SAML providers send answers to.
-var answersOf = regexp.MustCompile(`/login/saml/[^/]+/acs$`)
+// answersOf is where SAML providers send answers and logouts to.
+var answersOf = regexp.MustCompile(`/login/saml/[^/]+/(acs|slo)$`)
 
-// FromProvider reports whether a request may come from the page of another site: the answers of SAML providers do.
+// FromProvider reports whether a request may come from the page of another site: the answers and logouts of SAML providers do.
 func FromProvider(r *http.Request) bool {
 	return r.Method == http.MethodPost && answersOf.MatchString(r.URL.Path)
 }
@@ -56,20 +56,19 @@ func (v *visit) askAgain() error {
 
 var connectionID = regexp.MustCompile(`^con_[0-9a-z]{26}$`)
 
-// showSAMLMetadata says what a connection's provider has to know of us. It is the same for every id that could be one, and says
-// nothing about which there are.
+// showSAMLMetadata says what a connection's provider has to know of us.
 func showSAMLMetadata(v *visit) error {
 	id := v.r.PathValue("connection")
 	if !connectionID.MatchString(id) {
 		return op.ErrNotFound
 	}
-	raw, err := federation.SAMLMetadata(v.settings.URL, id)
+	own, err := federation.GetOwnMetadata.Call(v.ctx, v.Service, federation.SAMLMetadataInput{Connection: id})
 	if err != nil {
 		return err
 	}
 	v.w.Header().Set("Content-Type", "application/samlmetadata+xml")
 	v.w.Header().Set("Content-Disposition", `attachment; filename="metadata.xml"`)
 	v.w.WriteHeader(http.StatusOK)
-	_, err = v.w.Write(raw)
+	_, err = v.w.Write([]byte(own.XML))
 	return err
 }

@@ -270,6 +270,9 @@ func (f connectionForm) facts() []ui.Fact {
 	if c.ClientID != "" {
 		facts = append(facts, ui.Fact{Name: ui.T("Redirect URI"), Value: ui.CodeLine(c.RedirectURI)}, ui.Fact{Name: ui.T("Client id"), Value: ui.Code(c.ClientID)})
 	}
+	if c.LogoutURI != "" {
+		facts = append(facts, ui.Fact{Name: ui.T("Back-channel logout URI"), Value: ui.CodeLine(c.LogoutURI)}, ui.Fact{Name: ui.T("Post logout redirect URI"), Value: ui.CodeLine(c.LeftURI)})
+	}
 	return append(facts, []ui.Fact{{Name: ui.T("For"), Value: ui.Text(connectionReach(c))}, {Name: ui.T("Page to choose it on"), Value: ui.CodeLine(c.SignInURL)},
 		{Name: ui.T("Last test that went well"), Value: f.visit.maybe(c.TestedAt, ui.T("none yet"))}, {Name: ui.T("Named"), Value: f.visit.at(c.CreatedAt)}}...)
 }

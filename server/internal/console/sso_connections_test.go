@@ -1,6 +1,8 @@
 package console_test
 
 import (
+	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +49,23 @@ func TestAProviderIsConnectedTestedAndSwitchedOn(t *testing.T) {
 	to = offer.providerLink(idp.URL + "/authorize?")
 	back = "/login/callback/" + id + "?" + idp.Authorizes(t, to).Encode()
 	zoe.get(back).says("/o/acme", 200, "Viewer")
+	b.get(one).says(one, 200, "/login/backchannel/"+id, "/login/left")
+	zoe.submit(zoe.get("/o/acme"), "/logout").says("/login", 200, "You are signed out.") // the provider has no way out
+	offer = zoe.submit(zoe.get("/login"), "/login", "email", "zoe@acme.test")
+	zoe.get("/login/callback/"+id+"?"+idp.Authorizes(t, offer.providerLink(idp.URL+"/authorize?")).Encode()).says("/o/acme", 200, "Viewer")
+	logout := "/login/backchannel/" + id
+	if got := s.browser().post(logout, url.Values{"logout_token": {"x"}}); got.Code != 400 || !strings.Contains(got.Body.String(), "invalid_request") {
+		t.Errorf("no token: %d, %s", got.Code, got.Body)
+	}
+	now := s.Clock.Now().Unix()
+	raw := fmt.Sprintf(`{"iss":%q,"aud":%q,"iat":%d,"exp":%d,"jti":"1","sub":"sub-1","events":{"http://schemas.openid.net/event/backchannel-logout":{}}}`, idp.URL, testoidc.ClientID, now, now+60)
+	for range 2 { // a provider that asks again is answered well
+		if got := s.browser().post(logout, url.Values{"logout_token": {testoidc.Signed(idp.Key, idp.Kid, []byte(raw), nil)}}); got.Code != 200 || got.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("a logout token: %d, %s", got.Code, got.Body)
+		}
+	}
+	zoe.get("/o/acme").says("/login?return_to=%2Fo%2Facme", 200, "Sign in")
+	zoe.get("/login/left").says("/login", 200, "You are signed out.")
 
 	for _, p := range []string{path, one, one + "/switch", one + "/delete"} {
 		tellsWays(t, b, p)

@@ -142,6 +142,7 @@ func showSAML(v *visit) error {
 func (f samlForm) ours() []ui.Fact {
 	s := f.settings
 	return []ui.Fact{{Name: ui.T("ACS URL"), Value: ui.CodeLine(s.ACSURL)}, {Name: ui.T("Entity id, audience"), Value: ui.CodeLine(s.EntityID)},
+		{Name: ui.T("Single logout URL, if it has one"), Value: ui.CodeLine(s.SLOURL)},
 		{Name: ui.T("NameID format"), Value: ui.Text(ui.T("Persistent where there is one, else e-mail address; never transient"))},
 		{Name: ui.T("Attribute of the address"), Value: ui.Code("email")},
 		{Name: ui.T("Our metadata"), Value: ui.Link(ui.LinkProps{Text: ui.T("Download"), Href: f.visit.href("/login/saml/" + s.Connection + "/metadata")})}}

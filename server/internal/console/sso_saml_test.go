@@ -172,6 +172,27 @@ func TestASAMLProviderIsConnectedOnPages(t *testing.T) {
 	}
 	zoe.relays(acs, idp.Authorizes(t, to)).says("/o/acme", 200, "Viewer")
 
+	slo := "/login/saml/" + id + "/slo"
+	left := zoe.submit(zoe.get("/o/acme"), "/logout").says("/logout", 200, "You are signed out", "At Okta you are still signed in")
+	if to := left.providerLink(idp.URL + "/slo?"); !strings.Contains(to, "&Signature=") {
+		t.Errorf("the way out is not signed: %s", to)
+	}
+	zoe.get("/o/acme").says("/login?return_to=%2Fo%2Facme", 200, "Sign in")
+	zoe.get(slo+"?SAMLResponse=x").says("/login", 200, "You are signed out.") // whatever the provider says
+	offer = zoe.submit(zoe.get("/login"), "/login", "email", "zoe@acme.test")
+	zoe.relays(acs, idp.Authorizes(t, offer.providerLink(idp.URL+"/sso?"))).says("/o/acme", 200, "Viewer")
+	for name, form := range map[string]url.Values{"nothing": {}, "not signed": {"SAMLRequest": {"PHgvPg=="}}} {
+		if got := s.fromElsewhere().post(slo, form); got.Code == 200 || !strings.Contains(got.text(), "Nobody was signed out") {
+			t.Errorf("%s: %d, %s", name, got.Code, got.text())
+		}
+	}
+	zoe.get("/o/acme").says("/o/acme", 200, "Viewer")
+	answered := s.fromElsewhere().post(slo, url.Values{"SAMLRequest": {idp.Posted(t, idp.Logout(host+slo, "sub-1"))}, "RelayState": {"note"}})
+	if to := answered.Header().Get("Location"); answered.Code != 303 || !strings.HasPrefix(to, idp.URL+"/slo?SAMLResponse=") || !strings.Contains(to, "&RelayState=note&") {
+		t.Errorf("the provider's logout is answered %d, %s", answered.Code, to)
+	}
+	zoe.get("/o/acme").says("/login?return_to=%2Fo%2Facme", 200, "Sign in")
+
 	for _, p := range []string{path, settings} {
 		tellsWays(t, b, p)
 	}
