@@ -80,6 +80,9 @@ func (s *Service) told(ctx context.Context, c *call, err error) *Error {
 	case sqldb.Unavailable(err):
 		s.config.Log.LogAttrs(ctx, slog.LevelError, "database", slog.String("operation", c.d.info.Name),
 			slog.String("request_id", c.request.Caller.RequestID), slog.Any("error", err))
+		if errors.Is(err, sqldb.ErrUnknown) && c.d.info.Changes() {
+			return &Error{Kind: Unavailable, Text: "the database did not say whether it was changed: look, or send it again with the same Idempotency-Key", RetryAfter: time.Second}
+		}
 		return &Error{Kind: Unavailable, Text: "the database does not answer: nothing was changed; try again", RetryAfter: time.Second}
 	case ctx.Err() != nil:
 		return &Error{Kind: Unavailable, Text: "the request was given up", RetryAfter: time.Second}

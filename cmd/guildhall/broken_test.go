@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,9 +19,20 @@ func otherLengths() {
 	if lease, err := time.ParseDuration(os.Getenv("GUILDHALL_TEST_LEASE")); err == nil {
 		replica.Usual.Lease, replica.Usual.Ack = lease, lease/4
 	}
-	if b, found := broken[os.Getenv("GUILDHALL_TEST_BROKEN")]; found {
+	name := os.Getenv("GUILDHALL_TEST_BROKEN")
+	if hooks, found := brokenElse[name]; found {
+		replica.Break = hooks
+	}
+	if b, found := broken[name]; found {
 		replica.Break = b.hooks
 	}
+}
+
+// brokenElse are those that have tests of their own.
+var brokenElse = map[string]func(*replica.Hooks){
+	"m0: no fence":                       func(h *replica.Hooks) { h.Listed = func(replica.Member) bool { return false } },
+	"m15: readings count on any history": func(h *replica.Hooks) { h.Covers = func(bool) bool { return true } },
+	"m16: no grace after a promotion":    func(h *replica.Hooks) { h.Grace = func(time.Duration) bool { return false } },
 }
 
 // brokenServers are what they do wrong, and what they have to fear for it.
@@ -33,22 +43,12 @@ type brokenServers struct {
 
 // broken are servers that break the protocol, each with the faults that it has to fear.
 var broken = map[string]brokenServers{
-	"m0: no fence": {func(h *replica.Hooks) { h.Listed = func(replica.Member) bool { return false } }, nil},
 	"m1: no lease": {func(h *replica.Hooks) {
 		h.Live = func(replica.Instant, time.Duration, time.Duration) bool { return true }
 	}, []fault{isolated}},
 	"m2: the deadline counts from the answer": {func(h *replica.Hooks) {
 		h.Deadline = func(_, answered replica.Instant, p replica.Params) time.Duration { return answered.Boot + p.Lease }
-	}, []fault{answersHeld, staggered, delayed}},
-	"m3b: the clock is read every 5 ms": {func(h *replica.Hooks) {
-		var glance atomic.Int64
-		go func() {
-			for ; ; time.Sleep(5 * time.Millisecond) {
-				glance.Store(int64(replica.SystemClock{}.Now().Boot))
-			}
-		}()
-		h.Live = func(_ replica.Instant, until, _ time.Duration) bool { return time.Duration(glance.Load()) < until }
-	}, []fault{paused}},
+	}, []fault{lateRenewal}},
 	"m4: readings without locks and count": {func(h *replica.Hooks) { h.Keeps = func(bool, bool) bool { return true } }, nil},
 	"m4a: readings without locks":          {func(h *replica.Hooks) { h.Keeps = func(_, current bool) bool { return current } }, nil},
 	"m4b: readings without count":          {func(h *replica.Hooks) { h.Keeps = func(shared, _ bool) bool { return shared } }, []fault{backendsEnded, databaseRestarted}},
@@ -114,7 +114,21 @@ func TestServersWithoutLeasesAreSeen(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some seconds of three servers")
 	}
-	f := startField(t, "m1: no lease")
+	seenAtOnce(t, "m1: no lease")
+}
+
+// Servers without fences are what it finds without any fault.
+func TestSoakServersWithoutFencesAreSeen(t *testing.T) {
+	if os.Getenv("GUILDHALL_SOAK") == "" {
+		t.Skip("GUILDHALL_SOAK=1")
+	}
+	seenAtOnce(t, "m0: no fence")
+}
+
+// seenAtOnce wants that a server that is cut off accepts a key that was revoked at another one, and that this is seen.
+func seenAtOnce(t *testing.T, name string) {
+	t.Helper()
+	f := startField(t, name)
 	h := &history{field: f, began: time.Now(), end: make(chan struct{}), ctx: t.Context()}
 	r, err := makeKey(f.cluster, f.servers[0], http.DefaultClient)
 	if err != nil {

@@ -29,12 +29,15 @@ import (
 type field struct {
 	*cluster
 	base    *testdb.Cluster
+	primary atomic.Pointer[testdb.Cluster] // where new connections lead
 	network *network
 	metrics [3]string
 	busy    [3]sync.Mutex // whose process something is being done to
 	stands  []*register
 	long    bool // faults last for more than a lease
-	serial  atomic.Int64
+
+	patience time.Duration // of writers, with one request
+	serial   atomic.Int64
 
 	restarting sync.Mutex // the database
 
@@ -54,8 +57,9 @@ func startField(t *testing.T, broken string) *field {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { base.Stop() })
-	f := &field{base: base, faults: map[string]int{}}
-	f.network = newNetwork(t, func() (net.Conn, error) { return net.Dial("unix", base.Socket) })
+	f := &field{base: base, faults: map[string]int{}, patience: 8 * time.Second}
+	f.primary.Store(base)
+	f.network = newNetwork(t, func() (net.Conn, error) { return net.Dial("unix", f.primary.Load().Socket) })
 	for i := range f.metrics {
 		f.metrics[i] = "127.0.0.1:" + freePort(t)
 	}
@@ -188,7 +192,7 @@ func (h *history) write(number int, r *register, allow bool) (done bool) {
 	idempotency := "h" + strconv.FormatInt(h.serial.Add(1), 10)
 	call := h.now()
 	for try := 0; try < 6 && (try == 0 || !h.ended()); try++ {
-		ctx, cancel := context.WithTimeout(h.ctx, 8*time.Second)
+		ctx, cancel := context.WithTimeout(h.ctx, h.patience)
 		status, raw, err := send(ctx, client, h.servers[rand.IntN(3)].url, c, idempotency)
 		cancel()
 		switch {

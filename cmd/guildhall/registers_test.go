@@ -282,7 +282,9 @@ var makers = map[string]func(c *cluster, s *clusterServer, client *http.Client) 
 }
 
 func made(client *http.Client, s *clusterServer, path, credential string, body, into any) error {
-	status, raw, err := send(context.Background(), client, s.url, change{"POST", path, credential, body}, "")
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	status, raw, err := send(ctx, client, s.url, change{"POST", path, credential, body}, "")
 	switch {
 	case err != nil:
 		return err

@@ -152,7 +152,7 @@ type Config struct {
 	Reset     func()               // forgets everything, and every reading that began before
 	// Waited is told how long a fence took, and how many servers had to be evicted for it. Nil: nobody is.
 	Waited func(took time.Duration, evicted int)
-	// Deposed is told that a connection led to a database server that was replaced. Nil: nobody is.
+	// Deposed is told that the database server was replaced, and that connections to it may be left. Nil: nobody is.
 	Deposed func()
 	Log     *slog.Logger
 }
@@ -234,7 +234,11 @@ func (l *Lease) Live() bool {
 // Covers reports whether an answer counts that was read from the database on a timeline (I11).
 func (l *Lease) Covers(from Timeline) bool {
 	t := l.term.Load()
-	return t != nil && l.replica.hooks.Covers(t.timeline == from) && l.Live()
+	if t == nil || !l.replica.hooks.Covers(t.timeline == from) {
+		l.replica.see(from) // the connection leads to a server that was replaced, or to the one in its place
+		return false
+	}
+	return l.Live()
 }
 
 // Keeps reports whether a reading may be remembered for an incarnation: it had a share of the locks before it read, and
@@ -405,12 +409,13 @@ func (r *Replica) leave(ctx context.Context) {
 func (r *Replica) see(t Timeline) bool {
 	now := r.c.Clock.Now().Boot
 	r.mu.Lock()
+	replaced := r.newest != 0 && t != r.newest // by this one, or this one by another
 	if t > r.newest {
 		r.newest, r.since = t, now
 	}
 	current := t == r.newest
 	r.mu.Unlock()
-	if !current && r.c.Deposed != nil {
+	if replaced && r.c.Deposed != nil {
 		r.c.Deposed()
 	}
 	return current

@@ -159,10 +159,20 @@ func schedules(t *testing.T, usual uint64) uint64 {
 	switch {
 	case err == nil:
 		return n
+	case os.Getenv("GUILDHALL_SOAK") != "":
+		return 100_000
 	case testing.Short():
 		return usual / 10
 	}
 	return usual
+}
+
+// TestSoakSchedules is TestNoAnswerIsOlderThanAChangeThatHasReturned with 100,000 of them.
+func TestSoakSchedules(t *testing.T) {
+	if os.Getenv("GUILDHALL_SOAK") == "" {
+		t.Skip("GUILDHALL_SOAK=1")
+	}
+	TestNoAnswerIsOlderThanAChangeThatHasReturned(t)
 }
 
 // Whatever stops, dies or is cut off: no question is answered by what was changed before it was asked. T-038, T-039, T-043,

@@ -15,6 +15,9 @@ import (
 // or the database does not accept connections.
 var ErrBusy = errors.New("no database connection free")
 
+// ErrUnknown says that the database did not answer a commit: the change was made, or it was not.
+var ErrUnknown = errors.New("the commit has no answer")
+
 // Result codes of SQLite (https://sqlite.org/rescode.html). The primary code
 // is the low byte, the rest says more.
 const (

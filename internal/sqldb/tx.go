@@ -110,9 +110,17 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return committing(err)
 	}
 	return nil
+}
+
+// committing says what an error of a commit means.
+func committing(err error) error {
+	if Unavailable(err) && !retryable(err) {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return fmt.Errorf("commit: %w", err)
 }
 
 // acquire waits for a free connection, but not for long: a caller is better
