@@ -167,17 +167,9 @@ func schedules(t *testing.T, usual uint64) uint64 {
 	return usual
 }
 
-// TestSoakSchedules is TestNoAnswerIsOlderThanAChangeThatHasReturned with 100,000 of them.
-func TestSoakSchedules(t *testing.T) {
-	if os.Getenv("GUILDHALL_SOAK") == "" {
-		t.Skip("GUILDHALL_SOAK=1")
-	}
-	TestNoAnswerIsOlderThanAChangeThatHasReturned(t)
-}
-
 // Whatever stops, dies or is cut off: no question is answered by what was changed before it was asked. T-038, T-039, T-043,
 // T-103, T-104, T-106.
-func TestNoAnswerIsOlderThanAChangeThatHasReturned(t *testing.T) {
+func TestSoakNoAnswerIsOlderThanAChangeThatHasReturned(t *testing.T) {
 	var answered [3]int
 	writes := 0
 	for seed := range schedules(t, 200) {
