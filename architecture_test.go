@@ -221,6 +221,8 @@ var wholeInstance = map[string]string{
 	"WHERE o.slug = $1 AND c.state = 'on'":                                         "a slug is one organization's",
 	"WHERE a.state_hash = $1":                                                      "a sign-in's state is the proof, and names its organization",
 	"DELETE FROM federated_attempts WHERE expires_at":                              "scheduled work on all organizations",
+	"SELECT 'connection ' || c.id || ' speaks SAML":                                "the doctor reads everything",
+	"WHERE c.kind = 'saml' ORDER BY c.id":                                          "the doctor reads everything",
 	"SELECT n.connection, 'is for the domain of":                                   "the doctor reads everything",
 	"FROM saml_settings s JOIN connections c ON c.id = s.connection":               "scheduled work on all organizations",
 	"INSERT INTO saml_settings (connection, organization":                          "it names the organization among its columns",

@@ -37,7 +37,11 @@ func Broken(ctx context.Context, r *op.Reader) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return brokenIdentities(ctx, r, append(broken, more...))
+	ofSAML, err := brokenSAML(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return brokenIdentities(ctx, r, append(append(broken, more...), ofSAML...))
 }
 
 // brokenIdentities adds the identities by which somebody who is erased could still sign in.

@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/federation"
+	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/internal/testoidc"
 	"github.com/guildhall/guildhall/internal/testsaml"
+	"github.com/guildhall/guildhall/op"
 )
 
 func (i *samlIDP) slo() string {
@@ -315,4 +318,37 @@ func TestWhoSomebodyWasAtAProviderIsForgotten(t *testing.T) {
 		}
 		i.Dead("the session", zoe.Secret)
 	})
+}
+
+// Each row breaks one rule of the data, and the doctor names it.
+func TestTheDoctorSeesWhatIsWrongWithSAML(t *testing.T) {
+	for name, row := range map[string]struct{ breaks, want string }{
+		"another end":         {"UPDATE saml_settings SET ends_at = ends_at + 1", "end at another time"},
+		"no settings":         {"UPDATE connections SET kind = 'oidc'", "which it does not speak"},
+		"another certificate": {"UPDATE saml_keys SET certificate = private_key", "not its certificate's"},
+		"another connection":  {"UPDATE sessions SET connection = 'con_other' WHERE connection <> ''", "has not begun it"},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			testdb.Each(t, func(t *testing.T, db *sqldb.DB) {
+				h := newHall(t, db, "automation")
+				h.Most = 17
+				i := &samlIDP{hall: h, Provider: testsaml.New(t, h.Now)}
+				h.providers = federation.NewProviders(i.Client(), h.Now)
+				h.owns("acme.test")
+				i.connection = i.creates(federation.SAMLProvider{Metadata: i.Metadata()})
+				i.switchesOn()
+				i.comes("sub-1", "zoe@acme.test")
+				h.sound()
+				h.Exec(row.breaks)
+				var broken []string
+				h.Must(h.Service.Snapshot(t.Context(), func(r *op.Reader) (err error) {
+					broken, err = federation.Broken(t.Context(), r)
+					return err
+				}))
+				if len(broken) != 1 || !strings.Contains(broken[0], row.want) {
+					t.Errorf("the doctor says %q", broken)
+				}
+			})
+		})
+	}
 }

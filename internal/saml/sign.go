@@ -60,6 +60,9 @@ func ParseKey(private, certificate []byte) (*Key, error) {
 // Private is the key without its certificate, for keeping it sealed.
 func (k *Key) Private() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(k.private) }
 
+// Public is the half of the key that everybody may know.
+func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
+
 // redirect is an address with a message in its query, signed by the key; nil: not signed (SAML Bindings 2.0, section 3.4).
 func (k *Key) redirect(address, parameter string, document []byte, state string) (string, error) {
 	var packed bytes.Buffer
