@@ -3,12 +3,10 @@ package op
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"strings"
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
-	"github.com/guildhall/guildhall/internal/replica"
 	"github.com/guildhall/guildhall/internal/secret"
 )
 
@@ -117,47 +115,6 @@ type Who struct {
 // expired; a person who is no member of the organization gets a Principal without one, and an organization that does
 // not exist looks the same.
 type Load func(ctx context.Context, r *Reader, w Who) (Actor, error)
-
-// Fence names a principal whose cached decisions must not outlive a change.
-type Fence struct {
-	Kind FenceKind
-	ID   string
-}
-
-// FenceKind says what kind of thing a fence is about.
-type FenceKind uint8
-
-// The kinds of fences.
-const (
-	FenceUser FenceKind = iota
-	FenceSession
-	FenceServiceKey
-	FenceOrganization // only where a change concerns all of it
-	FenceKey
-	FenceToken
-)
-
-// Scope is the fence as other servers are told of it.
-func (f Fence) Scope() replica.Scope { return replica.Scope(strconv.Itoa(int(f.Kind)) + " " + f.ID) }
-
-// FenceOf reads a Scope. What is none names nobody.
-func FenceOf(s replica.Scope) Fence {
-	kind, id, _ := strings.Cut(string(s), " ")
-	n, err := strconv.ParseUint(kind, 10, 8)
-	if err != nil {
-		return Fence{}
-	}
-	return Fence{FenceKind(n), id}
-}
-
-// ScopesOf are the Scopes of fences.
-func ScopesOf(all []Fence) []replica.Scope {
-	scopes := make([]replica.Scope, len(all))
-	for i, f := range all {
-		scopes[i] = f.Scope()
-	}
-	return scopes
-}
 
 // LogValue keeps the credential out of logs.
 func (c Caller) LogValue() slog.Value {

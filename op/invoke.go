@@ -550,58 +550,6 @@ const firstOrNext = `INSERT INTO streams (id, seq, at) VALUES ($1, 1, $2)
 	ON CONFLICT (id) DO UPDATE SET seq = streams.seq + 1, at = CASE WHEN streams.at < $2 THEN $2 ELSE streams.at END
 	RETURNING seq, at`
 
-func (s *Service) fence(ctx context.Context, c *call, tx *sqldb.Tx) (func(), error) {
-	if c.bound.fences == nil && len(c.fences) == 0 {
-		return func() {}, nil
-	}
-	c.fenced = append(c.fences, c.target.Fences...)
-	if c.bound.fences != nil {
-		c.fenced = append(c.fenced, c.bound.fences(c.target)...)
-	}
-	if s.config.Fence == nil {
-		return func() {}, nil
-	}
-	release, err := s.config.Fence(ctx, c.fenced)
-	if err == nil && s.config.Share != nil {
-		if err = s.config.Share(ctx, tx, c.fenced); err != nil {
-			release()
-		}
-	}
-	switch {
-	case sqldb.Retryable(err):
-		return func() {}, err
-	case err != nil:
-		s.config.Log.LogAttrs(ctx, slog.LevelError, "fence", slog.String("operation", c.d.info.Name), slog.Any("error", err))
-		return func() {}, &Error{Kind: Unavailable, Text: "the change could not be made known to every server: nothing was changed", RetryAfter: time.Second}
-	}
-	return release, nil
-}
-
-// noticeWatches ends the watches that rest on what a call has changed, and tells the others of it, here and at other
-// servers. Whether a commit that failed was made after all nobody knows, so it ends them too.
-func (s *Service) noticeWatches(ctx context.Context, c *call, err error) {
-	var streams []string
-	if err == nil {
-		streams = append(streams, c.stream)
-		for _, o := range c.others {
-			streams = append(streams, o.stream)
-		}
-	}
-	if s.config.Changed != nil && len(c.fenced)+len(streams) > 0 {
-		s.config.Changed(ctx, c.fenced, streams)
-	}
-	s.NoticeWatches(c.fenced, streams)
-}
-
-// NoticeWatches ends the watches of this server that rest on principals, and tells those of the streams' organizations
-// that something is new.
-func (s *Service) NoticeWatches(principals []Fence, streams []string) {
-	s.endWatches(s.watches.of(principals))
-	for _, stream := range streams {
-		s.watches.tell(stream)
-	}
-}
-
 // writeRefusal writes one gathered refusal as a row of its stream.
 func (s *Service) writeRefusal(ctx context.Context, held *refusal) error {
 	return s.config.DB.Write(ctx, func(sqltx *sqldb.Tx) error {
