@@ -54,6 +54,8 @@ Three servers on one PostgreSQL, behind nginx at http://localhost:$port (each by
 $(sed -n 2,3p "$dir/1.out")
 Who is there:        ./guildhall replicas list --data $dir/1
 A service key:       ./guildhall service-keys create product --data $dir/2
+Watch it die:        GUILDHALL_KEY=... ./guildhall watch-key http://127.0.0.1:$((port + 1)) http://127.0.0.1:$((port + 2)) http://127.0.0.1:$((port + 3))
+                     and meanwhile   ./guildhall service-keys revoke KEY --data $dir/3
 Stop one with        kill -STOP ${pids[1]}   and see that a change waits for it, and that it answers nothing old after  kill -CONT ${pids[1]}
 Logs are in $dir. Ctrl-C ends it all.
 TEXT

@@ -46,6 +46,7 @@ func commands() []command {
 		{"config", "print the configuration that serve would use, and where each value came from", showConfig},
 		{"doctor", "read the whole database and list every rule that does not hold", doctor},
 		{"charter", "work on a charter file", runCharter},
+		{"watch-key", "watch a key die on every server at once", watchKey},
 		{"version", "print the version", version},
 	}
 }
@@ -128,6 +129,13 @@ guildhall charter explain CHARTER ROLE PERMISSION  say why a role may or may not
 guildhall charter schema                           print the JSON Schema, for editors
 
 CHARTER is automation, gateway, documents, or the path of a file.
+`,
+	"watch-key": `GUILDHALL_KEY=... guildhall watch-key [--permission PERMISSION --organization ORGANIZATION] URL...
+
+Asks every server some hundred times a second about a key until all of them refuse it, and prints
+when each of them did. Revoke the key meanwhile, anywhere. GUILDHALL_KEY is a service key, which asks;
+it is the key that is watched, unless GUILDHALL_WATCHED is another one: a key, token or session of an
+organization, which has the permission there. Exits 1 if anything was accepted after all had refused.
 `,
 	"version": "guildhall version\n\nPrints the version.\n",
 }
