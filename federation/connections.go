@@ -47,6 +47,7 @@ type Connection struct {
 	Guests      bool           `json:"guests" cli:"-" doc:"Whether members whose address is at no organization's domain may be linked and sign in here"`
 	TestedAt    *time.Time     `json:"tested_at,omitzero" cli:"-" doc:"When a test last went well"`
 	LastTest    *TestOutcome   `json:"last_test,omitzero" doc:"What came of the last test; absent: there was none"`
+	GitHub      string         `json:"github_organization,omitzero" cli:"-" doc:"Of GitHub: the organization there whose active members sign in"`
 	EndsAt      *time.Time     `json:"certificates_end_at,omitzero" cli:"-" doc:"Of SAML: when the last certificate of the provider ends, and nobody signs in any more"`
 	CreatedAt   time.Time      `json:"created_at" cli:"-" doc:"When it was made"`
 	CreatedBy   string         `json:"created_by" cli:"-" doc:"Who made it: the id of a user, key or set-up link, or operator"`
@@ -88,22 +89,23 @@ func (c *connectionRow) fields() []any {
 type shownConnection struct {
 	connectionRow
 	slug, problem    string
+	gitHub           string // the organization there
 	testedLast, ends int64
 	domains          []string
 }
 
-const connectionsShown = "SELECT " + connectionColumns + `, o.slug, COALESCE(t.at, 0), COALESCE(t.problem, ''), COALESCE(s.ends_at, 0) FROM connections c
+const connectionsShown = "SELECT " + connectionColumns + `, o.slug, c.github_organization, COALESCE(t.at, 0), COALESCE(t.problem, ''), COALESCE(s.ends_at, 0) FROM connections c
 	JOIN organizations o ON o.id = c.organization LEFT JOIN connection_tests t ON t.organization = c.organization AND t.connection = c.id
 	LEFT JOIN saml_settings s ON s.organization = c.organization AND s.connection = c.id
 	WHERE c.organization = $1 AND `
 
 func (c *shownConnection) fields() []any {
-	return append(c.connectionRow.fields(), &c.slug, &c.testedLast, &c.problem, &c.ends)
+	return append(c.connectionRow.fields(), &c.slug, &c.gitHub, &c.testedLast, &c.problem, &c.ends)
 }
 
 func (c shownConnection) show(r *op.Reader) Connection {
 	shown := Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: c.redirect(r), SignInURL: r.Settings.URL("/login/sso/" + c.slug),
-		State: c.state, Rollout: c.rollout, Domains: append([]string{}, c.domains...), Role: charter.RoleID(c.role), Mapping: c.mapping, Guests: c.guests, TestedAt: when(c.tested), EndsAt: when(c.ends),
+		State: c.state, Rollout: c.rollout, Domains: append([]string{}, c.domains...), Role: charter.RoleID(c.role), Mapping: c.mapping, Guests: c.guests, TestedAt: when(c.tested), GitHub: c.gitHub, EndsAt: when(c.ends),
 		CreatedAt: time.UnixMicro(c.created).UTC(), CreatedBy: c.createdBy, Version: c.version}
 	if c.kind == "oidc" {
 		shown.LogoutURI, shown.LeftURI = r.Settings.URL("/login/backchannel/"+c.id), r.Settings.URL(leftPath)

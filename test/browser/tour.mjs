@@ -9,8 +9,9 @@ const source = new URL("../../server/internal/console/", import.meta.url);
 const documentation = new URL("../../docs/", import.meta.url);
 
 // noPages are routes that answer with something else: a file, or another address.
-// passkeys.test.mjs looks at those that need a passkey or half a sign-in, google.test.mjs at those that need an account elsewhere.
-const noPages = ["/{$}", "/login/callback/{connection}", "/login/saml/{connection}/metadata", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/account/identities/{provider}/link", "/account/identities/{identity}/delete", "/login/sso/{slug}", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
+// passkeys.test.mjs looks at those that need a passkey or half a sign-in, google.test.mjs at those that need an account elsewhere,
+// simplesamlphp.test.mjs at the end of a sign-out that a provider began.
+const noPages = ["/{$}", "/login/callback/{connection}", "/login/saml/{connection}/metadata", "/login/saml/{connection}/slo", "/login/left", "/i", "/docs/llms.txt", "/login/mfa", "/account/passkeys/{passkey}/rename", "/account/passkeys/{passkey}/delete", "/account/identities/{provider}/link", "/account/identities/{identity}/delete", "/login/sso/{slug}", "/o/{slug}/settings/audit-log/export", "/o/{slug}/settings/logs/export", "/o/{slug}/settings/reviews/{review}/report",
   "/o/{slug}/settings/usage/export", "/o/{slug}/settings/usage/events", "/o/{slug}/settings/usage/live",
   "/o/{slug}/settings/artifacts/{artifact}/content", "/o/{slug}/settings/logs/{request}", "/o/{slug}/settings/billing/invoices/{invoice}/pdf"]; // the demo has no line
 

@@ -30,7 +30,7 @@ func connectionPages() []page {
 		{"POST " + one + "/delete", member, deleteConnection},
 		{"POST " + one + "/reach", member, saveReach},
 		{"POST " + one + "/rollout", member, saveRollout},
-	}, append(mappingPages(), samlPages()...)...)
+	}, slices.Concat(mappingPages(), samlPages(), socialConnectionPages())...)
 }
 
 func (v *visit) connectionHref(id, verb string) string {
@@ -180,7 +180,7 @@ func askConnection(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.page(ui.PageProps{Title: ui.T("Connect a provider"), Actions: ui.Button(v.newSAMLVerb()), Lede: ui.T("Register this product there as a web application that speaks OpenID Connect. The next page has the redirect URI to set."),
+	return v.page(ui.PageProps{Title: ui.T("Connect a provider"), Actions: v.otherWays(), Lede: ui.T("Register this product there as a web application that speaks OpenID Connect. The next page has the redirect URI to set."),
 		Crumb: v.ssoCrumb(), Ways: v.same(federation.CreateConnection, "name", v.form.or("name", "Okta"), "issuer", v.form.or("issuer", "https://acme.okta.com"))}, f.fields())
 }
 
@@ -267,6 +267,9 @@ func (f connectionForm) lastTest() string {
 func (f connectionForm) facts() []ui.Fact {
 	c := f.connection
 	facts := []ui.Fact{{Name: ui.T("State"), Value: ui.Badge(connectionBadge(c))}, {Name: ui.T("Issuer"), Value: ui.Code(c.Issuer)}}
+	if c.GitHub != "" {
+		facts = append(facts, ui.Fact{Name: ui.T("Organization at GitHub"), Value: ui.Code(c.GitHub)})
+	}
 	if c.ClientID != "" {
 		facts = append(facts, ui.Fact{Name: ui.T("Redirect URI"), Value: ui.CodeLine(c.RedirectURI)}, ui.Fact{Name: ui.T("Client id"), Value: ui.Code(c.ClientID)})
 	}

@@ -475,7 +475,7 @@ func (f connectionForm) guides() templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			for _, g := range providerGuides(f.connection) {
+			for _, g := range guidesOf(f.connection) {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<details><summary>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"slices"
+
 	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
@@ -10,6 +12,20 @@ type providerGuide struct {
 	name   string
 	lines  []string
 	values []ui.Fact
+}
+
+// guidesOf are those that a connection may need.
+func guidesOf(c federation.Connection) []providerGuide {
+	all := providerGuides(c)
+	switch c.Kind {
+	case federation.Google:
+		return slices.DeleteFunc(all, func(g providerGuide) bool { return g.name != "Google Workspace" })
+	case federation.GitHub:
+		return []providerGuide{{"GitHub", []string{ui.T("Your organization's Settings → Developer settings → OAuth Apps → New OAuth app."), ui.T("Authorization callback URL: the redirect URI."),
+			ui.T("Generate a new client secret, and give it here."), ui.T("Third-party access: the organization has to let the app ask, or nobody is known as a member.")},
+			[]ui.Fact{{Name: ui.T("Authorization callback URL"), Value: ui.CodeLine(c.RedirectURI)}}}}
+	}
+	return all
 }
 
 // providerGuides are those for connections that speak OpenID Connect; docs/sso.md has the same.

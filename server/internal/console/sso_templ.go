@@ -86,7 +86,7 @@ func (p domainsPage) show() templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Identity providers"), Lede: ui.T("Okta, Entra ID, Google Workspace, Keycloak and others that speak OpenID Connect or SAML."), Action: p.connectVerb()}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Card(ui.CardProps{Title: ui.T("Identity providers"), Lede: ui.T("Okta, Entra ID, Google Workspace, Keycloak and others that speak OpenID Connect or SAML; Google and GitHub for your own people."), Action: p.connectVerb()}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

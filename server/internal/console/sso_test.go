@@ -46,13 +46,19 @@ func domainSite(t *testing.T, name string, options ...guildhalltest.Option) (*si
 	t.Helper()
 	dns := &records{}
 	s := newSite(t, name, append(options, guildhalltest.With(func(c *guildhall.Config) { c.Resolver = dns }))...)
+	return s, s.withSSO(t), dns
+}
+
+// withSSO is Acme with a plan that has single sign-on.
+func (s *site) withSSO(t *testing.T) *guildhalltest.Organization {
+	t.Helper()
 	acme := s.Organization("acme")
 	plan, _ := s.Charter().PlanWith("sso")
 	in := billing.ChangeInput{WantedPlan: billing.WantedPlan{InOrganization: acme.In(), Plan: plan.ID}}
 	if _, err := billing.ChangeSubscription.Call(s.Operator(), s.Service(), in); err != nil {
 		t.Fatal(err)
 	}
-	return s, acme, dns
+	return acme
 }
 
 func TestADomainIsAddedVerifiedOpenedAndRemoved(t *testing.T) {
