@@ -126,7 +126,7 @@ func (b brokenServers) lists() [][]fault {
 // A checker that has never found anything proves nothing: servers without leases, one of which is cut off from the others
 // and the database, are what it has to find.
 func TestServersWithoutLeasesAreSeen(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("some seconds of three servers")
 	}
 	seenAtOnce(t, "m1: no lease")

@@ -12,7 +12,7 @@ import (
 // The database is gone for every server: a check is answered from memory for no longer than the lease, and then not at all;
 // a change is refused, and made once when it is sent again with its key. T-106
 func TestWithoutTheDatabaseNothingIsAllowedForLong(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("some seconds of three servers")
 	}
 	f := startField(t, "")

@@ -386,7 +386,7 @@ func (f *field) counted() string {
 // Three real processes on a real PostgreSQL, whose clients reach them always: whatever stops, dies, is cut off or late, there
 // is one order of all changes and answers, in which each answer is that of the last change. T-038, T-039, T-043, T-104, T-106
 func TestHistoriesOfThreeServersAreLinearizable(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("half a minute of three servers")
 	}
 	f := startField(t, "")

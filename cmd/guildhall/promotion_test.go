@@ -9,7 +9,7 @@ import (
 // A synchronous standby takes the place of the primary, which lives on with the connections to it: no answer is that of the
 // old one where the new one has changed it, and soon everything goes on. T-106
 func TestAStandbyTakesThePlaceOfThePrimary(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("some seconds of three servers")
 	}
 	f, all := promotion(t, "", 6*time.Second)

@@ -133,7 +133,7 @@ func (c *counting) rest(limit int64) {
 
 // However servers fail, a limit is used up exactly. T-090
 func TestALimitAmongFailingServersIsUsedUpExactly(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("some seconds of three servers")
 	}
 	quota(t, 20, 150, 5*time.Second)

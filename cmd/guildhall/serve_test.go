@@ -134,8 +134,11 @@ func TestTheFirstOwnerGetsInWithoutMail(t *testing.T) {
 func (i *installation) founds(form url.Values) string {
 	i.t.Helper()
 	answer := i.sends(form)
+	for tries := 0; answer.StatusCode == http.StatusOK && tries < 5; tries++ { // another server on the database took the letter, and cannot send it
+		answer = i.sends(form)
+	}
 	token, ok := strings.CutPrefix(answer.Header.Get("Location"), i.url+"/login/link?token=")
-	if answer.StatusCode != 303 || !ok {
+	if answer.StatusCode != http.StatusSeeOther || !ok {
 		i.t.Fatalf("the form: %d to %q", answer.StatusCode, answer.Header.Get("Location"))
 	}
 	return token
