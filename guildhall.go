@@ -90,6 +90,7 @@ type Hall struct {
 	providers *federation.Providers
 	facts     op.InstanceFacts
 	peers     *peers // nil: this is the only server
+	clocks    clocks
 }
 
 // Operations are all operations of Guildhall, in the order of the reference.
@@ -115,7 +116,8 @@ func Operations() []op.Any {
 // Open opens the database, brings its tables up to date and assembles the Hall. It refuses demo data without Demo, and
 // a charter that lacks a role which members have.
 func Open(ctx context.Context, c Config) (*Hall, error) {
-	if c.Now == nil {
+	kept := c.Now == nil
+	if kept {
 		c.Now = time.Now
 	}
 	if c.Log == nil {
@@ -133,6 +135,7 @@ func Open(ctx context.Context, c Config) (*Hall, error) {
 		return nil, err
 	}
 	h := &Hall{config: c, db: db}
+	h.clocks.kept = kept
 	if err := h.assemble(ctx, ring); err != nil {
 		return nil, errors.Join(err, h.peers.close(), db.Close())
 	}
@@ -152,13 +155,16 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	if h.facts.Demo != h.config.Demo {
 		return demoMismatch(h.facts.Demo)
 	}
+	if h.clocks.kept {
+		h.compareClocks(ctx, h.config.Now)
+	}
 	h.sightings, h.budgets = credential.NewSightings(), credential.NewBudgets(h.db)
 	h.requests = requestlog.New(h.db, h.config.Log)
 	if err := h.openPeers(ctx, ring); err != nil {
 		return err
 	}
 	h.access = access.New(access.Config{Charter: h.config.Charter, Now: h.config.Now, Seen: h.sightings.Seen, Spend: h.budgets.Spend,
-		Count: h.countUse, Peers: h.peers.among(), Log: h.config.Log})
+		Count: h.countUse, Doubt: h.clocks.doubt, Peers: h.peers.among(), Log: h.config.Log})
 	if err := h.openArtifacts(ctx); err != nil {
 		return err
 	}
@@ -186,7 +192,7 @@ func (h *Hall) serviceConfig(ring *secret.Ring) op.Config {
 	c := op.Config{
 		DB: h.db, Charter: h.config.Charter, Secrets: ring, Operations: slices.Concat(Operations(), scim.Protocol(), h.config.Extra),
 		Load: directory.Load, Fence: h.access.Fence, Holders: directory.Holders, Seen: h.sightings.Seen, Spend: h.budgets.Spend, Outside: h.outside,
-		Committed: func() { h.jobs.Wake() }, Observe: h.observe, Limits: h.config.Limits, Settings: h.config.Settings,
+		Committed: func() { h.jobs.Wake() }, Doubt: h.clocks.doubt, Observe: h.observe, Limits: h.config.Limits, Settings: h.config.Settings,
 		Now: h.config.Now, Log: h.config.Log, Parts: op.Parts{h.artifacts, directory.RetentionEffect(artifacts.Effect)},
 	}
 	if h.peers != nil {
@@ -371,7 +377,9 @@ func (h *Hall) Charter() *charter.Charter { return h.config.Charter }
 func (h *Hall) Empty() bool { return h.facts.Empty }
 
 // Ready reports whether the database answers and takes changes.
-func (h *Hall) Ready(ctx context.Context) error { return h.db.Ping(ctx) }
+func (h *Hall) Ready(ctx context.Context) error {
+	return errors.Join(h.clocks.doubt(), h.db.Ping(ctx))
+}
 
 // Run does the background work (mail, end dates, last-used times, gathered refusals, the request log) until ctx ends,
 // and then writes what is still gathered. It ends early with an error when the disk lost what the database had written:

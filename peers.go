@@ -162,7 +162,8 @@ func (h *Hall) changed(ctx context.Context, principals []op.Fence, streams []str
 	go h.peers.replica.Tell(ctx, n)
 }
 
-// beside does in this process what each server has to do for itself, until ctx ends: writing what it has gathered.
+// beside does in this process what each server has to do for itself, until ctx ends: comparing its clock with the database's, and
+// writing what it has gathered.
 func (h *Hall) beside(ctx context.Context) {
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
@@ -171,6 +172,9 @@ func (h *Hall) beside(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if h.clocks.kept {
+			h.compareClocks(ctx, h.config.Now)
 		}
 		if err := errors.Join(h.service.WriteRefusals(ctx), h.sightings.Flush(ctx, h.db)); err != nil && ctx.Err() == nil {
 			h.config.Log.ErrorContext(ctx, "what was gathered is not written yet", slog.Any("error", err))

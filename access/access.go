@@ -36,6 +36,8 @@ type Config struct {
 	// Count counts what a yes uses up, and says what is left; false: there is not so much left, and nothing was counted.
 	// Nil: such questions have no answer.
 	Count func(ctx context.Context, by check.Who, on check.Resource, n check.Count) (left *int64, ok bool, err error)
+	// Doubt is asked before each answer; an error of it is the answer. Nil: nobody doubts.
+	Doubt func() error
 	// Peers are the other servers on the database, and the lease by which this one answers from memory among them. Nil:
 	// there are none.
 	Peers *replica.Replica
@@ -195,6 +197,9 @@ type party struct {
 
 // judge resolves subject and organization, from memory where they are known, and decides.
 func (a *Access) judge(ctx context.Context, q *check.Request, now time.Time, v *Verdict) error {
+	if err := a.doubt(); err != nil {
+		return err
+	}
 	if err := a.countable(q); err != nil {
 		return err
 	}
@@ -207,6 +212,14 @@ func (a *Access) judge(ctx context.Context, q *check.Request, now time.Time, v *
 		return a.nobody(err, about, q, v)
 	}
 	return a.decide(ctx, about, q, q.Address, now, v)
+}
+
+// doubt is what makes every answer wrong.
+func (a *Access) doubt() error {
+	if a.config.Doubt == nil {
+		return nil
+	}
+	return a.config.Doubt()
 }
 
 // nobody answers for a subject that there is not.

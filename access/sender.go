@@ -33,6 +33,9 @@ func (s *Sender) Mark() (mark uint64, ok bool) { return s.sent.key[0], s.sent.ki
 // Find finds who sent the credential. For one that is malformed, unknown, ended or expired, or whose creator has no access
 // now, it returns op.ErrUnauthenticated. A key or token may be limited to networks: CheckSender heeds that.
 func (a *Access) Find(ctx context.Context, s *Sender) error {
+	if err := a.doubt(); err != nil {
+		return err
+	}
 	s.at = a.config.Now()
 	err := a.find(ctx, &s.sent, s.at, &s.session, &s.party)
 	if err == nil && s.derived() && !s.party.open(s.at) {

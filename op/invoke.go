@@ -56,7 +56,7 @@ func (s *Service) invoke(ctx context.Context, o Any, c *call) (Response, error) 
 	}
 	c.d = d
 	began := time.Now()
-	response, err := s.run(ctx, c)
+	response, err := s.doubted(ctx, c)
 	if err == nil {
 		s.observe(c, nil, time.Since(began))
 		return response, nil
@@ -65,6 +65,16 @@ func (s *Service) invoke(ctx context.Context, o Any, c *call) (Response, error) 
 	s.noteRefusal(c, told)
 	s.observe(c, told, time.Since(began))
 	return response, told
+}
+
+// doubted runs a call, unless there is a doubt that makes every answer wrong.
+func (s *Service) doubted(ctx context.Context, c *call) (Response, error) {
+	if s.config.Doubt != nil {
+		if err := s.config.Doubt(); err != nil {
+			return Response{}, err
+		}
+	}
+	return s.run(ctx, c)
 }
 
 // told turns any error into what the caller is told, and logs whole what the caller is not.

@@ -51,6 +51,8 @@ type Config struct {
 	Parts Parts
 	// Committed is called after a transaction that put something into the outbox. Nil: nobody is.
 	Committed func()
+	// Doubt is asked before each call; an error of it is the answer. Nil: nobody doubts.
+	Doubt func() error
 	// Observe is told how each call went. Nil: nobody is.
 	Observe  func(Observation)
 	Limits   Limits
