@@ -687,8 +687,8 @@ func followsTheTable(t *testing.T, w *world, info op.Info, c caller, e *op.Error
 // TestStrangersLearnNothing: whoever does not belong to an organization is told the same about it, whatever they name,
 // as about one that does not exist; nothing is written and nothing locked. T-001, T-006, T-007.
 func TestStrangersLearnNothing(t *testing.T) {
-	pairs := 0
 	eachWorld(t, func(t *testing.T, w *world) {
+		pairs := 0
 		for _, o := range guildhall.Operations() {
 			info := o.Info()
 			if info.Scope != op.Organization {
@@ -714,15 +714,15 @@ func TestStrangersLearnNothing(t *testing.T) {
 				}
 			}
 		}
+		t.Logf("%d pairs", pairs)
 	})
-	t.Logf("%d pairs", pairs)
 }
 
 // TestForeignObjectsDoNotExist: every object of one organization, named in the address of another by its own people, is
 // answered like one that never was; nothing of it changes. T-001, T-002.
 func TestForeignObjectsDoNotExist(t *testing.T) {
-	pairs := 0
 	eachWorld(t, func(t *testing.T, w *world) {
+		pairs := 0
 		for _, o := range guildhall.Operations() {
 			info := o.Info()
 			for _, field := range info.PathFields() {
@@ -736,8 +736,8 @@ func TestForeignObjectsDoNotExist(t *testing.T) {
 			}
 		}
 		w.Sound()
+		t.Logf("%d pairs", pairs)
 	})
-	t.Logf("%d pairs", pairs)
 }
 
 // checkForeign names globex's object in acme's address, as one of acme's people.
