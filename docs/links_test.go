@@ -146,3 +146,24 @@ func TestConfigurationIsThatOfTheProgram(t *testing.T) {
 		t.Error("docs/configuration.md differs from cmd/guildhall/testdata/configuration.md: copy that one")
 	}
 }
+
+// Every column of a table has a head, which people who do not see it go by.
+func TestEveryTableHasHeads(t *testing.T) {
+	for _, page := range texts(t) {
+		lines := strings.Split(read(t, page), "\n")
+		for i, line := range lines {
+			if strings.HasPrefix(line, "| ---") && slices.Contains(cells(lines[i-1]), "") {
+				t.Errorf("%s:%d: a column has no head: %s", page, i, lines[i-1])
+			}
+		}
+	}
+}
+
+// cells are those of a line of a table.
+func cells(line string) []string {
+	all := strings.Split(strings.Trim(line, "|"), "|")
+	for i := range all {
+		all[i] = strings.TrimSpace(all[i])
+	}
+	return all
+}
