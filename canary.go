@@ -30,8 +30,12 @@ type CanaryResult struct {
 	Unanswered int // they said nothing, or that they cannot say
 }
 
-// canaryName is what the canary's keys are called, by which those are found that a server that died has left.
-const canaryName = "canary"
+// canaryName is what the canary's keys are called, and canaryScope all that they may: nothing. By both those are found that a
+// server that died has left; a key of somebody else's that only has the name is not touched.
+const (
+	canaryName  = "canary"
+	canaryScope = "canary.*"
+)
 
 // What a server says of a credential.
 const (
@@ -57,7 +61,7 @@ func (h *Hall) tryRevocation(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.clearCanaries(ctx)) }()
-	key, err := credential.CreateServiceKey.Call(ctx, h.service, credential.CreateServiceKeyInput{Name: canaryName, Scopes: []string{"canary.*"}, ExpiresAt: "1h"})
+	key, err := credential.CreateServiceKey.Call(ctx, h.service, credential.CreateServiceKeyInput{Name: canaryName, Scopes: []string{canaryScope}, ExpiresAt: "1h"})
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func (h *Hall) tryRevocation(ctx context.Context) (err error) {
 func (h *Hall) clearCanaries(ctx context.Context) error {
 	var keys []string
 	err := h.service.Snapshot(ctx, func(r *op.Reader) (err error) {
-		keys, err = credential.ServiceKeysNamed(ctx, r, canaryName)
+		keys, err = credential.ServiceKeysOf(ctx, r, canaryName, canaryScope)
 		return err
 	})
 	for _, key := range keys {

@@ -258,9 +258,9 @@ type serviceKeyRow struct {
 	created, lastUsed, revoked, expires                int64
 }
 
-// ServiceKeysNamed gives the ids of the service keys of a name, at most 100.
-func ServiceKeysNamed(ctx context.Context, r *op.Reader, name string) (ids []string, err error) {
-	rows, err := r.Query(ctx, "SELECT id FROM service_keys WHERE name = $1 ORDER BY created_at, id LIMIT 100", name)
+// ServiceKeysOf gives the ids of the service keys of a name that are limited to one scope, at most 100.
+func ServiceKeysOf(ctx context.Context, r *op.Reader, name, scope string) (ids []string, err error) {
+	rows, err := r.Query(ctx, "SELECT id FROM service_keys WHERE name = $1 AND scopes = $2 ORDER BY created_at, id LIMIT 100", name, scope)
 	if err != nil {
 		return nil, err
 	}
