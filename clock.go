@@ -37,16 +37,13 @@ func (h *Hall) compareClocks(ctx context.Context, now func() time.Time) {
 	if h.db.Dialect() != sqldb.PostgreSQL {
 		return
 	}
-	var theirs int64
 	asked := now()
-	err := h.db.ReadCommitted(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(ctx, "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)").Scan(&theirs)
-	})
+	theirs, err := h.db.Clock(ctx)
 	took := now().Sub(asked)
 	if err != nil || took > maxClockDifference/2 {
 		return
 	}
-	difference := time.UnixMicro(theirs).Sub(asked.Add(took / 2))
+	difference := theirs.Sub(asked.Add(took / 2))
 	differ := difference.Abs() > maxClockDifference
 	switch was := h.clocks.differ.Swap(differ); {
 	case differ:

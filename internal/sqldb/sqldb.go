@@ -115,6 +115,16 @@ func openPool(driver, dsn string) (*sql.DB, error) {
 // Dialect returns which of the two databases this is.
 func (db *DB) Dialect() Dialect { return db.dialect }
 
+// Clock is the time by PostgreSQL's own clock, as of some moment between the call and its return. SQLite has no other clock
+// than its process: there it is an error.
+func (db *DB) Clock(ctx context.Context) (now time.Time, err error) {
+	if db.dialect != PostgreSQL {
+		return now, errors.New("only PostgreSQL has a clock of its own")
+	}
+	err = db.ReadCommitted(ctx, func(tx *Tx) error { return tx.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now) })
+	return now, err
+}
+
 // Ping reports whether the database answers, within Options.Wait, and takes changes.
 func (db *DB) Ping(ctx context.Context) error {
 	if err := db.ping(ctx, db.wait); err != nil {

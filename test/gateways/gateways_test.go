@@ -33,8 +33,8 @@ type site struct {
 	seen  *product
 }
 
-// kinds are the gateways, by the language of their recipe in the documentation.
-var kinds = map[string]func(t *testing.T, recipe, listen string){"nginx": startNginx, "caddy": startCaddy, "yaml": startTraefik}
+// kinds are the gateways, by the section of the documentation that has their recipe.
+var kinds = map[string]func(t *testing.T, recipe, listen string){"nginx": startNginx, "Caddy": startCaddy, "Traefik": startTraefik}
 
 // behindEach runs a test behind each gateway.
 func behindEach(t *testing.T, c *charter.Charter, test func(t *testing.T, s *site)) {
@@ -84,18 +84,20 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// recipeOf is the block of docs/gates.md in a language.
-func recipeOf(t *testing.T, language string) string {
+// recipeOf is the one block in the section of docs/gates.md about a kind of gateway.
+func recipeOf(t *testing.T, kind string) string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/gates.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllSubmatch(page, -1)
+	_, section, _ := strings.Cut(string(page), "\n## "+kind+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	blocks := regexp.MustCompile("(?ms)^```[a-z]+\n(.*?)^```$").FindAllStringSubmatch(section, -1)
 	if len(blocks) != 1 {
-		t.Fatalf("docs/gates.md has %d blocks of %s", len(blocks), language)
+		t.Fatalf("the section %q of docs/gates.md has %d blocks", kind, len(blocks))
 	}
-	return string(blocks[0][1])
+	return blocks[0][1]
 }
 
 // identity are the headers that say who calls, as the product reads them.

@@ -194,16 +194,16 @@ func TestEachPrecautionOfTheRecipesIsNeeded(t *testing.T) {
 		{"nginx", "proxy_set_header  X-Guildhall-User         $guildhall_user;", "", "the owner's id"},
 		{"nginx", `proxy_set_header  X-Http-Method-Override   "";`, "", "another method for the product"},
 		{"nginx", `proxy_set_header  Authorization            "";`, "", "a plain request"},
-		{"caddy", "request_header -*guildhall*", "", "a header that there is none of"},
-		{"caddy", "request_header -*_*", "", "another method with underscores"},
-		{"caddy", "request_header @named -Connection", "", "hop by hop"},
-		{"caddy", "request_header -X-Original-*", "", "another address for the product"},
-		{"caddy", "route /api/* {", "handle /api/* {", "a plain request"},
-		{"caddy", "header_up -Authorization", "", "a plain request"},
-		{"yaml", `Connection: ""`, "", "hop by hop"},
-		{"yaml", `(?i)^x[-_]guildhall[-_]`, `^X-Guildhall-`, "with underscores"},
-		{"yaml", `X-Rewrite-Url: ""`, "", "another address for the product"},
-		{"yaml", `Cookie: ""`, "", "a cookie beside the credential"},
+		{"Caddy", "request_header -*guildhall*", "", "a header that there is none of"},
+		{"Caddy", "request_header -*_*", "", "another method with underscores"},
+		{"Caddy", "request_header @named -Connection", "", "hop by hop"},
+		{"Caddy", "request_header -X-Original-*", "", "another address for the product"},
+		{"Caddy", "route /api/* {", "handle /api/* {", "a plain request"},
+		{"Caddy", "header_up -Authorization", "", "a plain request"},
+		{"Traefik", `Connection: ""`, "", "hop by hop"},
+		{"Traefik", `(?i)^x[-_]guildhall[-_]`, `^X-Guildhall-`, "with underscores"},
+		{"Traefik", `X-Rewrite-Url: ""`, "", "another address for the product"},
+		{"Traefik", `Cookie: ""`, "", "a cookie beside the credential"},
 	} {
 		t.Run(c.kind+": "+c.succeeds, func(t *testing.T) {
 			if !strings.Contains(recipeOf(t, c.kind), c.line) {
@@ -219,7 +219,7 @@ func TestEachPrecautionOfTheRecipesIsNeeded(t *testing.T) {
 // TestCaddyDecidesOnWhatWasSent: a path that the product gets in another form was decided in the client's. T-098
 func TestCaddyDecidesOnWhatWasSent(t *testing.T) {
 	const begin = "route /api/* {\n"
-	s := behind(t, "caddy", automation(t), begin, begin+"uri replace /v2/ /\nrewrite /api/workflows /internal/list\n")
+	s := behind(t, "Caddy", automation(t), begin, begin+"uri replace /v2/ /\nrewrite /api/workflows /internal/list\n")
 	viewer := s.hall.Organization("acme").People["viewer"].Token
 	for path, want := range map[string]int{"/api/workflows": 200, "/api/v2/workflows": 403, "/api/reports": 200} {
 		status := s.send("GET", path, viewer)
