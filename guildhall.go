@@ -390,6 +390,7 @@ func (h *Hall) Run(ctx context.Context) error {
 	var own sync.WaitGroup
 	own.Go(func() { h.requests.Run(sound) })
 	own.Go(func() { h.beside(sound) })
+	own.Go(func() { h.countTogether(sound) })
 	err := h.jobs.Run(sound)
 	own.Wait()
 	if broken := h.db.Broken(); broken != nil {

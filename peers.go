@@ -134,8 +134,9 @@ func (h *Hall) forget(scopes []replica.Scope) {
 }
 
 // noticed ends live pages once more after another server's change is committed: somebody may have opened them anew in
-// between. Others look again.
+// between. Others look again. And it counts here what was taken there.
 func (h *Hall) noticed(n replica.Notice) {
+	h.service.TookElsewhere(n.Taken)
 	h.service.NoticeWatches(fencesOf(n.Scopes), n.Streams)
 }
 
@@ -156,10 +157,35 @@ func (h *Hall) share(ctx context.Context, tx *sqldb.Tx, principals []op.Fence) e
 func (h *Hall) changed(ctx context.Context, principals []op.Fence, streams []string) {
 	n := replica.Notice{Scopes: op.ScopesOf(principals), Streams: streams}
 	if len(principals) > 0 { // live pages of whoever lost a right end before the call returns: T-067
-		h.peers.replica.Tell(ctx, n)
+		h.peers.replica.Tell(ctx, n, replica.Usual.Ack)
 		return
 	}
-	go h.peers.replica.Tell(ctx, n)
+	go h.peers.replica.Tell(ctx, n, replica.Usual.Ack)
+}
+
+// countTogether tells the other servers how often callers have called here, until ctx ends: limits of rates hold among all
+// of them. T-101
+func (h *Hall) countTogether(ctx context.Context) {
+	if h.peers == nil {
+		return
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		h.tellTaken(ctx)
+	}
+}
+
+// tellTaken tells the others once. Whoever does not answer is not told again: it counts for itself meanwhile.
+func (h *Hall) tellTaken(ctx context.Context) {
+	if taken := h.service.Taken(); len(taken) > 0 {
+		h.peers.replica.Tell(ctx, replica.Notice{Taken: taken}, replica.Usual.Lease)
+	}
 }
 
 // beside does in this process what each server has to do for itself, until ctx ends: comparing its clock with the database's, and

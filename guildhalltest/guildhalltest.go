@@ -28,7 +28,8 @@ type Hall struct {
 	Clock *Clock
 	Mail  *mail.Catcher // every mail that was sent; see Deliver
 
-	t testing.TB
+	t      testing.TB
+	config guildhall.Config
 }
 
 // Option changes how a hall is made.
@@ -66,16 +67,31 @@ func WithCharter(t testing.TB, c *charter.Charter, options ...Option) *Hall {
 	for _, change := range options {
 		change(&config)
 	}
+	h.config = config
+	h.open()
+	return h
+}
+
+// Beside opens another server of the same Guildhall: on its database, which has to be PostgreSQL, with its secret, clock
+// and mailbox. Its people may call either.
+func (h *Hall) Beside() *Hall {
+	h.t.Helper()
+	other := &Hall{Clock: h.Clock, Mail: h.Mail, t: h.t, config: h.config}
+	other.open()
+	return other
+}
+
+func (h *Hall) open() {
+	h.t.Helper()
 	var err error
-	if h.Hall, err = guildhall.Open(t.Context(), config); err != nil {
-		t.Fatal(err)
+	if h.Hall, err = guildhall.Open(h.t.Context(), h.config); err != nil {
+		h.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	h.t.Cleanup(func() {
 		if err := h.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			h.t.Errorf("close: %v", err)
 		}
 	})
-	return h
 }
 
 // Clock is a clock that stands still until it is moved. It is safe for concurrent use.

@@ -105,6 +105,9 @@ func New(config Config) (*Service, error) {
 	config.Settings = config.Settings.WithDefaults()
 	strictCasing()
 	s := &Service{config: config, table: map[string]*declared{}, registry: NewRegistry()}
+	if config.Share != nil {
+		s.buckets.common = commonName(config.Secrets)
+	}
 	for _, o := range config.Operations {
 		d, err := s.declare(o)
 		if err != nil {

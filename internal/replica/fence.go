@@ -193,9 +193,9 @@ func (r *Replica) Others() []Member {
 	return nil
 }
 
-// Tell tells the other servers what a change has changed, as far as they answer soon.
-func (r *Replica) Tell(ctx context.Context, n Notice) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.c.Params.Ack)
+// Tell tells the other servers something, as far as they answer within a time.
+func (r *Replica) Tell(ctx context.Context, n Notice, within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, m := range r.Others() {

@@ -124,10 +124,12 @@ type Transport interface {
 }
 
 // Notice says what a change that was committed has changed: for pages that are open, which ask again. No answer depends on
-// its arriving.
+// its arriving. Or it says how often callers have called at the server that sends it, by limit and name: for limits that
+// hold among all servers.
 type Notice struct {
-	Scopes  []Scope  `json:"scopes,omitempty"`
-	Streams []string `json:"streams,omitempty"`
+	Scopes  []Scope                   `json:"scopes,omitempty"`
+	Streams []string                  `json:"streams,omitempty"`
+	Taken   map[string]map[uint64]int `json:"taken,omitempty"`
 }
 
 // Tx is the transaction of a change. It is READ COMMITTED: each statement sees what was committed before it.
