@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -415,8 +416,11 @@ func (c *call) cursorBinding() []byte {
 	return raw
 }
 
-// write runs the transaction: lock, reload, authorize again, do, audit, outbox, fence, commit.
-func (s *Service) write(ctx context.Context, c *call) (Response, error) {
+// write runs the transaction: lock, reload, authorize again, do, audit, outbox, fence, commit. It does not wait without
+// end: what has no answer in time may have been done or not. T-106
+func (s *Service) write(whole context.Context, c *call) (Response, error) {
+	ctx, cancel := context.WithTimeout(whole, or(s.config.Limits.Longest, 30*time.Second))
+	defer cancel()
 	var response Response
 	release := func() {}
 	again := *c
@@ -443,13 +447,23 @@ func (s *Service) write(ctx context.Context, c *call) (Response, error) {
 	if err == nil && len(c.outbox) > 0 && s.config.Committed != nil {
 		s.config.Committed()
 	}
-	if _, clash := sqldb.Conflict(err); clash && c.request.IdempotencyKey != "" {
-		return s.replayLost(ctx, c, err)
+	if c.request.IdempotencyKey != "" && mayBeOwn(err) {
+		return s.replayLost(whole, c, err)
 	}
 	if err == nil && c.failed != nil {
 		return response, c.failed
 	}
 	return response, err
+}
+
+// mayBeOwn reports whether a call may have failed since it was made already: its own repeat finds the name taken, the
+// thing gone, or another version of it.
+func mayBeOwn(err error) bool {
+	if _, clash := sqldb.Conflict(err); clash {
+		return true
+	}
+	var e *Error
+	return errors.As(err, &e) && slices.Contains([]ErrorKind{Conflict, Gone, Stale, Invalid}, e.Kind)
 }
 
 // transact does everything inside the transaction but the commit.

@@ -7,9 +7,10 @@ import (
 
 // Limits bound how often somebody may call. The zero value of each bounds nothing.
 type Limits struct {
-	PerAddress    RateLimit // of one client address, before anything else is looked at
-	PerCredential RateLimit // of one credential
-	Failures      RateLimit // of one client address with credentials that are not good, where checks are asked
+	PerAddress    RateLimit     // of one client address, before anything else is looked at
+	PerCredential RateLimit     // of one credential
+	Failures      RateLimit     // of one client address with credentials that are not good, where checks are asked
+	Longest       time.Duration // of the transaction of a change; 0: 30 seconds, which is far more than one waits for others, and less than proxies wait
 	// Exempt says which addresses are not limited at all; nil exempts none. The demo exempts loopback.
 	Exempt func(address string) bool
 }

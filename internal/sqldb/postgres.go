@@ -1,36 +1,79 @@
 package sqldb
 
 import (
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
 )
 
 // openPostgres opens one pool for reads and writes. Connections are renewed
 // now and then, so that a failover or a rebalanced proxy is noticed.
 func openPostgres(dsn string, o Options) (*DB, error) {
-	pool, err := openPool("pgx", dsn)
+	pool, err := openPool("postgres", dsn)
 	if err != nil {
 		return nil, err
 	}
+	named, _ := pool.Driver().(driver.DriverContext)
+	made, err := named.OpenConnector(dsn)
+	if err != nil {
+		return nil, err
+	}
+	left, _ := made.(leftCommits)
+	return pooled(sql.OpenDB(made), left, dsn, o)
+}
+
+// leftCommits are those of a pool that nobody waits for any longer, and that the database has not answered.
+type leftCommits interface {
+	Left() int
+	Forget() // them, as those of a server that was replaced
+}
+
+// mostLeft is how many commits may be left. Each keeps a connection of the database's, and its locks, until the standby
+// that it waits for is back.
+const mostLeft = 4
+
+// answered refuses a change where the database does not answer those before it.
+func (db *DB) answered() error {
+	if db.left == nil {
+		return nil
+	}
+	if n := db.left.Left(); n >= mostLeft {
+		return fmt.Errorf("%w: the database has not answered %d commits, as if it waited for a standby that is gone", ErrBusy, n)
+	}
+	return nil
+}
+
+func pooled(pool *sql.DB, left leftCommits, dsn string, o Options) (*DB, error) {
 	pool.SetMaxOpenConns(o.Connections)
 	pool.SetMaxIdleConns(o.Connections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pool.SetConnMaxLifetime(30 * time.Minute)
-	db := &DB{dialect: PostgreSQL, writer: pool, reader: pool, wait: o.Wait, dsn: dsn, connections: o.Connections}
+	db := &DB{dialect: PostgreSQL, writer: pool, reader: pool, wait: o.Wait, left: left, dsn: dsn, connections: o.Connections}
 	return db, db.health.watch("")
 }
 
 // Beside opens a further, small pool to the same PostgreSQL database, for work that must not wait for connections which
-// are waiting for it. The caller closes it.
+// are waiting for it. A commit there that is not waited for is cancelled: it may have been made on the primary alone, and
+// its caller must not count it. The caller closes the pool.
 func (db *DB) Beside(connections int) (*DB, error) {
 	if db.dialect != PostgreSQL {
 		return nil, errors.New("only PostgreSQL has a pool beside")
 	}
-	return openPostgres(db.dsn, Options{Connections: connections, Wait: db.wait})
+	pool, err := openPool("pgx", db.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return pooled(pool, nil, db.dsn, Options{Connections: connections, Wait: db.wait})
 }
 
 // Renew closes the connections that nobody uses now, so that the next ones are new: they may lead to another server.
+// Commits that were left at the one before count no longer.
 func (db *DB) Renew() {
+	if db.left != nil {
+		db.left.Forget()
+	}
 	db.writer.SetMaxIdleConns(0)
 	db.writer.SetMaxIdleConns(db.connections)
 }

@@ -63,7 +63,8 @@ type DB struct {
 
 	reads, writes, statements, retries atomic.Int64
 
-	dsn         string // of a PostgreSQL, with its number of connections, for further pools
+	left        leftCommits // nil where none is left: on SQLite, and beside
+	dsn         string      // of a PostgreSQL, with its number of connections, for further pools
 	connections int
 }
 

@@ -30,13 +30,18 @@ const maxRetries = 10
 // several times and must have no effect but through its Tx. On SQLite writers
 // take turns. An error of fn is returned as it is. A database that is Broken, or
 // whose file was removed, is not written.
+//
+// When ctx ends while the commit waits, its connection is let go, and whether it
+// was made is not known: ErrUnknown. It is not cancelled, since PostgreSQL shows
+// a cancelled commit to everybody before its standby has it. While a few of them
+// have no answer, no further change begins: ErrBusy.
 func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	opts := sql.TxOptions{}
 	if db.dialect == PostgreSQL {
 		opts.Isolation = sql.LevelReadCommitted
 	}
 	for attempt := 0; ; attempt++ {
-		if err := db.health.usable(); err != nil {
+		if err := errors.Join(db.health.usable(), db.answered()); err != nil {
 			return err
 		}
 		db.writes.Add(1)
@@ -117,7 +122,7 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 
 // committing says what an error of a commit means.
 func committing(err error) error {
-	if Unavailable(err) && !retryable(err) {
+	if (Unavailable(err) || errors.Is(err, context.Canceled)) && !retryable(err) {
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	return fmt.Errorf("commit: %w", err)

@@ -81,3 +81,8 @@ func (c *Cluster) awaitStandby() error {
 // Promote makes a standby the primary, and leaves the old one alive. It returns when
 // changes are taken.
 func (c *Cluster) Promote() error { return c.run("SELECT pg_promote(true, 60)") }
+
+// Alone has a cluster commit without a standby, those commits too that wait for one.
+func (c *Cluster) Alone() error {
+	return c.run("ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()")
+}

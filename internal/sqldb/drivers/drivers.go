@@ -4,6 +4,10 @@
 package drivers
 
 import (
+	"database/sql"
+
 	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx"
 	_ "modernc.org/sqlite"             // registers "sqlite"
 )
+
+func init() { sql.Register("postgres", postgres{}) }

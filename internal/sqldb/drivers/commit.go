@@ -1,0 +1,189 @@
+package drivers
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// postgres is pgx, but that it never has the database cancel a commit. One that waits for a synchronous standby is done
+// on the primary alone when its wait is cancelled: everybody sees it there, and it is gone when the standby takes over.
+// pgx cancels whatever its caller does not wait for any longer. Here such a commit is left: its connection goes, the
+// database waits on, and nobody sees the change before the standby has it.
+type postgres struct{}
+
+// Open is the driver's.
+func (p postgres) Open(name string) (driver.Conn, error) {
+	c, err := p.OpenConnector(name)
+	if err != nil {
+		return nil, err
+	}
+	return c.Connect(context.Background())
+}
+
+// OpenConnector is the driver's.
+func (postgres) OpenConnector(name string) (driver.Connector, error) {
+	config, err := pgx.ParseConfig(name)
+	if err != nil {
+		return nil, err
+	}
+	return &connector{config: config, left: map[*socket]bool{}}, nil
+}
+
+// connector makes the connections of one pool, and knows the commits that were left.
+type connector struct {
+	config *pgx.ConnConfig
+	mu     sync.Mutex
+	left   map[*socket]bool
+}
+
+// Driver is the connector's.
+func (*connector) Driver() driver.Driver { return postgres{} }
+
+// Connect opens a connection.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	l := &line{connector: c}
+	made, err := stdlib.GetConnector(*c.config, stdlib.OptionBeforeConnect(l.dials)).Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inner, ok := made.(*stdlib.Conn)
+	if !ok {
+		return nil, fmt.Errorf("a connection of pgx is a %T", made)
+	}
+	return &conn{inner, l}, nil
+}
+
+// Left is how many commits nobody waits for any longer, and the database has not answered.
+func (c *connector) Left() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.left)
+}
+
+// Forget forgets the commits that were left: they were at a server that another one has replaced.
+func (c *connector) Forget() {
+	c.mu.Lock()
+	left := slices.Collect(maps.Keys(c.left))
+	clear(c.left)
+	for _, s := range left {
+		s.over = true
+	}
+	c.mu.Unlock()
+	for _, s := range left {
+		_ = s.Conn.Close()
+	}
+}
+
+// line is what lies under a connection.
+type line struct {
+	connector  *connector
+	committing atomic.Bool
+	socket     atomic.Pointer[socket] // the last one that was dialled
+}
+
+var errNoCancel = errors.New("a commit is not cancelled")
+
+// dials has pgx reach the database through l. Once the connection is made, it only dials to cancel what is under way.
+func (l *line) dials(_ context.Context, config *pgx.ConnConfig) error {
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if l.committing.Load() {
+			l.connector.leave(l.socket.Load())
+			return nil, errNoCancel
+		}
+		to, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		s := &socket{Conn: to, connector: l.connector}
+		l.socket.CompareAndSwap(nil, s)
+		return s, nil
+	}
+	return nil
+}
+
+func (c *connector) leave(s *socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !s.over {
+		c.left[s] = true
+	}
+}
+
+// socket is the network's end of a connection.
+type socket struct {
+	net.Conn
+	connector *connector
+	over      bool // nothing is to be heard of it any more; with connector.mu
+}
+
+// longestLeft is how long a commit that was left counts at most.
+const longestLeft = 10 * time.Minute
+
+// Close closes it, or, where a commit was left, listens until the database has answered.
+func (s *socket) Close() error {
+	c := s.connector
+	c.mu.Lock()
+	left := c.left[s]
+	s.over = s.over || !left
+	c.mu.Unlock()
+	if !left {
+		return s.Conn.Close()
+	}
+	go func() {
+		_ = s.SetDeadline(time.Now().Add(longestLeft))
+		_, _ = io.Copy(io.Discard, s.Conn)
+		c.mu.Lock()
+		s.over = true
+		delete(c.left, s)
+		c.mu.Unlock()
+		_ = s.Conn.Close()
+	}()
+	return nil
+}
+
+// conn is a connection.
+type conn struct {
+	*stdlib.Conn
+	line *line
+}
+
+// BeginTx begins a transaction whose commit is not cancelled, unless it only reads.
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	inner, err := c.Conn.BeginTx(ctx, opts)
+	if err != nil || opts.ReadOnly {
+		return inner, err
+	}
+	return transaction{inner, c}, nil
+}
+
+// transaction is one that may change something.
+type transaction struct {
+	driver.Tx
+	conn *conn
+}
+
+// Commit commits. When its caller gives up, the connection is closed, and whether it was committed is not known.
+func (t transaction) Commit() error {
+	t.conn.line.committing.Store(true)
+	err := t.Tx.Commit()
+	l := t.conn.line
+	if t.conn.Conn.Conn().IsClosed() {
+		l.connector.leave(l.socket.Load())
+	} else {
+		l.committing.Store(false)
+	}
+	return err
+}

@@ -1,0 +1,98 @@
+package sqldb_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/internal/testdb"
+)
+
+// bereft is a database whose standby is gone, with a pool of two connections.
+func bereft(t *testing.T) (*testdb.Cluster, *sqldb.DB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("some seconds of two PostgreSQL")
+	}
+	primary, err := testdb.StartCluster("synchronous_commit=on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { primary.Stop() })
+	standby, err := primary.StartStandby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqldb.Open(t.Context(), primary.DSN, sqldb.Options{Connections: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	exec(t, db, "CREATE TABLE notes (id bigint PRIMARY KEY)")
+	if err := standby.Stop(); err != nil {
+		t.Log(err)
+	}
+	return primary, db
+}
+
+// note makes a change whose caller gives up while it is committed.
+func note(t *testing.T, db *sqldb.DB, id int, deadline bool) error {
+	ctx, cancel := context.WithCancel(t.Context())
+	if deadline {
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+	}
+	defer cancel()
+	return db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO notes (id) VALUES ($1)", id)
+		if !deadline {
+			time.AfterFunc(200*time.Millisecond, cancel)
+		}
+		return err
+	})
+}
+
+// A commit that waits for a standby that is gone keeps neither its caller nor its connection, and nobody sees the change
+// before the standby has it. A few of them, and further changes are refused at once. T-106
+func TestACommitWithoutItsStandbyIsLeft(t *testing.T) {
+	primary, db := bereft(t)
+	for id := range 4 {
+		began := time.Now()
+		if err := note(t, db, id, id%2 == 0); !errors.Is(err, sqldb.ErrUnknown) || time.Since(began) > 5*time.Second {
+			t.Fatalf("change %d ends after %s with %v, want ErrUnknown", id, time.Since(began), err)
+		}
+		if got := count(t, db, "notes"); got != 0 {
+			t.Fatalf("%d changes are seen that no standby has", got)
+		}
+	}
+	if err := note(t, db, 9, false); !errors.Is(err, sqldb.ErrBusy) || !sqldb.Unavailable(err) {
+		t.Errorf("one more change: %v, want ErrBusy", err)
+	}
+	if err := primary.Alone(); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); note(t, db, 9, true) != nil; time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("no change is taken when commits are answered again")
+		}
+	}
+	if got := count(t, db, "notes"); got != 5 {
+		t.Errorf("%d changes were made, want 5", got)
+	}
+}
+
+// A server that has replaced another one is not refused changes for what was left at that one.
+func TestWhatWasLeftAtADeposedServerIsForgotten(t *testing.T) {
+	_, db := bereft(t)
+	for id := 0; !errors.Is(note(t, db, id, false), sqldb.ErrBusy); id++ {
+		if id == 20 {
+			t.Fatal("20 changes were left, and none is refused")
+		}
+	}
+	db.Renew()
+	begun := errors.New("begun")
+	if err := db.Write(t.Context(), func(*sqldb.Tx) error { return begun }); err != begun {
+		t.Errorf("after another server has taken over: %v", err)
+	}
+}

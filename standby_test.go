@@ -1,0 +1,73 @@
+package guildhall_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/internal/testdb"
+)
+
+// A change whose commit waits for a standby that is gone is answered: that its outcome is not known, and how to learn it.
+// Further ones are answered at once. When commits are answered again, each was made once. T-106
+func TestAChangeWithoutTheStandbyIsAnswered(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of two PostgreSQL")
+	}
+	oneAfterAnother(t)
+	primary, err := testdb.StartCluster("synchronous_commit=on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { primary.Stop() })
+	a := newSite(t, "automation", guildhalltest.OnDatabase(primary.DSN), guildhalltest.With(func(c *guildhall.Config) {
+		c.Limits.Longest = 700 * time.Millisecond
+	}))
+	standby, err := primary.StartStandby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	invite := func(n int) answer {
+		name := string(rune('a' + n))
+		return a.send(ask{method: "POST", target: "/v1/organizations/acme/invitations", token: a.acme.Owner().Token,
+			body: `{"email":"` + name + `@new.test","role":"viewer"}`, headers: []string{"Idempotency-Key: " + name}})
+	}
+	if got := invite(0); !got.ok() {
+		t.Fatalf("with the standby: %s %s", got.outcome(), got.body)
+	}
+	if err := standby.Stop(); err != nil {
+		t.Log(err)
+	}
+	rows := rowsNow(t, a.world)
+	for n := 1; n < 8; n++ {
+		got := invite(n)
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+			t.Errorf("without the standby: %s %s", got.outcome(), got.body)
+		}
+		if n == 1 && !strings.Contains(got.body, "did not say whether it was changed") {
+			t.Errorf("the first says %s", got.body)
+		}
+	}
+	if got := rowsNow(t, a.world); got != rows {
+		t.Errorf("%d rows are seen that the standby has not", got-rows)
+	}
+	if err := primary.Alone(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 8 {
+		got := invite(n)
+		for began := time.Now(); got.status == http.StatusServiceUnavailable && time.Since(began) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
+			got = invite(n)
+		}
+		if !got.ok() {
+			t.Errorf("invitation %d, with its key again: %s %s", n, got.outcome(), got.body)
+		}
+	}
+	if got := rowsNow(t, a.world); got != rows+7 {
+		t.Errorf("%d rows for 7 invitations", got-rows)
+	}
+	a.Sound()
+}
