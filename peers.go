@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -53,12 +54,17 @@ func (h *Hall) openPeers(ctx context.Context, ring *secret.Ring) error {
 	p := &peers{database: beside, ended: func() {}}
 	h.peers = p
 	registry := replica.Postgres{DB: beside}
-	if err := registry.Alike(ctx, replica.Fingerprint(ring)); err != nil {
+	others, err := registry.Alike(ctx, replica.Fingerprint(ring))
+	if err != nil {
 		return err
 	}
 	var address string
 	if p.listener, address, err = h.config.Peers.listen(); err != nil {
 		return err
+	}
+	if others > 0 && onlyHere(address) && !h.db.Near() {
+		h.config.Log.WarnContext(ctx, "there are other servers, and the database is on another machine, but this server is reached on this machine alone: "+
+			"each change of rights waits for those that it does not reach; set peer_addr", slog.String("address", address))
 	}
 	p.wire = replica.NewHTTP(ring)
 	p.replica = replica.New(replica.Config{
@@ -83,6 +89,12 @@ func (p Peers) listen() (net.Listener, string, error) {
 		return nil, "", fmt.Errorf("listener for other servers: %w", err)
 	}
 	return listener, cmp.Or(p.Address, listener.Addr().String()), nil
+}
+
+// onlyHere reports whether an address is of a machine's own, where no other machine reaches it.
+func onlyHere(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().IsLoopback()
 }
 
 func (p Peers) name() string {

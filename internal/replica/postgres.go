@@ -194,18 +194,22 @@ func Share(ctx context.Context, tx *sqldb.Tx, scopes []Scope) (shared bool, t Ti
 // nor open what each other has sealed.
 var ErrOtherSecret = errors.New("another server on this database has another instance secret: give all of them the same secret_file")
 
-// Alike refuses a server whose instance secret is not that of those that are there.
-func (p Postgres) Alike(ctx context.Context, fingerprint string) error {
+// Alike counts the servers that are there. It refuses one whose instance secret is not theirs.
+func (p Postgres) Alike(ctx context.Context, fingerprint string) (others int, err error) {
 	members, now, err := p.List(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, m := range members {
-		if m.Secret != fingerprint && !m.Evicted && m.ExpiresAt > now {
-			return ErrOtherSecret
+		if m.Evicted || m.ExpiresAt <= now {
+			continue
 		}
+		if m.Secret != fingerprint {
+			return 0, ErrOtherSecret
+		}
+		others++
 	}
-	return nil
+	return others, nil
 }
 
 // Check refuses lengths with which the database would end a change that only waits.

@@ -208,7 +208,7 @@ func TestNobodyElseAcknowledges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer beside.Close()
-	if err := (replica.Postgres{DB: beside}).Alike(t.Context(), "other"); !errors.Is(err, replica.ErrOtherSecret) {
+	if _, err := (replica.Postgres{DB: beside}).Alike(t.Context(), "other"); !errors.Is(err, replica.ErrOtherSecret) {
 		t.Errorf("a server with another secret: %v", err)
 	}
 }

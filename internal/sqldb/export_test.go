@@ -22,3 +22,6 @@ func (db *DB) Set(ctx context.Context, pragma string) error {
 	_, err := db.writer.ExecContext(ctx, "PRAGMA "+pragma)
 	return err
 }
+
+// Near says of an address of a PostgreSQL whether it is on this machine.
+func Near(dsn string) bool { return near(dsn) }

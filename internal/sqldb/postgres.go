@@ -5,7 +5,11 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // openPostgres opens one pool for reads and writes. Connections are renewed
@@ -66,6 +70,18 @@ func (db *DB) Beside(connections int) (*DB, error) {
 		return nil, err
 	}
 	return pooled(pool, nil, db.dsn, Options{Connections: connections, Wait: db.wait})
+}
+
+// Near reports whether the database is on this machine, as far as its address says.
+func (db *DB) Near() bool { return db.dialect == SQLite || near(db.dsn) }
+
+func near(dsn string) bool {
+	config, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(config.Host)
+	return strings.HasPrefix(config.Host, "/") || config.Host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // Renew closes the connections that nobody uses now, so that the next ones are new: they may lead to another server.

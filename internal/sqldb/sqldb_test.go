@@ -240,3 +240,12 @@ func inEach(t *testing.T, db *sqldb.DB, test func(*testing.T, *sqldb.Tx)) {
 		read(t, db, func(tx *sqldb.Tx) error { test(t, tx); return nil })
 	})
 }
+
+func TestADatabaseIsNearByItsAddress(t *testing.T) {
+	for dsn, near := range map[string]bool{"postgres://u@127.0.0.1/d": true, "postgres://u@[::1]:5433/d": true, "postgres://u@localhost/d": true,
+		"postgres:///d?host=/run/postgresql": true, "postgres://u@10.0.0.7/d": false, "postgres://u@db.internal/d": false} {
+		if sqldb.Near(dsn) != near {
+			t.Errorf("%s is near: %t", dsn, !near)
+		}
+	}
+}
