@@ -15,11 +15,12 @@ import (
 // openPostgres opens one pool for reads and writes. Connections are renewed
 // now and then, so that a failover or a rebalanced proxy is noticed.
 func openPostgres(dsn string, o Options) (*DB, error) {
-	pool, err := openPool("postgres", dsn)
+	pool, err := openPool("postgres", dsn) // only to find the driver
 	if err != nil {
 		return nil, err
 	}
 	named, _ := pool.Driver().(driver.DriverContext)
+	_ = pool.Close() // it has no connection yet
 	made, err := named.OpenConnector(dsn)
 	if err != nil {
 		return nil, err
