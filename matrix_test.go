@@ -549,6 +549,8 @@ var manyStatements = map[string]string{
 	"domains.join":                    "a pending invitation is consumed beside",
 	"connections.delete":              "everything that hangs on a provider goes with it, one table after another, and its sessions end",
 	"setup.configure":                 "it makes or changes a provider with its settings, on behalf of whoever made the link, who is looked up again",
+	"setup.configure_saml":            "as setup.configure, and its settings of SAML are kept beside, with a key",
+	"setup.map":                       "as setup.configure: whoever made the link is looked up again",
 	"signin.federated":                "a person, an identity and a membership are made at once",
 	"signin.saml":                     "as signin.federated, and the assertion is remembered beside",
 	"join_requests.decide":            "it makes a member, tells them, and consumes a pending invitation",

@@ -120,6 +120,8 @@ var sentences = map[string]string{
 	"setup_links.create":      "{actor} made a set-up link[ for the identity provider {connection}]",
 	"setup_links.revoke":      "{actor} revoked a set-up link",
 	"setup.configure":         "The set-up link[ of {user}] named the identity provider {connection}",
+	"setup.configure_saml":    "The set-up link[ of {user}] named the identity provider {connection}, which speaks SAML",
+	"setup.map":               "The set-up link[ of {user}] said what {connection} means by its answers[: {mapping}]",
 	"setup.test":              "The set-up link[ of {user}] began a test of the identity provider {connection}",
 	"signin.federated_begin":  "A sign-in was begun[ at {connection}]",
 	"signin.federated":        "{actor} came back from {connection}[ and is {role} now]",

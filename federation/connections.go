@@ -19,6 +19,9 @@ const (
 	On     = "on"
 )
 
+// oidcKind is the kind of connections that speak OpenID Connect.
+const oidcKind = "oidc"
+
 // sealPurpose names what client secrets are sealed for.
 const sealPurpose = "connection secret"
 
@@ -104,10 +107,10 @@ func (c *shownConnection) fields() []any {
 }
 
 func (c shownConnection) show(r *op.Reader) Connection {
-	shown := Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: c.redirect(r), SignInURL: r.Settings.URL("/login/sso/" + c.slug),
+	shown := Connection{ID: c.id, Kind: c.kind, Name: c.name, Issuer: c.issuer, ClientID: c.clientID, RedirectURI: c.redirect(r), SignInURL: signInPage(r, c.slug),
 		State: c.state, Rollout: c.rollout, Domains: append([]string{}, c.domains...), Role: charter.RoleID(c.role), Mapping: c.mapping, Guests: c.guests, TestedAt: when(c.tested), GitHub: c.gitHub, EndsAt: when(c.ends),
 		CreatedAt: time.UnixMicro(c.created).UTC(), CreatedBy: c.createdBy, Version: c.version}
-	if c.kind == "oidc" {
+	if c.kind == oidcKind {
 		shown.LogoutURI, shown.LeftURI = r.Settings.URL("/login/backchannel/"+c.id), r.Settings.URL(leftPath)
 	}
 	if c.testedLast != 0 {
@@ -118,6 +121,9 @@ func (c shownConnection) show(r *op.Reader) Connection {
 	}
 	return shown
 }
+
+// signInPage is where an organization's people choose where to sign in.
+func signInPage(r *op.Reader, slug string) string { return r.Settings.URL("/login/sso/" + slug) }
 
 // redirectOf is where a provider sends people back to: another address for each connection, so that one provider's answer
 // cannot be taken for another's. T-058
@@ -297,17 +303,23 @@ func createConnection(ctx context.Context, tx *op.Tx, in CreateConnectionInput) 
 			return Connection{}, err
 		}
 	}
-	c := connectionRow{id: tx.NewID("con"), kind: "oidc", name: strings.TrimSpace(in.Name), issuer: in.Issuer, clientID: in.ClientID, state: Draft, role: string(in.Role),
-		rollout: Everyone, createdBy: tx.Actor.ID, created: tx.Micros(), version: 1}
-	_, err := tx.Exec(ctx, `INSERT INTO connections (id, organization, kind, name, issuer, client_id, client_secret, state, role, tested_at, created_by, created_at, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 1)`, c.id, tx.Organization(), c.kind, c.name, c.issuer, c.clientID,
-		tx.Secrets.Seal(sealPurpose+c.id, []byte(in.ClientSecret)), c.state, c.role, c.createdBy, c.created)
+	c := connectionRow{id: tx.NewID("con"), organization: tx.Organization(), kind: oidcKind, name: strings.TrimSpace(in.Name), issuer: in.Issuer, clientID: in.ClientID, state: Draft, role: string(in.Role),
+		createdBy: tx.Actor.ID, created: tx.Micros()}
+	c.sealed = tx.Secrets.Seal(sealPurpose+c.id, []byte(in.ClientSecret))
+	err := c.insert(ctx, tx)
 	tx.Also("connection", c.id, c.name)
 	if err != nil {
 		return Connection{}, connectionTaken(err)
 	}
 	shown, err := readConnection(ctx, tx.Reader, c.id)
 	return shown.show(tx.Reader), err
+}
+
+// insert keeps a new connection.
+func (c connectionRow) insert(ctx context.Context, tx *op.Tx) error {
+	_, err := tx.Exec(ctx, `INSERT INTO connections (id, organization, kind, name, issuer, client_id, client_secret, state, role, tested_at, created_by, created_at, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, 1)`, c.id, c.organization, c.kind, c.name, c.issuer, c.clientID, c.sealed, c.state, c.role, c.createdBy, c.created)
+	return err
 }
 
 // connectionTaken tells a conflict of two connections.

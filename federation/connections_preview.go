@@ -93,18 +93,23 @@ func (in PreviewConnectionInput) Validate() []op.FieldError {
 	return UpdateConnectionInput{Mapping: in.Mapping, GroupRoles: in.GroupRoles}.Validate()
 }
 
+// AnswerRead is what a mapping makes of a provider's last answer.
+type AnswerRead struct {
+	TestedAt *time.Time     `json:"tested_at,omitzero" doc:"When the provider said it; absent: no test has gone well within 30 days"`
+	Answer   map[string]any `json:"answer" doc:"What it said, without what is secret"`
+	Subject  string         `json:"subject,omitzero" doc:"Who the person is for good"`
+	Address  string         `json:"address,omitzero" doc:"Their address"`
+	Name     string         `json:"name,omitzero" doc:"What they are called"`
+	Groups   []string       `json:"groups" doc:"Their groups"`
+	Problems []string       `json:"problems" doc:"Why this person could not sign in so"`
+}
+
 // ConnectionPreview is what would come of the provider's last answer.
 type ConnectionPreview struct {
-	TestedAt  *time.Time     `json:"tested_at,omitzero" doc:"When the provider said it; absent: no test has gone well within 30 days"`
-	Answer    map[string]any `json:"answer" doc:"What it said, without what is secret"`
-	Subject   string         `json:"subject,omitzero" doc:"Who the person is for good"`
-	Address   string         `json:"address,omitzero" doc:"Their address"`
-	Name      string         `json:"name,omitzero" doc:"What they are called"`
-	Groups    []string       `json:"groups" doc:"Their groups"`
+	AnswerRead
 	Group     string         `json:"group,omitzero" doc:"The group that gives the role; absent: none does"`
 	Role      charter.RoleID `json:"role,omitzero" doc:"The role; absent: they cannot join without an invitation"`
 	RoleTitle string         `json:"role_title,omitzero" doc:"What the role is called"`
-	Problems  []string       `json:"problems" doc:"Why this person could not sign in so"`
 }
 
 // PreviewConnection says what a mapping makes of what the provider said in the last test. It changes nothing.
@@ -120,66 +125,85 @@ var PreviewConnection = &op.Op[PreviewConnectionInput, ConnectionPreview]{
 	Example: PreviewConnectionInput{ConnectionInput: exampleConnection, Mapping: &Mapping{Groups: "groups"}},
 }
 
-func previewConnection(ctx context.Context, tx *op.Tx, in PreviewConnectionInput) (ConnectionPreview, error) {
+func previewConnection(ctx context.Context, tx *op.Tx, in PreviewConnectionInput) (out ConnectionPreview, err error) {
 	c := tx.Target().Value.(shownConnection)
-	out := ConnectionPreview{Answer: map[string]any{}, Groups: []string{}, Problems: []string{}}
-	var text string
-	var at int64
-	err := tx.QueryRow(ctx, "SELECT t.answer, t.at FROM connection_tests t WHERE t.organization = $1 AND t.connection = $2 AND t.answer <> ''", tx.Organization(), c.id).Scan(&text, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		out.Problems = append(out.Problems, "no test has gone well yet: there is nothing that a mapping could be tried on")
-		return out, nil
-	}
-	var answer keptAnswer
-	if err == nil {
-		err = json.Unmarshal([]byte(text), &answer)
-	}
-	if err != nil {
-		return out, err
-	}
-	out.TestedAt, out.Answer = when(at), answer.Raw
-	return out, in.fill(ctx, tx, c, claims{Subject: answer.Subject, Email: answer.Email, Name: answer.Name, raw: answer.Raw}, &out)
-}
-
-// fill says what comes of an answer.
-func (in PreviewConnectionInput) fill(ctx context.Context, tx *op.Tx, c shownConnection, said claims, out *ConnectionPreview) error {
 	if in.Mapping != nil {
 		c.mapping = *in.Mapping
 	}
 	if in.Role != nil {
 		c.role = string(*in.Role)
 	}
+	var said *claims
+	if out.AnswerRead, said, err = c.lastAnswer(ctx, tx.Reader, ""); err != nil || said == nil {
+		return out, err
+	}
 	mapping := in.GroupRoles
 	if mapping == nil {
-		var err error
 		if mapping, err = c.groupRoles(ctx, tx.Reader); err != nil {
-			return err
+			return out, err
 		}
 	}
-	read, groups := c.read(said)
-	out.Subject, out.Address, out.Name, out.Groups = read.Subject, read.Email, read.Name, append(out.Groups, groups...)
-	g := gives(mapping, groups, c.roleID())
+	out.read(c, *said)
+	g := gives(mapping, out.Groups, c.roleID())
 	out.Role, out.Group = g.role, g.group
-	return out.judge(ctx, tx, c)
+	if err := out.judge(ctx, tx.Reader, c); err != nil {
+		return out, err
+	}
+	return out, out.judgeRole(ctx, tx.Reader)
 }
 
-// judge says why somebody could not sign in.
-func (out *ConnectionPreview) judge(ctx context.Context, tx *op.Tx, c shownConnection) error {
+// lastAnswer is what the provider said in the last test that went well; nil: nothing is kept of one. Of a set-up link only a test
+// counts that it began.
+func (c shownConnection) lastAnswer(ctx context.Context, r *op.Reader, link string) (out AnswerRead, said *claims, err error) {
+	out = AnswerRead{Answer: map[string]any{}, Groups: []string{}, Problems: []string{}}
+	var text string
+	var at int64
+	err = r.QueryRow(ctx, `SELECT t.answer, t.at FROM connection_tests t WHERE t.organization = $1 AND t.connection = $2 AND t.answer <> '' AND (CAST($3 AS text) = '' OR t.problem = ''
+		AND EXISTS (SELECT 1 FROM federated_attempts a WHERE a.organization = $1 AND a.connection = $2 AND a.link = $3 AND a.used_at = t.at))`, c.organization, c.id, link).Scan(&text, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		out.Problems = append(out.Problems, "no test has gone well yet: there is nothing that a mapping could be tried on")
+		return out, nil, nil
+	}
+	var answer keptAnswer
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &answer)
+	}
+	if err != nil {
+		return out, nil, err
+	}
+	out.TestedAt, out.Answer = when(at), answer.Raw
+	return out, &claims{Subject: answer.Subject, Email: answer.Email, Name: answer.Name, raw: answer.Raw}, nil
+}
+
+// read says what an answer says by the connection's mapping.
+func (out *AnswerRead) read(c shownConnection, said claims) {
+	read, groups := c.read(said)
+	out.Subject, out.Address, out.Name, out.Groups = read.Subject, read.Email, read.Name, append(out.Groups, groups...)
+}
+
+// judge says why the provider's word is not enough to know somebody.
+func (out *AnswerRead) judge(ctx context.Context, r *op.Reader, c shownConnection) error {
 	if out.Subject == "" || len(out.Subject) > longestSubject {
 		out.Problems = append(out.Problems, "nothing says for good who the person is")
 	}
 	if _, err := directory.ParseAddress(out.Address); err != nil {
 		out.Problems = append(out.Problems, "nothing says the person's address")
-	} else if covers, err := c.covers(ctx, tx.Reader, out.Address); err != nil {
-		return err
-	} else if !covers {
+		return nil
+	}
+	covers, err := c.covers(ctx, r, out.Address)
+	if err == nil && !covers {
 		out.Problems = append(out.Problems, "the address is at no verified domain of this connection")
 	}
+	return err
+}
+
+// judgeRole says why somebody has no role.
+func (out *ConnectionPreview) judgeRole(ctx context.Context, r *op.Reader) error {
 	if out.Role == "" {
 		out.Problems = append(out.Problems, "no group gives a role, and the connection gives none: only the invited come in")
 		return nil
 	}
-	role, err := directory.RoleOf(ctx, tx.Reader, string(out.Role))
+	role, err := directory.RoleOf(ctx, r, string(out.Role))
 	if errors.Is(err, op.ErrNotFound) {
 		out.Problems = append(out.Problems, "the role does not exist")
 		return nil

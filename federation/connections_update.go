@@ -122,30 +122,37 @@ func (in UpdateConnectionInput) settings(ctx context.Context, tx *op.Tx, c *show
 		c.rollout = *in.Rollout
 		tx.Changed("rollout", was.rollout, c.rollout)
 	}
-	if in.Mapping == nil || *in.Mapping == was.mapping {
+	if in.Mapping == nil {
 		return nil
 	}
-	c.mapping = *in.Mapping
-	tx.Changed("mapping", was.mapping.String(), c.mapping.String())
-	return c.newSubject(ctx, tx, was.mapping.Subject)
+	return c.remap(ctx, tx, *in.Mapping)
 }
 
 func (c connectionRow) roleID() charter.RoleID { return charter.RoleID(c.role) }
 
-// newSubject refuses another name for people whom the provider has named already: they would be strangers, or somebody else.
-func (c *shownConnection) newSubject(ctx context.Context, tx *op.Tx, was string) error {
-	if c.mapping.Subject == was {
+// remap says what the provider's answers mean. Whoever is known by something else from now on has to be tested again.
+func (c *connectionRow) remap(ctx context.Context, tx *op.Tx, m Mapping) error {
+	was := c.mapping
+	if m == was {
 		return nil
 	}
-	var linked int64
-	if err := tx.QueryRow(ctx, "SELECT count(*) FROM identities i WHERE i.organization = $1 AND i.connection = $2", tx.Organization(), c.id).Scan(&linked); err != nil {
-		return err
-	}
-	if linked > 0 {
-		return op.Errorf(op.Conflict, "people_linked", "%d people are known by what the provider calls them now: make another connection to know them by something else", linked)
+	c.mapping = m
+	tx.Changed("mapping", was.String(), m.String())
+	if m.Subject == was.Subject {
+		return nil
 	}
 	c.state = Draft
-	return nil
+	return c.unlinked(ctx, tx)
+}
+
+// unlinked refuses to know people by something else whom the provider has named already: they would be strangers, or somebody else.
+func (c connectionRow) unlinked(ctx context.Context, tx *op.Tx) error {
+	var linked int64
+	err := tx.QueryRow(ctx, "SELECT count(*) FROM identities i WHERE i.organization = $1 AND i.connection = $2", c.organization, c.id).Scan(&linked)
+	if err == nil && linked > 0 {
+		err = op.Errorf(op.Conflict, "people_linked", "%d people are known by what the provider calls them now: make another connection to know them by something else", linked)
+	}
+	return err
 }
 
 // writeDomains says which domains are the connection's alone.

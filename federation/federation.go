@@ -27,7 +27,7 @@ func Operations() []op.Any {
 		ListJoinable, JoinDomain, ListJoinRequests, DecideJoinRequest,
 		GetLoginPolicy, UpdateLoginPolicy,
 		ListConnections, GetConnection, CreateConnection, UpdateConnection, PreviewConnection, TestConnection, DeleteConnection,
-		ListSetupLinks, CreateSetupLink, RevokeSetupLink, OpenSetup, ConfigureSetup, TestSetup,
+		ListSetupLinks, CreateSetupLink, RevokeSetupLink, OpenSetup, ConfigureSetup, ConfigureSAML, MapSetup, PreviewSetup, TestSetup,
 		ListSignInConnections, BeginFederated, CompleteFederated,
 		CreateGoogle, CreateGitHub, ListProviders, BeginSocial, CompleteSocial, ListIdentities, BeginIdentity, CreateIdentity, DeleteIdentity,
 		CreateSAML, GetSAML, UpdateSAML, RemindSAML, CompleteSAML,

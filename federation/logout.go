@@ -376,7 +376,7 @@ var BackchannelLogout = &op.Op[BackchannelInput, LoggedOut]{
 // connection is one that speaks OpenID Connect.
 func (in BackchannelInput) connection(ctx context.Context, r *op.Reader) (connectionRow, error) {
 	c, err := connectionAlive(ctx, r, in.Connection)
-	if err == nil && c.kind != "oidc" {
+	if err == nil && c.kind != oidcKind {
 		return connectionRow{}, op.ErrNotFound
 	}
 	return c, err

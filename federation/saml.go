@@ -254,6 +254,34 @@ func (reach Reach) readMetadata(ctx context.Context, address string) (saml.Provi
 	return p, nil
 }
 
+// prepare makes a key for a connection, and reads what stands at the provider's address, before the transaction begins.
+func (in *SAMLProvider) prepare(ctx context.Context) error {
+	reach, err := reachOf(ctx)
+	if err == nil {
+		in.key, err = saml.NewKey("Guildhall", reach.Providers.now())
+	}
+	if err == nil && in.MetadataURL != "" {
+		in.provider, err = reach.readMetadata(ctx, in.MetadataURL)
+		in.read = true
+	}
+	return err
+}
+
+// names makes a connection that of the provider, which has to be tested. A key that it has stays.
+func (in SAMLProvider) names(tx *op.Tx, c *samlRow, name string) error {
+	_, provider, err := in.described()
+	if err != nil {
+		return err
+	}
+	c.kind, c.name, c.issuer, c.state = samlKind, strings.TrimSpace(name), provider.EntityID, Draft
+	c.saml.take(provider)
+	c.saml.warn = nextWarning(c.saml.ends, tx.Now)
+	if c.saml.metadata, c.saml.read = in.MetadataURL, 0; in.read {
+		c.saml.read = tx.Micros()
+	}
+	return c.saml.newKey(tx.Reader, c.id, in.key)
+}
+
 // CreateSAMLInput says what an identity provider that speaks SAML is.
 type CreateSAMLInput struct {
 	op.InOrganization
@@ -271,14 +299,7 @@ var CreateSAML = &op.Op[CreateSAMLInput, SAMLSettings]{
 	Allow:   op.On("sso.configure"),
 	Feature: feature,
 	Prepare: func(ctx context.Context, in CreateSAMLInput) (CreateSAMLInput, error) {
-		reach, err := reachOf(ctx)
-		if err == nil {
-			in.key, err = saml.NewKey("Guildhall", reach.Providers.now())
-		}
-		if err == nil && in.MetadataURL != "" {
-			in.provider, err = reach.readMetadata(ctx, in.MetadataURL)
-			in.read = true
-		}
+		err := in.SAMLProvider.prepare(ctx)
 		return in, err
 	},
 	Do:      createSAML,
@@ -291,19 +312,9 @@ func createSAML(ctx context.Context, tx *op.Tx, in CreateSAMLInput) (SAMLSetting
 			return SAMLSettings{}, err
 		}
 	}
-	_, provider, err := in.described()
-	if err != nil {
+	c := samlRow{connectionRow: connectionRow{id: tx.NewID("con"), organization: tx.Organization(), role: string(in.Role), createdBy: tx.Actor.ID, created: tx.Micros(), version: 1}}
+	if err := in.names(tx, &c, in.Name); err != nil {
 		return SAMLSettings{}, err
-	}
-	c := samlRow{connectionRow: connectionRow{id: tx.NewID("con"), organization: tx.Organization(), kind: samlKind, name: strings.TrimSpace(in.Name), issuer: provider.EntityID,
-		state: Draft, role: string(in.Role), createdBy: tx.Actor.ID, created: tx.Micros(), version: 1}}
-	c.saml.take(provider)
-	if err := c.saml.newKey(tx.Reader, c.id, in.key); err != nil {
-		return SAMLSettings{}, err
-	}
-	c.saml.warn = nextWarning(c.saml.ends, tx.Now)
-	if c.saml.metadata = in.MetadataURL; in.read {
-		c.saml.read = tx.Micros()
 	}
 	tx.Also("connection", c.id, c.name)
 	if err := c.insert(ctx, tx); err != nil {
@@ -313,13 +324,19 @@ func createSAML(ctx context.Context, tx *op.Tx, in CreateSAMLInput) (SAMLSetting
 }
 
 func (c samlRow) insert(ctx context.Context, tx *op.Tx) error {
-	_, err := tx.Exec(ctx, `INSERT INTO connections (id, organization, kind, name, issuer, client_id, client_secret, state, role, tested_at, created_by, created_at, version)
-		VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, 0, $9, $10, 1)`, c.id, c.organization, c.kind, c.name, c.issuer, tx.Secrets.Seal(sealPurpose+c.id, nil), c.state, c.role, c.createdBy, c.created)
-	if err != nil {
+	c.sealed = tx.Secrets.Seal(sealPurpose+c.id, nil)
+	if err := c.connectionRow.insert(ctx, tx); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO saml_settings (connection, organization, sign_on_url, logout_url, certificates, metadata_url, read_at, ends_at, read_next, warn_next, answer_url, wants_signed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, c.id, c.organization, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
+	return c.insertSettings(ctx, tx)
+}
+
+// insertSettings keeps what only those have that speak SAML. A connection that is named anew keeps its key.
+func (c samlRow) insertSettings(ctx context.Context, tx *op.Tx) error {
+	_, err := tx.Exec(ctx, `INSERT INTO saml_settings (connection, organization, sign_on_url, logout_url, certificates, metadata_url, read_at, ends_at, read_next, warn_next, answer_url, wants_signed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		ON CONFLICT (connection) DO UPDATE SET sign_on_url = $3, logout_url = $4, certificates = $5, metadata_url = $6, read_at = $7, ends_at = $8, read_next = $9, warn_next = $10, answer_url = $11,
+			wants_signed = $12, problem = ''`, c.id, c.organization, c.saml.signOn, c.saml.logout, c.saml.certificates, c.saml.metadata, c.saml.read, c.saml.ends,
 		nextReading(c.id, tx.Now), c.saml.warn, c.saml.answer, c.saml.wantsSigned)
 	if err != nil {
 		return err

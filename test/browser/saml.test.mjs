@@ -139,3 +139,85 @@ for (const [how, options] of Object.entries({ "with JavaScript": {}, "without Ja
     await sees(again, "this membership is suspended");
   });
 }
+
+// Somebody who has only the link sets the provider up, tests it and says what its answers mean; the owner switches it on, and then
+// the link is over.
+for (const [how, options] of Object.entries({ "with JavaScript": {}, "without JavaScript": { javaScriptEnabled: false } })) {
+  test(`a provider that speaks SAML is set up by a link, ${how}`, async (t) => {
+    const short = how.split(" ")[0];
+    const [domain, name] = [`link-${short}.example`, `samlp by a link, ${short}`];
+    const provider = await startProvider({ ...zoe, id: `link-${short}`, emails: [{ value: `zoe@${domain}` }] });
+    t.after(() => provider.stop());
+    const ada = await inWindow(t, browser, demo, { person: demo.owner(), ignoreHTTPSErrors: true, ...options });
+    await owns(ada, outside, domain);
+    await ada.goto("/o/acme/settings/sso/links/new");
+    await press(ada, "Make the link");
+    await isAt(ada, "The set-up link");
+    const link = new URL(await ada.getByRole("group", { name: "Set-up link" }).getByRole("code").innerText()).pathname;
+    await follow(ada, "Done, I sent it");
+    await isAt(ada, "Set-up links");
+
+    const it = await inWindow(t, browser, demo, { ignoreHTTPSErrors: true, ...options });
+    it.scripted = options.javaScriptEnabled !== false;
+    await it.goto(link);
+    await isAt(it, "Set up single sign-on for Acme");
+    await it.getByRole("link", { name: "SAML", exact: true }).click();
+    await it.getByText("Entra ID", { exact: true }).click();
+    await it.getByText("App Federation Metadata Url").waitFor();
+    const acs = (await it.getByRole("main").innerText()).match(/http:\/\/localhost:\d+\/login\/saml\/con_\w+\/acs/)[0];
+    await looks(it, `setup-saml-new-${short}`);
+    await it.getByLabel("Name", { exact: true }).fill(name);
+    await it.getByLabel("Or the metadata as a file").setInputFiles({ name: "metadata.xml", mimeType: "text/xml", buffer: Buffer.from(provider.metadata) });
+    await press(it, "Save the provider");
+    await sees(it, "It is named.");
+    await sees(it, `${provider.url}/metadata`);
+    await looks(it, `setup-saml-named-${short}`);
+    const signsIn = async (page) => {
+      await press(page, "Sign in as Zoe");
+      if (options.javaScriptEnabled === false) await press(page, "Go on");
+    };
+    provider.how = { signatureAlgorithm: "rsa-sha1", digestAlgorithm: "sha1" };
+    await press(it, "Test it");
+    await signsIn(it);
+    await isAt(it, "You are not signed in");
+    await sees(it, "set the provider to RSA or ECDSA with SHA-256");
+    await looks(it, `setup-saml-badly-${short}`);
+    await follow(it, "Back to the connection");
+    await sees(it, "The last test went badly");
+    provider.how = {};
+    await press(it, "Test it");
+    await signsIn(it);
+    await isAt(it, "The test went well");
+    await sees(it, `link-${short}`);
+    await follow(it, "Back to the connection");
+    await sees(it, "You are finished");
+    await follow(it, "Claims and attributes");
+    await isAt(it, `What ${name} says`);
+    await it.getByLabel("Address (optional)").fill("nothing");
+    if (!it.scripted) await press(it, "Show what comes of it");
+    await sees(it, "Nothing says the person's address");
+    await it.getByLabel("Address (optional)").fill("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress");
+    if (!it.scripted) await press(it, "Show what comes of it");
+    await it.getByRole("definition").filter({ hasText: `zoe@${domain}` }).first().waitFor();
+    await looks(it, `setup-saml-mapping-${short}`);
+    await press(it, "Save");
+    await sees(it, "What it says is read this way from now on.");
+
+    await ada.goto("/o/acme/settings/sso");
+    await follow(ada, name);
+    await isAt(ada, name);
+    const at = ada.url();
+    assert.equal(acs.split("/").at(-2), at.split("/").at(-1)); // the addresses were right before it was named
+    await ada.getByLabel("Domains that are its own").fill(domain);
+    await press(ada, "Save whom it is for");
+    await sees(ada, `${name} is saved.`);
+    await switchesOn(ada, at, name);
+    assert.equal((await it.goto(link)).status(), 410);
+    await isAt(it, "This link opens nothing");
+    const she = await inWindow(t, browser, demo, { ignoreHTTPSErrors: true, ...options });
+    await goesTo(she, `zoe@${domain}`, name);
+    await signsIn(she);
+    await isAt(she, "You are not signed in"); // the link gives nobody a role
+    await sees(she, "nobody has invited this address");
+  });
+}

@@ -113,6 +113,7 @@ export async function guide(demo) {
   const setup = await beyondThePlan(demo.api(owner, "POST", "/v1/organizations/acme/setup_links", { hours: 24 }), undefined, (made) => made);
   facts.setup_link = setup?.id ?? "stl_00000000000000000000000000";
   facts.link = setup?.link?.split("/").at(-1) ?? "gld_setup_0000";
+  if (setup) await demo.api(owner, "POST", "/v1/setup/configure_saml", { link: facts.link, name: "Theirs", metadata: metadata("https://theirs.test", "https://theirs.test/sso", identity().raw) });
   Object.assign(facts, await saml(demo));
   facts.request = "jrq_00000000000000000000000000";
   facts.artifact = (await list("artifacts"))[0].id;

@@ -58,6 +58,9 @@ func federatedCallback(v *visit) error {
 
 // federatedEnd shows what came of a provider's answer, or goes on as whom it signed in.
 func (v *visit) federatedEnd(kept federated, answer op.Response, err error) error {
+	if back := v.testedAt(kept); err != nil && back != "" {
+		return v.refusedBy(op.AsError(err), testEnded(v, back))
+	}
 	if err != nil {
 		return v.providerRefused(op.AsError(err))
 	}
@@ -71,6 +74,21 @@ func (v *visit) federatedEnd(kept federated, answer op.Response, err error) erro
 
 // providerRefused says why nobody is signed in, and the other way.
 func (v *visit) providerRefused(e *op.Error) error {
+	return v.refusedBy(e, linkEnded(v, loginProof()))
+}
+
+// testedAt is where whoever tests came from; empty: it is no test.
+func (v *visit) testedAt(kept federated) string {
+	switch {
+	case kept.Setup != "":
+		return v.href("/setup/" + kept.Setup)
+	case kept.Organization != "":
+		return v.href("/o/" + kept.Organization + "/settings/sso/connections/" + kept.Connection)
+	}
+	return ""
+}
+
+func (v *visit) refusedBy(e *op.Error, helps component) error {
 	if e.Kind == op.Internal {
 		return e
 	}
@@ -78,5 +96,5 @@ func (v *visit) providerRefused(e *op.Error) error {
 	if e.Kind == op.NotFound || e.Kind == op.Invalid {
 		v.form.whole = ui.T("The answer does not belong to a sign-in of this browser. Begin again.")
 	}
-	return v.hosted(ui.HostedProps{Title: ui.T("You are not signed in")}, linkEnded(v, loginProof()))
+	return v.hosted(ui.HostedProps{Title: ui.T("You are not signed in")}, helps)
 }

@@ -356,7 +356,7 @@ func saveConnection(v *visit) error {
 // testConnection sends the browser to the provider. What it brings back affects nobody.
 func testConnection(v *visit) error {
 	begun, err := federation.TestConnection.Call(v.ctx, v.Service, federation.TestConnectionInput{ConnectionInput: v.oneConnection()}, v.form.options()...)
-	if v.again(err) {
+	if v.again(err) || v.form.unreached(err) {
 		return showConnection(v)
 	}
 	if err != nil {
@@ -370,11 +370,7 @@ func testConnection(v *visit) error {
 
 // tested shows what a provider said in a test.
 func (v *visit) tested(kept federated, out federation.FederatedSignIn) error {
-	back := v.href("/o/" + kept.Organization + "/settings/sso/connections/" + kept.Connection)
-	if kept.Setup != "" {
-		back = v.href("/setup/" + kept.Setup)
-	}
-	return v.hosted(ui.HostedProps{Title: ui.T("The test went well"), Lede: ui.T("Nobody was signed in. This is what the provider said:")}, testedAnswer(answerFacts(out.Claims), back))
+	return v.hosted(ui.HostedProps{Title: ui.T("The test went well"), Lede: ui.T("Nobody was signed in. This is what the provider said:")}, testedAnswer(answerFacts(out.Claims), v.testedAt(kept)))
 }
 
 // answerFacts are everything that a provider said, by name.

@@ -20,6 +20,9 @@ type mappingForm struct {
 	was     federation.ConnectionDetails
 	roles   []ui.Option
 	preview federation.ConnectionPreview
+
+	action, back string // where the form leads, and where it was come from
+	byLink       bool   // by a set-up link: it gives nobody a role
 }
 
 func mappingPages() []page {
@@ -29,7 +32,8 @@ func mappingPages() []page {
 
 // mappingForm is the form with what was typed; before anything was, with the mapping as it is.
 func (v *visit) mappingForm() (mappingForm, error) {
-	f := mappingForm{visit: v}
+	one := v.r.PathValue("connection")
+	f := mappingForm{visit: v, action: v.connectionHref(one, "mapping"), back: v.connectionHref(one, "")}
 	var err error
 	if f.was, err = v.connectionDetails(); err != nil {
 		return f, err
@@ -60,13 +64,26 @@ func (v *visit) mappingForm() (mappingForm, error) {
 // mappingInput is what the form says.
 func (v *visit) mappingInput() federation.UpdateConnectionInput {
 	in := federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Role: new(charter.RoleID(v.form.value("role"))), GroupRoles: []federation.GroupRole{},
-		Mapping: &federation.Mapping{Address: v.form.value("mapping/address"), Name: v.form.value("mapping/name"), Subject: v.form.value("mapping/subject"), Groups: v.form.value("mapping/groups")}}
+		Mapping: v.mapping()}
 	for i := 0; v.form.values.Has(groupField(i, "group")); i++ {
 		if group := v.form.value(groupField(i, "group")); group != "" {
 			in.GroupRoles = append(in.GroupRoles, federation.GroupRole{Group: group, Role: charter.RoleID(v.form.value(groupField(i, "role")))})
 		}
 	}
 	return in
+}
+
+// mapping is what the form says that claims and attributes mean.
+func (v *visit) mapping() *federation.Mapping {
+	return &federation.Mapping{Address: v.form.value("mapping/address"), Name: v.form.value("mapping/name"), Subject: v.form.value("mapping/subject"), Groups: v.form.value("mapping/groups")}
+}
+
+// hidden are the fields that make the form safe to send twice; by a link it says all that it changes.
+func (f mappingForm) hidden() []ui.Hidden {
+	if f.byLink {
+		return nil
+	}
+	return f.visit.hidden(f.was.ETag())
 }
 
 func groupField(i int, name string) string { return "group_roles/" + strconv.Itoa(i) + "/" + name }
@@ -126,6 +143,11 @@ func (f mappingForm) comes() []ui.Fact {
 		}
 		return ui.Text(s)
 	}
+	facts := []ui.Fact{{Name: ui.T("Address"), Value: text(p.Address)}, {Name: ui.T("Name"), Value: text(p.Name)}, {Name: ui.T("Who it is for good"), Value: text(p.Subject)},
+		{Name: ui.T("Groups"), Value: text(strings.Join(p.Groups, ", "))}}
+	if f.byLink {
+		return facts
+	}
 	role := component(ui.Muted(ui.T("none: an invitation is needed")))
 	switch {
 	case p.Group != "":
@@ -133,8 +155,7 @@ func (f mappingForm) comes() []ui.Fact {
 	case p.Role != "":
 		role = ui.Text(ui.T("%s, by no group", cmp.Or(p.RoleTitle, string(p.Role))))
 	}
-	return []ui.Fact{{Name: ui.T("Address"), Value: text(p.Address)}, {Name: ui.T("Name"), Value: text(p.Name)}, {Name: ui.T("Who it is for good"), Value: text(p.Subject)},
-		{Name: ui.T("Groups"), Value: text(strings.Join(p.Groups, ", "))}, {Name: ui.T("Role"), Value: role}}
+	return append(facts, ui.Fact{Name: ui.T("Role"), Value: role})
 }
 
 func (f mappingForm) problems() (all []string) {

@@ -52,7 +52,7 @@ func (f samlForm) text(name, label, hint, placeholder string) ui.TextareaProps {
 
 func (f samlForm) name() ui.InputProps {
 	p := f.input("name", ui.T("Name"), ui.T("People see it when they sign in."), "Okta")
-	p.MaxLength, p.Required = "80", true
+	p.MaxLength, p.Required, p.Value = "80", true, f.visit.form.or("name", f.settings.Name)
 	return p
 }
 
@@ -103,19 +103,34 @@ func addSAML(v *visit) error {
 	if v.form.whole != "" { // it did not arrive
 		return askSAML(v)
 	}
-	in := federation.CreateSAMLInput{InOrganization: v.inOrg(), Name: v.form.value("name"), Role: charter.RoleID(v.form.value("role")),
-		SAMLProvider: federation.SAMLProvider{Metadata: v.form.metadata(), MetadataURL: v.form.value("metadata_url"), Issuer: v.form.value("issuer"), SignOnURL: v.form.value("sign_on_url")}}
-	if pasted := v.form.value("certificates"); pasted != "" {
-		in.Certificates = []string{pasted}
-	}
+	in := federation.CreateSAMLInput{InOrganization: v.inOrg(), Name: v.form.value("name"), Role: charter.RoleID(v.form.value("role")), SAMLProvider: v.form.samlProvider()}
 	c, err := federation.CreateSAML.Call(v.ctx, v.Service, in, v.form.options()...)
-	if v.again(err) {
+	if v.again(err) || v.form.unreached(err) {
 		return askSAML(v)
 	}
 	if err != nil {
 		return err
 	}
 	return v.redirect(v.connectionHref(c.Connection, "saml"), done(ui.T("%s is named. Set these at the provider, then test it.", c.Name)))
+}
+
+// samlProvider is what the form says that a provider is.
+func (f *form) samlProvider() federation.SAMLProvider {
+	p := federation.SAMLProvider{Metadata: f.metadata(), MetadataURL: f.value("metadata_url"), Issuer: f.value("issuer"), SignOnURL: f.value("sign_on_url")}
+	if pasted := f.value("certificates"); pasted != "" {
+		p.Certificates = []string{pasted}
+	}
+	return p
+}
+
+// unreached keeps the error of a provider that could not be asked: the form is shown again, with what was typed.
+func (f *form) unreached(err error) bool {
+	e := op.AsError(err)
+	if err == nil || e.Code != "provider_failed" {
+		return false
+	}
+	f.status, f.whole = e.Kind.Status(), sentence(e.Text)
+	return true
 }
 
 // metadataFile is the field of a file with metadata.
@@ -141,11 +156,22 @@ func showSAML(v *visit) error {
 // ours is what to set at the provider.
 func (f samlForm) ours() []ui.Fact {
 	s := f.settings
-	return []ui.Fact{{Name: ui.T("ACS URL"), Value: ui.CodeLine(s.ACSURL)}, {Name: ui.T("Entity id, audience"), Value: ui.CodeLine(s.EntityID)},
-		{Name: ui.T("Single logout URL, if it has one"), Value: ui.CodeLine(s.SLOURL)},
-		{Name: ui.T("NameID format"), Value: ui.Text(ui.T("Persistent where there is one, else e-mail address; never transient"))},
-		{Name: ui.T("Attribute of the address"), Value: ui.Code("email")},
-		{Name: ui.T("Our metadata"), Value: ui.Link(ui.LinkProps{Text: ui.T("Download"), Href: f.visit.href("/login/saml/" + s.Connection + "/metadata")})}}
+	facts := append(samlAddresses(s.ACSURL, s.EntityID, s.SLOURL),
+		ui.Fact{Name: ui.T("NameID format"), Value: ui.Text(ui.T("Persistent where there is one, else e-mail address; never transient"))},
+		ui.Fact{Name: ui.T("Attribute of the address"), Value: ui.Code("email")})
+	if s.Connection == "" { // it has none before it is named
+		return facts
+	}
+	return append(facts, ui.Fact{Name: ui.T("Our metadata"), Value: ui.Link(ui.LinkProps{Text: ui.T("Download"), Href: f.visit.href("/login/saml/" + s.Connection + "/metadata")})})
+}
+
+func samlAddresses(acs, entity, slo string) []ui.Fact {
+	return []ui.Fact{{Name: ui.T("ACS URL"), Value: ui.CodeLine(acs)}, {Name: ui.T("Entity id, audience"), Value: ui.CodeLine(entity)}, {Name: ui.T("Single logout URL, if it has one"), Value: ui.CodeLine(slo)}}
+}
+
+// guides say where these belong at the usual providers.
+func (f samlForm) guides() []providerGuide {
+	return samlGuides(samlAddresses(f.settings.ACSURL, f.settings.EntityID, f.settings.SLOURL))
 }
 
 // theirs is what is known of the provider.
@@ -218,7 +244,7 @@ func saveSAML(v *visit) error {
 		in.Add = []string{pasted}
 	}
 	c, err := federation.UpdateSAML.Call(v.ctx, v.Service, in, v.form.options()...)
-	if v.again(err) {
+	if v.again(err) || v.form.unreached(err) {
 		return showSAML(v)
 	}
 	if err != nil {

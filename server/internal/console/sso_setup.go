@@ -20,6 +20,9 @@ func setupPages() []page {
 		{"POST " + links + "/{setup_link}/revoke", member, revokeSetupLink},
 		{"GET /setup/{link}", anybody, showSetup},
 		{"POST /setup/{link}", anybody, configureSetup},
+		{"POST /setup/{link}/saml", anybody, configureSAMLSetup},
+		{"GET /setup/{link}/mapping", anybody, showSetupMapping},
+		{"POST /setup/{link}/mapping", anybody, saveSetupMapping},
 		{"POST /setup/{link}/test", anybody, testSetup},
 	}
 }
@@ -86,7 +89,7 @@ type setupLinkForm struct {
 func (f setupLinkForm) connection() ui.SelectProps {
 	options := []ui.Option{{Text: ui.T("A new one")}}
 	for _, c := range f.connections {
-		if c.State != federation.On {
+		if c.State != federation.On && c.Kind != federation.Google && c.Kind != federation.GitHub {
 			options = append(options, ui.Option{Value: c.ID, Text: c.Name})
 		}
 	}
@@ -149,111 +152,4 @@ func revokeSetupLink(v *visit) error {
 		return err
 	}
 	return v.redirect(v.ssoHref("/links"), done(ui.T("The link is over.")))
-}
-
-// setupPage is what whoever has a set-up link sees.
-type setupPage struct {
-	visit *visit
-	setup federation.Setup
-}
-
-func (v *visit) byLink() federation.ByLink { return federation.ByLink{Link: v.r.PathValue("link")} }
-
-func (v *visit) setupHref(verb string) string {
-	return v.href("/setup/" + v.r.PathValue("link") + verb)
-}
-
-func showSetup(v *visit) error {
-	v.private = true
-	p := setupPage{visit: v}
-	var err error
-	if p.setup, err = federation.OpenSetup.Call(v.ctx, v.Service, v.byLink()); err != nil {
-		return v.noSetup(err)
-	}
-	lede := ui.T("You name the identity provider here, and test it. It signs nobody in until %s switches it on.", p.setup.Organization)
-	return v.hosted(ui.HostedProps{Title: ui.T("Set up single sign-on for %s", p.setup.Organization), Lede: lede}, p.show())
-}
-
-// noSetup answers a link that opens nothing.
-func (v *visit) noSetup(err error) error {
-	e := op.AsError(err)
-	if e.Kind != op.NotFound && e.Kind != op.Gone && e.Kind != op.Invalid {
-		return err
-	}
-	why := ui.T("The link was not copied whole. Ask whoever sent it.")
-	if v.form.status = op.NotFound.Status(); e.Kind == op.Gone {
-		v.form.status, why = e.Kind.Status(), sentence(e.Text)
-	}
-	return v.hosted(ui.HostedProps{Title: ui.T("This link opens nothing"), Lede: why}, templ.NopComponent)
-}
-
-// form are the fields of the provider, as those of the organization's own page.
-func (p setupPage) form() connectionForm {
-	f := connectionForm{visit: p.visit}
-	if p.setup.Connection != nil {
-		f.connection = *p.setup.Connection
-	}
-	return f
-}
-
-func (p setupPage) issuer() ui.InputProps {
-	i := p.form().issuer()
-	i.Value = p.visit.form.or("issuer", p.form().connection.Issuer)
-	return i
-}
-
-func (p setupPage) clientID() ui.InputProps {
-	i := p.form().clientID()
-	i.Value = p.visit.form.or("client_id", p.form().connection.ClientID)
-	return i
-}
-
-// clientSecret is asked for each time: it is not shown again.
-func (p setupPage) clientSecret() ui.InputProps {
-	return connectionForm{visit: p.visit}.clientSecret()
-}
-
-// finished reports whether nothing is left to do for whoever has the link.
-func (p setupPage) finished() bool {
-	return p.setup.Connection != nil && p.setup.Connection.State == federation.Tested
-}
-
-// steps are the way of whoever sets it up.
-func (p setupPage) steps() []wayStep {
-	c := p.form().connection
-	return []wayStep{{ui.T("Named"), c.ID != ""}, {ui.T("Tested"), c.ID != "" && c.State != federation.Draft}, {ui.T("Finished: somebody switches it on"), false}}
-}
-
-func (p setupPage) record(d federation.SetupDomain) []ui.Fact {
-	return []ui.Fact{{Name: ui.T("State"), Value: ui.Badge(domainBadge(federation.Domain{State: d.State}))}, {Name: ui.T("Type"), Value: ui.Code(d.Record.Type)},
-		{Name: ui.T("Name"), Value: ui.CodeLine(d.Record.Name)}, {Name: ui.T("Value"), Value: ui.CodeLine(d.Record.Value)}}
-}
-
-func configureSetup(v *visit) error {
-	v.private = true
-	_, err := federation.ConfigureSetup.Call(v.ctx, v.Service, federation.ConfigureSetupInput{ByLink: v.byLink(), Name: v.form.value("name"), Issuer: v.form.value("issuer"),
-		ClientID: v.form.value("client_id"), ClientSecret: v.form.value("client_secret")})
-	if v.again(err) {
-		return showSetup(v)
-	}
-	if err != nil {
-		return v.noSetup(err)
-	}
-	return v.redirect(v.setupHref(""), done(ui.T("It is named. Set its redirect URI at the provider, then test it.")))
-}
-
-func testSetup(v *visit) error {
-	v.private = true
-	begun, err := federation.TestSetup.Call(v.ctx, v.Service, federation.TestSetupInput{ByLink: v.byLink()})
-	if v.again(err) {
-		return showSetup(v)
-	}
-	if e := op.AsError(err); err != nil && e.Kind == op.Unavailable {
-		v.form.status, v.form.whole = e.Kind.Status(), sentence(e.Text)
-		return showSetup(v)
-	}
-	if err != nil {
-		return v.noSetup(err)
-	}
-	return v.onTheWay(federated{Connection: begun.Connection, Browser: begun.Browser, Setup: v.r.PathValue("link")}, begun)
 }
