@@ -68,7 +68,7 @@ func TestAProviderThatSpeaksSAMLIsSetUpByALink(t *testing.T) {
 	_, secret, _ := strings.Cut(made, "/setup/")
 	setup := "/setup/" + strings.Fields(secret)[0]
 	it := s.browser()
-	it.get(setup + "/mapping").says(setup+"/mapping", 404)
+	it.get(setup+"/mapping").says(setup+"/mapping", 404)
 	page := it.get(setup+"?kind=saml").says(setup+"?kind=saml", 200, "Set this at the provider", "/login/saml/con_", "Okta", "Entra ID", "Google Workspace", "OneLogin", "Keycloak", "Single sign-on URL: the ACS URL")
 	bound(t, s, page, setup+"/saml", "setup.configure_saml")
 	it.submit(page, setup+"/saml", "name", "Theirs").says(setup+"/saml", 422, "in one way", "Set this at the provider")
