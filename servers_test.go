@@ -188,14 +188,15 @@ func TestADyingKeyMakesNoSuccessorAtAnyServer(t *testing.T) {
 		k := s.key(s.acme.Owner(), "keys.create", "workflows.view")
 		var over, end atomic.Bool
 		var made, late atomic.Int64
+		busy := make(chan struct{})
 		var all sync.WaitGroup
 		for _, h := range s.of {
 			all.Go(func() {
 				for !end.Load() {
 					after := over.Load()
 					_, err := credential.CreateKey.Call(s.holding(k.Secret), h.Service(), credential.CreateKeyInput{InOrganization: s.acme.In(), Name: "successor"})
-					if err == nil {
-						made.Add(1)
+					if err == nil && made.Add(1) == 10 {
+						close(busy)
 					}
 					if err == nil && after {
 						late.Add(1)
@@ -203,9 +204,7 @@ func TestADyingKeyMakesNoSuccessorAtAnyServer(t *testing.T) {
 				}
 			})
 		}
-		for made.Load() < 10 {
-			time.Sleep(time.Millisecond)
-		}
+		<-busy
 		_, err := credential.RevokeKey.Call(s.acme.Owner().Ctx(), s.of[round].Service(), credential.RevokeKeyInput{KeyInput: credential.KeyInput{InOrganization: s.acme.In(), Key: k.ID}})
 		over.Store(true)
 		s.must(err)
