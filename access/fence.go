@@ -186,6 +186,9 @@ func (f *fences) clear() {
 // keep remembers what was read since the ticket was taken, unless its principals were changed in the meantime. The table
 // is one of those whose records die with principals.
 func keep[K keyWords, V any](a *Access, which uint32, in *table[K, V], k K, v *V, m *more, t ticket) {
+	if a.config.Peers != nil {
+		a.config.Peers.At(replica.BeforeKeep)
+	}
 	a.fences.Lock()
 	defer a.fences.Unlock()
 	may := a.hooks.current(&a.fences, t)

@@ -30,10 +30,12 @@ type field struct {
 	*cluster
 	base    *testdb.Cluster
 	primary atomic.Pointer[testdb.Cluster] // where new connections lead
+	stays   [3]atomic.Bool                 // whose lead to the first primary all the same
 	network *network
 	metrics [3]string
 	busy    [3]sync.Mutex // whose process something is being done to
 	stands  []*register
+	lease   time.Duration
 	long    bool // faults last for more than a lease
 
 	patience time.Duration // of writers, with one request
@@ -52,14 +54,24 @@ const shortLease = 600 * time.Millisecond
 // startField starts them; broken names a mutant, or none.
 func startField(t *testing.T, broken string) *field {
 	t.Helper()
+	return startFieldFor(t, broken, shortLease)
+}
+
+func startFieldFor(t *testing.T, broken string, lease time.Duration, args ...string) *field {
+	t.Helper()
 	base, err := testdb.StartCluster("synchronous_commit=on")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { base.Stop() })
-	f := &field{base: base, faults: map[string]int{}, patience: 8 * time.Second}
+	f := &field{base: base, faults: map[string]int{}, patience: 8 * time.Second, lease: lease}
 	f.primary.Store(base)
-	f.network = newNetwork(t, func() (net.Conn, error) { return net.Dial("unix", f.primary.Load().Socket) })
+	f.network = newNetwork(t, func(i int) (net.Conn, error) {
+		if f.stays[i].Load() {
+			return net.Dial("unix", base.Socket)
+		}
+		return net.Dial("unix", f.primary.Load().Socket)
+	})
 	for i := range f.metrics {
 		f.metrics[i] = "127.0.0.1:" + freePort(t)
 	}
@@ -68,10 +80,10 @@ func startField(t *testing.T, broken string) *field {
 			return "postgres://postgres@" + f.network.bases[i].address() + "/postgres?sslmode=disable"
 		},
 		args: func(i int) []string {
-			return []string{"--peer-addr", f.network.listen[i], "--peer-address", f.network.peers[i].address(), "--metrics-addr", f.metrics[i],
-				"--log-level", "error", "--return-to", returnTo, "--invites-per-hour", "10000", "--invites-per-day", "10000"}
+			return append([]string{"--peer-addr", f.network.listen[i], "--peer-address", f.network.peers[i].address(), "--metrics-addr", f.metrics[i],
+				"--log-level", "error", "--return-to", returnTo, "--invites-per-hour", "10000", "--invites-per-day", "10000"}, args...)
 		},
-		environ: []string{"GUILDHALL_TEST_LEASE=" + shortLease.String(), "GUILDHALL_TEST_BROKEN=" + broken}, quiet: true,
+		environ: []string{"GUILDHALL_TEST_LEASE=" + lease.String(), "GUILDHALL_TEST_BROKEN=" + broken}, quiet: true,
 		started: func(i, pid int) { f.network.pids[i].Store(int64(pid)) },
 	})
 	f.stands = f.standing()

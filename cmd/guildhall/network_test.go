@@ -20,12 +20,20 @@ import (
 type way struct {
 	held, cut atomic.Int32
 	slow      atomic.Int64 // the longest delay
+	late      atomic.Int64 // the delay of every piece
 }
 
 // pass returns when a piece may go on.
 func (w *way) pass(over <-chan struct{}) {
 	if slow := w.slow.Load(); slow > 0 {
 		time.Sleep(time.Duration(rand.Int64N(slow)))
+	}
+	if late := w.late.Load(); late > 0 {
+		select {
+		case <-over:
+			return
+		case <-time.After(time.Duration(late)):
+		}
 	}
 	for w.held.Load() > 0 {
 		select {
@@ -51,6 +59,7 @@ type passage struct {
 	there, back *way
 	over        chan struct{}
 	end         func()
+	forsaken    atomic.Bool // its other end is gone, and nobody tells whoever it is from
 }
 
 func startRelay(t *testing.T, to func() (net.Conn, error), ways func(net.Conn) (there, back *way)) *relay {
@@ -88,7 +97,14 @@ func (r *relay) take(from net.Conn) {
 		return
 	}
 	p := &passage{from: from, to: to, there: there, back: back, over: make(chan struct{})}
-	p.end = sync.OnceFunc(func() { close(p.over); from.Close(); to.Close() })
+	p.end = sync.OnceFunc(func() {
+		close(p.over)
+		to.Close()
+		if p.forsaken.Load() {
+			_, _ = io.Copy(io.Discard, from) // what is sent is taken, and never answered
+		}
+		from.Close()
+	})
 	r.mu.Lock()
 	r.open[p] = true
 	r.mu.Unlock()
@@ -130,6 +146,16 @@ func (r *relay) drop(which func(*passage) bool) {
 	}
 }
 
+// forsake ends the far ends of all connections, and leaves the near ones open.
+func (r *relay) forsake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := range r.open {
+		p.forsaken.Store(true)
+		p.to.Close()
+	}
+}
+
 // network is what lies between the servers of a cluster, and between each of them and the database. Clients reach every
 // server always.
 type network struct {
@@ -144,10 +170,10 @@ type network struct {
 	pids     [3]atomic.Int64
 }
 
-func newNetwork(t *testing.T, database func() (net.Conn, error)) *network {
+func newNetwork(t *testing.T, database func(server int) (net.Conn, error)) *network {
 	n := &network{t: t}
 	for i := range n.bases {
-		n.bases[i] = startRelay(t, database, func(net.Conn) (there, back *way) { return &n.toBase[i], &n.fromBase[i] })
+		n.bases[i] = startRelay(t, func() (net.Conn, error) { return database(i) }, func(net.Conn) (there, back *way) { return &n.toBase[i], &n.fromBase[i] })
 		n.listen[i] = "127.0.0.1:" + freePort(t)
 		n.peers[i] = startRelay(t, func() (net.Conn, error) { return net.Dial("tcp", n.listen[i]) }, func(from net.Conn) (there, back *way) {
 			j := n.sender(from)

@@ -98,6 +98,7 @@ func (r *Replica) reach(ctx context.Context, m Member, scopes []Scope, evicted *
 		return nil
 	}
 	evicted.Add(1)
+	r.hooks.At(BeforeEvict)
 	r.c.Log.WarnContext(ctx, "a server did not answer a fence and is evicted: the change waits until its lease is over",
 		slog.String("server", m.Name), slog.String("address", m.Address), slog.Any("error", err))
 	return r.retire(ctx, m, sent)

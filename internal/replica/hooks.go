@@ -16,7 +16,19 @@ type Hooks struct {
 	Grace    func(since time.Duration) bool
 	Keeps    func(shared, current bool) bool
 	Covers   func(sameTimeline bool) bool
+	Renew    func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Timeline, error)
+	At       func(p Point) // passes a point of the protocol; a process may be slow there
 }
+
+// Point is a place in the protocol between two of its steps.
+type Point string
+
+// The points.
+const (
+	BeforeKeep  Point = "keep"  // something was read, and is not remembered yet
+	BeforeEvict Point = "evict" // a server did not answer a fence, and is not evicted yet
+	Renewed     Point = "renewed"
+)
 
 // Break is nil. Tests of whole processes set it before there is a Replica; TestNothingBreaksTheProtocol sees to it that
 // nothing else names it.
@@ -40,5 +52,9 @@ func sound() Hooks {
 		Grace:  func(time.Duration) bool { return true },
 		Keeps:  func(shared, current bool) bool { return shared && current },
 		Covers: func(same bool) bool { return same },
+		Renew: func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Timeline, error) {
+			return g.Renew(ctx, m, lease)
+		},
+		At: func(Point) {},
 	}
 }

@@ -249,6 +249,9 @@ func (r *Replica) Keeps(l *Lease, shared, current bool) bool {
 	return r.hooks.Keeps(shared, current) && l.Live()
 }
 
+// At passes a point of the protocol.
+func (r *Replica) At(p Point) { r.hooks.At(p) }
+
 // Patience is how long a reading is waited for: later, the lease that it began with is over unless the database answers.
 func (r *Replica) Patience() time.Duration { return r.c.Params.Lease }
 
@@ -331,7 +334,8 @@ func (r *Replica) beat(ctx context.Context) (again bool) {
 		return false
 	}
 	asked := r.c.Clock.Now() // before it is sent: I1
-	found, timeline, err := r.c.Registry.Renew(ctx, r.member(l.incarnation), r.c.Params.Lease)
+	found, timeline, err := r.hooks.Renew(ctx, r.c.Registry, r.member(l.incarnation), r.c.Params.Lease)
+	r.hooks.At(Renewed)
 	switch {
 	case err != nil || !r.see(timeline):
 		return false // the deadline stays as it is
