@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -93,4 +94,20 @@ func (db *DB) Renew() {
 	}
 	db.writer.SetMaxIdleConns(0)
 	db.writer.SetMaxIdleConns(db.connections)
+}
+
+// suspectAgain is how long connections are not suspected again.
+const suspectAgain = time.Second
+
+// suspect closes the connections that nobody uses, after a transaction that was given up without an answer: what is at
+// their other end may be gone as well, and each of them would cost one more caller the same wait.
+func (db *DB) suspect(ctx context.Context) {
+	last, now := db.suspected.Load(), time.Now().UnixNano()
+	if db.dialect != PostgreSQL || !errors.Is(ctx.Err(), context.DeadlineExceeded) || now-last < int64(suspectAgain) || !db.suspected.CompareAndSwap(last, now) {
+		return
+	}
+	go func() { // each says good-bye
+		db.writer.SetMaxIdleConns(0)
+		db.writer.SetMaxIdleConns(db.connections)
+	}()
 }

@@ -63,8 +63,9 @@ type DB struct {
 
 	reads, writes, statements, retries atomic.Int64
 
-	left        leftCommits // nil where none is left: on SQLite, and beside
-	dsn         string      // of a PostgreSQL, with its number of connections, for further pools
+	suspected   atomic.Int64 // when connections were last suspected
+	left        leftCommits  // nil where none is left: on SQLite, and beside
+	dsn         string       // of a PostgreSQL, with its number of connections, for further pools
 	connections int
 }
 

@@ -106,15 +106,18 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 		return fmt.Errorf("%w: %w", errNotBegun, err)
 	}
 	if err != nil {
+		db.suspect(ctx)
 		return fmt.Errorf("begin: %w", err)
 	}
 	// After a commit this does nothing; after an error or a panic of fn it
 	// frees the locks. The connection is discarded if it fails.
 	defer tx.Rollback()
 	if err := fn(&Tx{tx: tx, dialect: db.dialect, total: &db.statements}); err != nil {
+		db.suspect(ctx)
 		return err
 	}
 	if err := tx.Commit(); err != nil {
+		db.suspect(ctx)
 		return committing(err)
 	}
 	return nil
