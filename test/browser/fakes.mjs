@@ -184,15 +184,19 @@ export class Google extends Consent {
 }
 
 // startProvider starts an OpenID provider that somebody else wrote, with one client. The login that a person types is their
-// subject, and the part before the @ of their address. rotate gives it another key.
-export async function startProvider(outside, { client, redirects, accounts }) {
+// subject, and the part before the @ of their address. begin gives it another key. Left are where people may come back to who have
+// signed out there, and backchannel is where it tells of them.
+export async function startProvider(outside, { client, redirects, accounts, left = [] }) {
   let handler;
   const url = await outside.https((q, r) => handler(q, r));
-  const p = { url, accounts, redirects };
+  const p = { url, accounts, redirects, left, backchannel: undefined, told: [] };
   const begin = () => {
     const jwk = createPrivateKey(generateKeyPairSync("rsa", { modulusLength: 2048, privateKeyEncoding: { type: "pkcs8", format: "pem" }, publicKeyEncoding: { type: "spki", format: "pem" } }).privateKey).export({ format: "jwk" });
     const provider = new Provider(url, {
-      clients: [{ client_id: client.id, client_secret: client.secret, redirect_uris: p.redirects, grant_types: ["authorization_code"], response_types: ["code"], application_type: "native" }],
+      clients: [{ client_id: client.id, client_secret: client.secret, redirect_uris: p.redirects, grant_types: ["authorization_code"], response_types: ["code"], application_type: "native",
+        post_logout_redirect_uris: p.left, ...(p.backchannel && { backchannel_logout_uri: p.backchannel, backchannel_logout_session_required: true }) }],
+      features: { backchannelLogout: { enabled: true } },
+      fetch: (address, { dispatcher, ...options }) => fetch(address, options), // its own refuses addresses of this machine
       jwks: { keys: [{ ...jwk, use: "sig", alg: "RS256", kid: randomBytes(4).toString("hex") }] },
       cookies: { keys: [randomBytes(16).toString("hex")] },
       claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
@@ -200,6 +204,8 @@ export async function startProvider(outside, { client, redirects, accounts }) {
       pkce: { required: () => true },
       findAccount: (_, id) => p.accounts[id] && { accountId: id, claims: () => ({ sub: id, ...p.accounts[id] }) },
     });
+    provider.on("backchannel.success", () => p.told.push("taken"));
+    provider.on("backchannel.error", (_, error) => p.told.push(`${error.message}: ${error.cause}`));
     handler = provider.callback();
   };
   begin();

@@ -1,5 +1,6 @@
 // Single sign-on against an OpenID provider that others wrote (npm oidc-provider), from the form of the owner to the person who
-// comes in: tested, switched on, refused with a reason, another key, and two providers that are not mixed up.
+// comes in: tested, switched on, refused with a reason, another key, signing out from here and from there, and two providers that are
+// not mixed up.
 // SHOTS names a folder for pictures.
 
 import assert from "node:assert/strict";
@@ -8,7 +9,7 @@ import { after, before, test } from "node:test";
 import { inWindow, openBrowser } from "./browser.mjs";
 import { startDemo } from "./demo.mjs";
 import { Outside, startProvider } from "./fakes.mjs";
-import { isAt, press, sees } from "./people.mjs";
+import { follow, goes, isAt, press, sees } from "./people.mjs";
 
 const client = { id: "guildhall", secret: "a-secret-that-both-know-of" };
 const verified = (email, name) => ({ email, email_verified: true, name });
@@ -102,6 +103,64 @@ async function goesTo(page, email, name) {
   await page.getByRole("link", { name: `Go on to ${name}` }).click();
 }
 
+// signsOutThere answers the provider's question.
+async function signsOutThere(page) {
+  await page.getByRole("button", { name: "Yes, sign me out" }).click();
+}
+
+// It comes first: a logout token is over after two minutes, and the demo's clock is moved below.
+test("signing out here goes on at the provider, and signing out there ends the session here", async (t) => {
+  const provider = await startProvider(outside, { client, redirects: [], accounts: { lea: verified("lea@out.example", "Lea") }, left: [`${demo.url}/login/left`] });
+  const page = await window(t, { person: demo.owner() });
+  await owns(page, "acme", "out.example");
+  const at = await connects(page, "acme", "Exit ID", provider);
+  await page.goto(at);
+  provider.backchannel = (await page.getByRole("main").innerText()).match(/http:\/\/localhost:\d+\/login\/backchannel\/con_\w+/)[0];
+  provider.begin(); // before anybody has read its key
+  await tests(page, at, "lea");
+  await isAt(page, "The test went well");
+  await page.goto(at);
+  await page.getByLabel("Domains that are its own").fill("out.example");
+  await press(page, "Save whom it is for");
+  await sees(page, "Exit ID is saved.");
+  await switchesOn(page, at, "Exit ID");
+
+  const lea = await window(t);
+  await goesTo(lea, "lea@out.example", "Exit ID");
+  await signsInThere(lea, "lea");
+  await isAt(lea, "Overview");
+  await lea.getByRole("button", { name: "Profile menu" }).click();
+  await lea.getByRole("menuitem", { name: "Sign out" }).or(lea.getByRole("button", { name: "Sign out" })).first().click();
+  await isAt(lea, "You are signed out");
+  await shot(lea, "oidc-signed-out");
+  assert.equal((await lea.request.get("/o/acme", { maxRedirects: 0 })).status(), 303); // whatever the provider does
+  const asked = lea.waitForRequest((r) => r.url().startsWith(`${provider.url}/session/end`));
+  await follow(lea, "Sign out at Exit ID, too");
+  const said = new URL((await asked).url()).searchParams;
+  assert.equal(said.get("post_logout_redirect_uri"), `${demo.url}/login/left`);
+  assert.equal(said.get("id_token_hint").split(".").length, 3);
+  await signsOutThere(lea);
+  await isAt(lea, "Sign in");
+  await sees(lea, "You are signed out.");
+  await goesTo(lea, "lea@out.example", "Exit ID");
+  await signsInThere(lea, "lea"); // it asks again
+  await isAt(lea, "Overview");
+
+  // She signs out at the provider, in another window: the page that is open here is refused at its next request.
+  const other = await lea.context().newPage();
+  await other.goto(`${provider.url}/session/end`);
+  provider.told.length = 0;
+  await signsOutThere(other);
+  await other.getByText("Sign-out Success").waitFor();
+  assert.deepEqual(provider.told, ["taken"]);
+  await other.close();
+  await goes(lea, "Team");
+  await isAt(lea, "Sign in");
+  await shot(lea, "oidc-signed-out-there");
+  await page.goto("/o/acme");
+  assert.equal((await page.goto("/o/acme/settings/team")).status(), 200); // nobody else's ended
+});
+
 test("an owner connects a provider, tests it and switches it on; its people come in, others read why not", async (t) => {
   const provider = await startProvider(outside, { client, redirects: [], accounts });
   const page = await window(t, { person: demo.owner() });
@@ -141,7 +200,7 @@ test("what one provider answers counts for no other", async (t) => {
   await owns(page, "acme", "mix.example");
   const first = await connects(page, "acme", "One", one);
   const second = await connects(page, "acme", "Two", two);
-  const answered = page.waitForRequest(/\/login\/callback\//);
+  const answered = page.waitForRequest(/\/login\/callback\//, { timeout: 30_000 });
   await tests(page, second, "mel");
   const answer = new URL((await answered).url()).searchParams;
   await isAt(page, "The test went well");
