@@ -200,6 +200,7 @@ var tenantTables = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(` + stri
 	"join_requests",
 	"connections",
 	"connection_[a-z]+",
+	"connection_pilot_groups",
 	"setup_links",
 	"identities",
 	"federated_attempts",

@@ -26,6 +26,7 @@ func purgeSteps() []directory.PurgeStep {
 		directory.PurgeRows("set-up links", "setup_links", "id"),
 		directory.PurgeRows("tests of identity providers", "connection_tests", "connection"),
 		directory.PurgeRows("pilots", "connection_pilots", "connection, email_folded"),
+		directory.PurgeRows("groups of pilots", "connection_pilot_groups", "connection, group_id"),
 		directory.PurgeRows("roles of providers' groups", "connection_roles", "connection, place"),
 		directory.PurgeRows("domains of identity providers", "connection_domains", "domain"),
 		directory.PurgeRows("answers of identity providers", "saml_assertions", "connection, assertion"),

@@ -245,6 +245,8 @@ type ConnectionDetails struct {
 	Connection
 	GroupRoles []GroupRole `json:"group_roles" doc:"Which of the provider's groups gives which role: the first that is one of somebody's counts"`
 	Pilot      []string    `json:"pilot" doc:"The addresses of those who are led there while the roll-out is a pilot"`
+
+	PilotGroups []PilotGroup `json:"pilot_groups" doc:"The groups of directories whose people are led there, too"`
 }
 
 // GetConnection shows a connection, with what came of its last test.
@@ -259,6 +261,9 @@ var GetConnection = &op.Op[ConnectionInput, ConnectionDetails]{
 		out.Connection = c.show(tx.Reader)
 		if out.GroupRoles, err = c.groupRoles(ctx, tx.Reader); err == nil {
 			out.Pilot, err = c.pilot(ctx, tx.Reader)
+		}
+		if err == nil {
+			out.PilotGroups, err = c.pilotGroups(ctx, tx.Reader)
 		}
 		return out, err
 	},

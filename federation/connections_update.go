@@ -25,6 +25,7 @@ type UpdateConnectionInput struct {
 	Guests       *bool           `json:"guests,omitzero" doc:"Whether members whose address is at no organization's domain may be linked and sign in here" required:"false"`
 	Rollout      *string         `json:"rollout,omitzero" doc:"Whom an address leads there while it is on" enum:"everyone,pilot" required:"false"`
 	Pilot        []string        `json:"pilot,omitzero" doc:"The addresses of the pilot, all of them" maxItems:"500" required:"false"`
+	PilotGroups  []string        `json:"pilot_groups,omitzero" doc:"The groups of directories that are the pilot beside them, by id, all of them: directories.groups lists them" maxItems:"100" required:"false"`
 	On           *bool           `json:"on,omitzero" doc:"Whether it signs people in; only after a test has gone well, and with a verified domain" required:"false"`
 }
 
@@ -65,7 +66,7 @@ var UpdateConnection = &op.Op[UpdateConnectionInput, Connection]{
 func updateConnection(ctx context.Context, tx *op.Tx, in UpdateConnectionInput) (Connection, error) {
 	c := tx.Target().Value.(shownConnection)
 	was := c
-	for _, step := range []func(context.Context, *op.Tx, *shownConnection) error{in.settings, in.writeDomains, in.writeGroups, in.writePilot, in.switches} {
+	for _, step := range []func(context.Context, *op.Tx, *shownConnection) error{in.settings, in.writeDomains, in.writeGroups, in.writePilot, in.writePilotGroups, in.switches} {
 		if err := step(ctx, tx, &c); err != nil {
 			return Connection{}, err
 		}
@@ -210,48 +211,6 @@ func (in UpdateConnectionInput) verified(ctx context.Context, tx *op.Tx) ([]stri
 		}
 	}
 	return wanted, err
-}
-
-// writePilot says who tries the connection out.
-func (in UpdateConnectionInput) writePilot(ctx context.Context, tx *op.Tx, c *shownConnection) error {
-	if in.Pilot == nil {
-		return nil
-	}
-	was, err := c.pilot(ctx, tx.Reader)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, "DELETE FROM connection_pilots WHERE organization = $1 AND connection = $2", tx.Organization(), c.id); err != nil {
-		return err
-	}
-	tx.Changed("pilot", len(was), len(in.Pilot)) // addresses are not for the log
-	args := []any{tx.Organization(), c.id}
-	var rows []string
-	seen := map[string]bool{}
-	for _, email := range in.Pilot {
-		address, err := directory.ParseAddress(email)
-		if err != nil {
-			return op.InvalidField("pilot", "invalid", "%v", err)
-		}
-		if !seen[address.Folded] {
-			seen[address.Folded] = true
-			args = append(args, address.Email, address.Folded)
-			rows = append(rows, "($1, $2, $"+strconv.Itoa(len(args)-1)+", $"+strconv.Itoa(len(args))+")")
-		}
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	_, err = tx.Exec(ctx, "INSERT INTO connection_pilots (organization, connection, email, email_folded) VALUES "+strings.Join(rows, ", "), args...)
-	return err
-}
-
-func (c connectionRow) pilot(ctx context.Context, r *op.Reader) ([]string, error) {
-	rows, err := r.Query(ctx, "SELECT p.email FROM connection_pilots p WHERE p.organization = $1 AND p.connection = $2 ORDER BY p.email_folded", c.organization, c.id)
-	if err != nil {
-		return nil, err
-	}
-	return texts(rows)
 }
 
 // switches switches the connection on or off.

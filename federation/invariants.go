@@ -66,6 +66,8 @@ func brokenConnections(ctx context.Context, r *op.Reader) ([]string, error) {
 	rows, err := r.Query(ctx, `SELECT n.connection, 'is for the domain of another organization' FROM connection_domains n
 			JOIN connections c ON c.id = n.connection JOIN domains d ON d.id = n.domain WHERE d.organization <> n.organization OR c.organization <> n.organization
 		UNION ALL SELECT g.connection, 'makes owners of a group' FROM connection_roles g WHERE g.role = $1
+		UNION ALL SELECT pg.connection, 'is tried out by a group of another organization' FROM connection_pilot_groups pg JOIN connections c ON c.id = pg.connection
+			LEFT JOIN directory_groups dg ON dg.id = pg.group_id WHERE c.organization <> pg.organization OR dg.organization <> pg.organization
 		UNION ALL SELECT c.id, 'makes owners' FROM connections c WHERE c.role = $1`, string(r.Charter.OwnerRole().ID))
 	if err != nil {
 		return nil, err

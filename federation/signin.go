@@ -120,7 +120,7 @@ var BeginFederated = &op.Op[BeginFederatedInput, FederatedBegun]{
 }
 
 // connectionFor is the connection to which an address leads: the one that names its domain, else the oldest of those of the
-// organization that name none. One that is tried out is for the addresses of its pilot.
+// organization that name none. One that is tried out is for the people of its pilot.
 func connectionFor(ctx context.Context, r *op.Reader, email string) (connectionRow, error) {
 	folded, err := directory.Fold(email)
 	if err != nil {
@@ -131,7 +131,7 @@ func connectionFor(ctx context.Context, r *op.Reader, email string) (connectionR
 		LEFT JOIN connection_domains n ON n.organization = d.organization AND n.domain = d.id
 		WHERE d.domain = $1 AND d.state = 'verified'
 		AND (n.connection = c.id OR n.connection IS NULL AND NOT EXISTS (SELECT 1 FROM connection_domains own WHERE own.organization = c.organization AND own.connection = c.id))
-		AND (c.rollout = 'everyone' OR EXISTS (SELECT 1 FROM connection_pilots p WHERE p.organization = c.organization AND p.connection = c.id AND p.email_folded = $2))
+		AND (c.rollout = 'everyone' OR `+ofPilot+`)
 		ORDER BY c.created_at, c.id LIMIT 1`, directory.DomainOf(folded), folded))
 }
 

@@ -56,6 +56,16 @@ func TestADirectoryIsConnectedMappedAndDeleted(t *testing.T) {
 	b.submit(tried, mapping, "step", "save").says(one, 200, "is in force", "Engineering")
 	b.get("/o/acme/settings/team").says("/o/acme/settings/team", 200, "by Okta")
 
+	named := ssoPath + "/connections/new"
+	connection := b.submit(b.get(named), named, "name", "Keycloak", "issuer", "https://idp.test", "client_id", "x", "client_secret", "y").url
+	page = b.get(connection).says(connection, 200, "Group 1 of the pilot")
+	bound(t, s, page, connection+"/rollout", "connections.update")
+	chosen := optionNamed(page, "Engineering of Okta (0)")
+	b.submit(page, connection+"/rollout", "rollout", "pilot", "pilot_groups/0", chosen).says(connection, 200, "Keycloak is saved.", "Group 3 of the pilot")
+	if kept := b.get(connection).form(connection + "/rollout").Get("pilot_groups/0"); kept != chosen || chosen == "" {
+		t.Errorf("the pilot is %q, and %q was chosen", kept, chosen)
+	}
+
 	page = b.get(one+"/rotate").says(one+"/rotate", 200, "refused at once")
 	b.submit(page, one+"/rotate").says(one+"/rotate", 200, "gld_scim_")
 	provisions("GET", "/Users", "", http.StatusUnauthorized)
@@ -65,6 +75,7 @@ func TestADirectoryIsConnectedMappedAndDeleted(t *testing.T) {
 	page = b.get(one+"/delete").says(one+"/delete", 200, "cannot be taken back")
 	b.submit(page, one+"/delete", "confirm", "okta").says(one+"/delete", 422, "Type Okta to confirm.")
 	b.submit(page, one+"/delete", "confirm", "Okta").says(directoriesPath, 200, "Okta is deleted.")
+	b.get(connection).says(connection, 200, "Engineering (gone: it leads nobody)")
 	s.as(acme.People["viewer"]).get(path).says(path, 403)
 	s.Sound()
 }

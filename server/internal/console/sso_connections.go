@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -13,6 +14,7 @@ import (
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/federation"
 	"github.com/guildhall/guildhall/op"
+	"github.com/guildhall/guildhall/scim"
 	"github.com/guildhall/guildhall/server/internal/console/ui"
 )
 
@@ -120,6 +122,9 @@ type connectionForm struct {
 	pilot      []string
 	groups     int
 	verified   []string
+
+	pilotGroups []federation.PilotGroup
+	told        []ui.Option // the groups that directories have told of
 }
 
 func (v *visit) connectionForm(c federation.Connection) (connectionForm, error) {
@@ -227,7 +232,10 @@ func showConnection(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f.pilot, f.groups = d.Pilot, len(d.GroupRoles)
+	f.pilot, f.groups, f.pilotGroups = d.Pilot, len(d.GroupRoles), d.PilotGroups
+	if f.told, err = v.toldGroups(); err != nil {
+		return err
+	}
 	if f.verified, err = v.verifiedDomains(); err != nil {
 		return err
 	}
@@ -313,6 +321,64 @@ func (f connectionForm) pilots() ui.TextareaProps {
 		Value: f.visit.form.or("pilot", strings.Join(f.pilot, "\n"))}
 }
 
+// blankPilots is how many further groups the roll-out has room for.
+const blankPilots = 2
+
+func pilotField(i int) string { return "pilot_groups/" + strconv.Itoa(i) }
+
+// groupChoices are the groups of the pilot. Without a directory there are none to choose.
+func (f connectionForm) groupChoices() (all []ui.SelectProps) {
+	if len(f.told) == 0 && len(f.pilotGroups) == 0 {
+		return nil
+	}
+	options := append([]ui.Option{{Text: ui.T("No group")}}, f.told...)
+	for _, g := range f.pilotGroups {
+		if g.Gone {
+			options = append(options, ui.Option{Value: g.Group, Text: ui.T("%s (gone: it leads nobody)", g.Name)})
+		}
+	}
+	for i := range len(f.pilotGroups) + blankPilots {
+		value := ""
+		if i < len(f.pilotGroups) {
+			value = f.pilotGroups[i].Group
+		}
+		all = append(all, ui.SelectProps{FieldProps: ui.FieldProps{Name: pilotField(i), Label: ui.T("Group %d of the pilot", i+1)}, Options: options, Value: f.visit.form.or(pilotField(i), value)})
+	}
+	return all
+}
+
+// toldGroups are the groups of all directories, as choices.
+func (v *visit) toldGroups() (options []ui.Option, err error) {
+	directories, err := all(func(p op.Page) (op.List[scim.Directory], error) {
+		return scim.ListDirectories.Call(v.ctx, v.Service, scim.ListDirectoriesInput{InOrganization: v.inOrg(), Page: p})
+	})
+	for _, d := range directories {
+		groups, err := all(func(p op.Page) (op.List[scim.DirectoryGroup], error) {
+			return scim.ListGroups.Call(v.ctx, v.Service, scim.ListGroupsInput{DirectoryInput: scim.DirectoryInput{InOrganization: v.inOrg(), Directory: d.ID}, Page: p})
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			options = append(options, ui.Option{Value: g.ID, Text: ui.T("%s of %s (%d)", g.Name, d.Name, g.Members)})
+		}
+	}
+	return options, err
+}
+
+// pilotGroups are the groups that the form names; nil: it has no room for them.
+func (v *visit) pilotGroups() (groups []string) {
+	for i := 0; v.form.values.Has(pilotField(i)); i++ {
+		if groups == nil {
+			groups = []string{}
+		}
+		if group := v.form.value(pilotField(i)); group != "" {
+			groups = append(groups, group)
+		}
+	}
+	return groups
+}
+
 // lines are the lines of a field, without the empty ones.
 func (v *visit) lines(name string) []string {
 	all := []string{}
@@ -331,7 +397,7 @@ func saveReach(v *visit) error {
 
 // saveRollout says who is led there.
 func saveRollout(v *visit) error {
-	return v.saved(federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Rollout: new(v.form.value("rollout")), Pilot: v.lines("pilot")})
+	return v.saved(federation.UpdateConnectionInput{ConnectionInput: v.oneConnection(), Rollout: new(v.form.value("rollout")), Pilot: v.lines("pilot"), PilotGroups: v.pilotGroups()})
 }
 
 func (v *visit) saved(in federation.UpdateConnectionInput) error {
