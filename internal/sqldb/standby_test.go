@@ -3,6 +3,7 @@ package sqldb_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 	"github.com/guildhall/guildhall/internal/testdb"
 )
 
-// bereft is a database whose standby is gone, with a pool of two connections.
-func bereft(t *testing.T) (*testdb.Cluster, *sqldb.DB) {
+// bereft is a database whose standby is gone, with a pool of so many connections.
+func bereft(t *testing.T, connections int) (*testdb.Cluster, *sqldb.DB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("some seconds of two PostgreSQL")
@@ -25,7 +26,7 @@ func bereft(t *testing.T) (*testdb.Cluster, *sqldb.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqldb.Open(t.Context(), primary.DSN, sqldb.Options{Connections: 2})
+	db, err := sqldb.Open(t.Context(), primary.DSN, sqldb.Options{Connections: connections})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func note(t *testing.T, db *sqldb.DB, id int, deadline bool) error {
 // A commit that waits for a standby that is gone keeps neither its caller nor its connection, and nobody sees the change
 // before the standby has it. A few of them, and further changes are refused at once. T-106
 func TestACommitWithoutItsStandbyIsLeft(t *testing.T) {
-	primary, db := bereft(t)
+	primary, db := bereft(t, 2)
 	for id := range 4 {
 		began := time.Now()
 		if err := note(t, db, id, id%2 == 0); !errors.Is(err, sqldb.ErrUnknown) || time.Since(began) > 5*time.Second {
@@ -84,13 +85,49 @@ func TestACommitWithoutItsStandbyIsLeft(t *testing.T) {
 
 // A server that has replaced another one is not refused changes for what was left at that one.
 func TestWhatWasLeftAtADeposedServerIsForgotten(t *testing.T) {
-	_, db := bereft(t)
+	_, db := bereft(t, 2)
 	for id := 0; !errors.Is(note(t, db, id, false), sqldb.ErrBusy); id++ {
 		if id == 20 {
 			t.Fatal("20 changes were left, and none is refused")
 		}
 	}
 	db.Renew()
+	begins(t, db)
+}
+
+// Nor for what was under way there at that moment.
+func TestWhatIsBeingLeftAtADeposedServerIsForgotten(t *testing.T) {
+	_, db := bereft(t, 8)
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for id := range 6 {
+		all.Go(func() {
+			err := db.Write(ctx, func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(ctx, "INSERT INTO notes (id) VALUES ($1)", id)
+				return err
+			})
+			if !errors.Is(err, sqldb.ErrUnknown) {
+				t.Errorf("change %d: %v, want ErrUnknown", id, err)
+			}
+		})
+	}
+	for waiting := 0; waiting < 6; time.Sleep(5 * time.Millisecond) {
+		err := db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&waiting)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.Renew()
+	cancel()
+	all.Wait()
+	begins(t, db)
+}
+
+// begins wants that a change is begun.
+func begins(t *testing.T, db *sqldb.DB) {
+	t.Helper()
 	begun := errors.New("begun")
 	if err := db.Write(t.Context(), func(*sqldb.Tx) error { return begun }); err != begun {
 		t.Errorf("after another server has taken over: %v", err)

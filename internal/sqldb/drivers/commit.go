@@ -46,6 +46,7 @@ type connector struct {
 	config *pgx.ConnConfig
 	mu     sync.Mutex
 	left   map[*socket]bool
+	server int // how often Forget was called: connections of before may lead to a server that was replaced
 }
 
 // Driver is the connector's.
@@ -72,9 +73,11 @@ func (c *connector) Left() int {
 	return len(c.left)
 }
 
-// Forget forgets the commits that were left: they were at a server that another one has replaced.
+// Forget forgets the commits that were left, and those that are still going to be on connections of before: they are at a
+// server that another one has replaced.
 func (c *connector) Forget() {
 	c.mu.Lock()
+	c.server++
 	left := slices.Collect(maps.Keys(c.left))
 	clear(c.left)
 	for _, s := range left {
@@ -107,17 +110,24 @@ func (l *line) dials(_ context.Context, config *pgx.ConnConfig) error {
 		if err != nil {
 			return nil, err
 		}
-		s := &socket{Conn: to, connector: l.connector}
+		s := &socket{Conn: to, connector: l.connector, server: l.connector.at()}
 		l.socket.CompareAndSwap(nil, s)
 		return s, nil
 	}
 	return nil
 }
 
+// at tells servers apart.
+func (c *connector) at() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.server
+}
+
 func (c *connector) leave(s *socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !s.over {
+	if !s.over && s.server == c.server {
 		c.left[s] = true
 	}
 }
@@ -126,6 +136,7 @@ func (c *connector) leave(s *socket) {
 type socket struct {
 	net.Conn
 	connector *connector
+	server    int
 	over      bool // nothing is to be heard of it any more; with connector.mu
 }
 
