@@ -144,3 +144,21 @@ func (w *world) setupLink(in *guildhalltest.Organization) federation.NewSetupLin
 	w.must("a set-up link", err)
 	return l
 }
+
+// setupSecret is the secret of a set-up link. What is about a provider has one that is named.
+func (w *world) setupSecret(info op.Info, in *guildhalltest.Organization) string {
+	w.t.Helper()
+	link := w.setupLink(in).Link
+	by := federation.ByLink{Link: link[strings.LastIndex(link, "/")+1:]}
+	if info.Name == federation.MapSetup.Name || info.Name == federation.PreviewSetup.Name {
+		_, err := federation.ConfigureSetup.Call(w.Nobody(), w.Service(), federation.ConfigureSetupInput{ByLink: by, Name: "Okta", Issuer: "https://acme.okta.com",
+			ClientID: fmt.Sprint("link ", w.fresh), ClientSecret: "s3cret"})
+		w.must("a provider by a link", err)
+	}
+	return by.Link
+}
+
+// metadata is that of a provider that nobody has named yet.
+func (w *world) metadata() string {
+	return strings.Replace(federation.CreateSAML.Example.Metadata, "exk1a2b3c", fmt.Sprint("exm", w.fresh), 1)
+}

@@ -295,8 +295,7 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return w.stored(in).ID
 	case "link":
 		if info.Noun() == "setup" {
-			link := w.setupLink(in).Link
-			return link[strings.LastIndex(link, "/")+1:]
+			return w.setupSecret(info, in)
 		}
 		made, err := artifacts.Link.Call(in.Owner().Ctx(), w.Service(), artifacts.LinkInput{ArtifactInput: artifacts.ArtifactInput{InOrganization: in.In(), Artifact: w.stored(in).ID}})
 		if err != nil {
@@ -343,6 +342,8 @@ func (w *world) thing(info op.Info, name string, in *guildhalltest.Organization)
 		return w.logged(in)
 	case "review":
 		return w.startedReview(info, in)
+	case "metadata":
+		return w.metadata()
 	case "client_id":
 		return email
 	case "connection":
