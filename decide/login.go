@@ -1,5 +1,7 @@
 package decide
 
+import "strings"
+
 // Way is how somebody proved who they are when a session began. The zero value is of what no sign-in began: a key.
 type Way uint8
 
@@ -17,6 +19,19 @@ var Ways = []struct {
 	Way  Way
 	Name string
 }{{ByMail, "mail"}, {ByPasskey, "passkey"}, {ByGoogle, "google"}, {ByGitHub, "github"}, {ByProvider, "sso"}}
+
+// ParseWays reads ways by their names with spaces between, as tables keep them. Names that are none count for nothing, and no
+// name at all is 0, which a policy takes for all.
+func ParseWays(text string) (ways Way) {
+	for one := range strings.FieldsSeq(text) {
+		for _, w := range Ways {
+			if w.Name == one {
+				ways |= w.Way
+			}
+		}
+	}
+	return ways
+}
 
 // SignIn is what is known of the sign-in behind a session. The zero value is of what no sign-in began.
 type SignIn struct {

@@ -1,8 +1,6 @@
 package directory
 
 import (
-	"strings"
-
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/decide"
 )
@@ -34,20 +32,8 @@ func (l loginState) policy(c *charter.Charter, plan string, owner bool) (p decid
 	if !c.Unlocked(plan, SecurityControls) {
 		return p, ""
 	}
-	p.MFAFrom, p.Life, p.Idle, p.Ways = l.mfaFrom, l.life, l.idle, waysOf(l.ways)
+	p.MFAFrom, p.Life, p.Idle, p.Ways = l.mfaFrom, l.life, l.idle, decide.ParseWays(l.ways)
 	return p, l.networks
-}
-
-// waysOf reads ways of signing in as the table keeps them.
-func waysOf(text string) (ways decide.Way) {
-	for one := range strings.FieldsSeq(text) {
-		for _, w := range decide.Ways {
-			if w.Name == one {
-				ways |= w.Way
-			}
-		}
-	}
-	return ways
 }
 
 // signInState is how a session began, as the loaders read it.

@@ -98,13 +98,7 @@ func allMethods() (all []string) {
 
 // policy is what decides, for somebody who is no way out.
 func (l loginRow) policy() decide.LoginPolicy {
-	p := decide.LoginPolicy{Enforced: l.enforced, MFAFrom: l.from, Life: l.life, Idle: l.idle}
-	for _, w := range decide.Ways {
-		if slices.Contains(strings.Fields(l.ways), w.Name) {
-			p.Ways |= w.Way
-		}
-	}
-	return p
+	return decide.LoginPolicy{Enforced: l.enforced, MFAFrom: l.from, Life: l.life, Idle: l.idle, Ways: decide.ParseWays(l.ways)}
 }
 
 // readLogin reads the policy of the call's organization, and its owners.
