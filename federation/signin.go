@@ -487,11 +487,12 @@ func (a pendingAttempt) lookUp(ctx context.Context, tx *op.Tx, said claims) (kno
 	if err != nil {
 		return k, op.Keep(op.Errorf(op.Denied, "foreign_address", "the provider says no address: it has to send the claim email"))
 	}
-	err = tx.QueryRow(ctx, `SELECT u.id, u.email, u.name, CASE WHEN i.user_id IS NULL THEN 0 ELSE 1 END,
-			(SELECT count(*) FROM members m WHERE m.organization = $2 AND m.user_id = u.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $6)),
-			(SELECT count(*) FROM members m WHERE m.organization = $2 AND m.user_id = u.id AND m.status = 'suspended')
-		FROM users u LEFT JOIN identities i ON i.user_id = u.id AND i.organization = $2 AND i.connection = $1 AND i.issuer = $3 AND i.subject = $4
-		WHERE u.deleted_at = 0 AND (u.email_folded = $5 OR i.user_id IS NOT NULL) ORDER BY 4 DESC LIMIT 1`,
+	err = tx.QueryRow(ctx, `SELECT f.id, f.email, f.name, f.known,
+			(SELECT count(*) FROM members m WHERE m.organization = $2 AND m.user_id = f.id AND m.status <> 'removed' AND (m.ends_at = 0 OR m.ends_at > $6)),
+			(SELECT count(*) FROM members m WHERE m.organization = $2 AND m.user_id = f.id AND m.status = 'suspended')
+		FROM (SELECT u.id, u.email, u.name, 1 AS known FROM identities i JOIN users u ON u.id = i.user_id AND u.deleted_at = 0
+				WHERE i.organization = $2 AND i.connection = $1 AND i.issuer = $3 AND i.subject = $4
+			UNION ALL SELECT u.id, u.email, u.name, 0 AS known FROM users u WHERE u.email_folded = $5 AND u.deleted_at = 0) f ORDER BY f.known DESC LIMIT 1`,
 		c.id, c.organization, c.issuer, said.Subject, folded, tx.Micros()).Scan(&k.user.ID, &k.user.Email, &k.user.Name, &k.identity, &k.here, &k.suspended)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return k, err
