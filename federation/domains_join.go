@@ -131,10 +131,11 @@ func joinTarget(ctx context.Context, r *op.Reader, in JoinDomainInput) (op.Targe
 	return op.Target{}, op.ErrNotFound
 }
 
-// provingMethods are the ways of signing in that prove that the account's address is the person's.
-var provingMethods = []string{"mail", "invitation", "passkey"}
+// provingMethods are the ways of signing in that prove that the account's address is the person's, now. A passkey proves who
+// somebody is, and may outlast their mailbox.
+var provingMethods = []string{"mail", "invitation"}
 
-// demandProof asks for a session that proves the address: what an identity provider says of one is not proof to others.
+// demandProof asks for a session that proves the address: what an identity provider says of one is not proof to others, and a passkey says nothing of it.
 // T-061
 func (j Joinable) demandProof(r *op.Reader) error {
 	if first, _, _ := strings.Cut(j.method, "+"); slices.Contains(provingMethods, first) {

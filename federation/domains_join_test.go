@@ -67,7 +67,7 @@ func TestJoiningNeedsASessionThatProvesTheAddress(t *testing.T) {
 	inHalls(t, "automation", func(h *hall) {
 		h.opens(h.owns("acme.test"), federation.JoinAutomatic, "viewer")
 		zoe := h.User("zoe@acme.test")
-		for _, method := range []string{"google", "github", "oidc", "mailbox"} {
+		for _, method := range []string{"google", "github", "oidc", "mailbox", "passkey"} {
 			h.Exec("UPDATE sessions SET method = $2 WHERE user_id = $1", zoe.User, method)
 			_, err := h.joins(zoe)
 			h.Refused(method, err, "prove_address")
