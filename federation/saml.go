@@ -447,6 +447,9 @@ func updateSAML(ctx context.Context, tx *op.Tx, in UpdateSAMLInput) (SAMLSetting
 			return SAMLSettings{}, err
 		}
 	}
+	if len(was.saml.sealedKey) == 0 {
+		tx.Changed("own_key", false, len(c.saml.sealedKey) > 0)
+	}
 	tx.Changed("certificates", fingerprints(was.saml), fingerprints(c.saml))
 	tx.Changed("sign_on_url", was.saml.signOn, c.saml.signOn)
 	tx.Changed("metadata_url", was.saml.metadata, c.saml.metadata)

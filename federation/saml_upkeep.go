@@ -102,9 +102,11 @@ func endsIn(left time.Duration) string {
 type SAMLDue struct {
 	read []samlRow         // whose metadata is to be read again
 	warn []ConnectionInput // of whose end people are to be warned
+	bare []ConnectionInput // that have nothing to sign by: they were made before there was such a key
 }
 
-// SAMLDueNow finds up to 50 connections whose metadata was not read for a day, and as many whose certificates end soon.
+// SAMLDueNow finds up to 50 connections whose metadata was not read for a day, or whose certificates end soon, and as many that
+// have nothing to sign by.
 func SAMLDueNow(ctx context.Context, r *op.Reader) (due SAMLDue, err error) {
 	rows, err := r.Query(ctx, "SELECT "+connectionColumns+", "+samlColumns+`, s.warn_next <> 0 AND s.warn_next <= $1 AND c.state = 'on', s.metadata_url <> '' AND s.read_next <= $1
 		FROM saml_settings s JOIN connections c ON c.id = s.connection
@@ -127,7 +129,30 @@ func SAMLDueNow(ctx context.Context, r *op.Reader) (due SAMLDue, err error) {
 			due.warn = append(due.warn, c.named())
 		}
 	}
-	return due, rows.Err()
+	if err := rows.Err(); err != nil {
+		return due, err
+	}
+	due.bare, err = samlWithoutKey(ctx, r)
+	return due, err
+}
+
+func samlWithoutKey(ctx context.Context, r *op.Reader) ([]ConnectionInput, error) {
+	rows, err := r.Query(ctx, `SELECT c.organization, c.id
+		FROM saml_settings s JOIN connections c ON c.id = s.connection JOIN organizations o ON o.id = s.organization AND o.state = 'active'
+		LEFT JOIN saml_keys k ON k.organization = s.organization AND k.connection = s.connection WHERE k.connection IS NULL ORDER BY s.connection LIMIT $1`, mostSAML)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []ConnectionInput
+	for rows.Next() {
+		var c connectionRow
+		if err := rows.Scan(&c.organization, &c.id); err != nil {
+			return nil, err
+		}
+		all = append(all, c.named())
+	}
+	return all, rows.Err()
 }
 
 func (c connectionRow) named() ConnectionInput {
@@ -144,6 +169,11 @@ func (due SAMLDue) Do(ctx context.Context, db *sqldb.DB, b op.Backend, reach Rea
 		problems[c.id], err = problem, errors.Join(err, failed)
 	}
 	err = errors.Join(err, noteReadings(ctx, db, due.read, problems, now))
+	for _, in := range due.bare {
+		if _, failed := UpdateSAML.Call(ctx, b, UpdateSAMLInput{ConnectionInput: in}); failed != nil { // any change makes a key
+			err = errors.Join(err, fmt.Errorf("connection %s: a key: %w", in.Connection, failed))
+		}
+	}
 	for _, in := range due.warn {
 		_, failed := RemindSAML.Call(ctx, b, in)
 		if e := op.AsError(failed); failed != nil && e.Code != "not_due" { // the metadata that was read has a later end

@@ -135,3 +135,29 @@ func TestPeopleAreWarnedOnceBeforeCertificatesEnd(t *testing.T) {
 		warned(5*24*time.Hour, "")
 	})
 }
+
+// A connection that was made before there were keys gets one by itself, once, and the log says so.
+func TestAConnectionWithoutAKeyGetsOne(t *testing.T) {
+	withSAML(t, func(i *samlIDP) {
+		zoe, _ := i.comes("sub-1", "zoe@acme.test")
+		i.Exec("DELETE FROM saml_keys WHERE organization = $1", i.acme)
+		rows := func() int64 {
+			return i.Number("SELECT count(*) FROM audit_rows WHERE stream = $1 AND action = 'connections.update_saml' AND actor_kind = 'system'", i.acme)
+		}
+		i.tendsSAML(time.Minute)
+		if n := i.Number("SELECT count(*) FROM saml_keys WHERE organization = $1", i.acme); n != 1 || rows() != 1 {
+			i.T.Fatalf("%d keys, %d rows in the log", n, rows())
+		}
+		i.ownCertificate()
+		if got, err := federation.GetProviderLogout.Call(i.As(zoe.Secret), i.Service, struct{}{}); err != nil || got.URL == "" {
+			i.T.Errorf("signing out there: %v, %+v", err, got)
+		}
+		if got := i.settings(); got.State != federation.On {
+			i.T.Errorf("it is %s", got.State)
+		}
+		i.tendsSAML(time.Minute)
+		if rows() != 1 {
+			i.T.Errorf("%d rows in the log", rows())
+		}
+	})
+}
