@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -117,6 +116,9 @@ func (s *Service) run(ctx context.Context, c *call) (Response, error) {
 	if err := s.limitAddress(c.d, c.request.Caller); err != nil {
 		return Response{}, err
 	}
+	if rate, err := s.limitEarly(c); err != nil {
+		return Response{Rate: rate}, err
+	}
 	var response Response
 	done := false
 	err := s.config.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
@@ -201,6 +203,9 @@ func (s *Service) before(ctx context.Context, r *Reader, c *call) (response Resp
 		return response, false, err
 	}
 	if err := s.authorize(ctx, r, c); err != nil {
+		return response, false, err
+	}
+	if err := s.limitOrganization(c); err != nil {
 		return response, false, err
 	}
 	if err := s.validate(r, c, wrong); err != nil {
@@ -421,10 +426,15 @@ func (c *call) cursorBinding() []byte {
 func (s *Service) write(whole context.Context, c *call) (Response, error) {
 	ctx, cancel := context.WithTimeout(whole, or(s.config.Limits.Longest, 30*time.Second))
 	defer cancel()
+	leave, err := s.crowds.join(ctx, c.about())
+	if err != nil {
+		return Response{}, err
+	}
+	defer leave()
 	var response Response
 	release := func() {}
 	again := *c
-	err := s.config.DB.Write(ctx, func(tx *sqldb.Tx) error {
+	err = s.config.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		release() // of an attempt before this one
 		release = func() {}
 		*c = again
@@ -454,16 +464,6 @@ func (s *Service) write(whole context.Context, c *call) (Response, error) {
 		return response, c.failed
 	}
 	return response, err
-}
-
-// mayBeOwn reports whether a call may have failed since it was made already: its own repeat finds the name taken, the
-// thing gone, or another version of it.
-func mayBeOwn(err error) bool {
-	if _, clash := sqldb.Conflict(err); clash {
-		return true
-	}
-	var e *Error
-	return errors.As(err, &e) && slices.Contains([]ErrorKind{Conflict, Gone, Stale, Invalid}, e.Kind)
 }
 
 // transact does everything inside the transaction but the commit.

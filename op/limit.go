@@ -7,10 +7,11 @@ import (
 
 // Limits bound how often somebody may call. The zero value of each bounds nothing.
 type Limits struct {
-	PerAddress    RateLimit     // of one client address, before anything else is looked at
-	PerCredential RateLimit     // of one credential
-	Failures      RateLimit     // of one client address with credentials that are not good, where checks are asked
-	Longest       time.Duration // of the transaction of a change; 0: 30 seconds, which is far more than one waits for others, and less than proxies wait
+	PerAddress      RateLimit     // of one client address, before anything else is looked at
+	PerCredential   RateLimit     // of one credential
+	PerOrganization RateLimit     // about one organization, whoever calls
+	Failures        RateLimit     // of one client address with credentials that are not good, where checks are asked
+	Longest         time.Duration // of the transaction of a change; 0: 30 seconds, which is far more than one waits for others, and less than proxies wait
 	// Exempt says which addresses are not limited at all; nil exempts none. The demo exempts loopback.
 	Exempt func(address string) bool
 }
@@ -34,9 +35,10 @@ func network(address string) string {
 
 // The limits that every operation shares, as servers name them to each other.
 const (
-	ofAddress    = "address"
-	ofCredential = "credential"
-	ofFailures   = "failures"
+	ofAddress      = "address"
+	ofCredential   = "credential"
+	ofFailures     = "failures"
+	ofOrganization = "organization"
 )
 
 // limitNamed is a limit by its name: one of those, or that of an operation. Another server may have one more.
@@ -48,6 +50,8 @@ func (s *Service) limitNamed(name string) RateLimit {
 		return s.config.Limits.PerCredential
 	case ofFailures:
 		return s.config.Limits.Failures
+	case ofOrganization:
+		return s.config.Limits.PerOrganization
 	}
 	if d, ok := s.table[name]; ok {
 		return d.info.Limit
@@ -116,8 +120,10 @@ func (s *Service) limitCredential(c Caller, credential string) (Rate, error) {
 	if credential == "" || s.config.Limits.Exempt != nil && s.config.Limits.Exempt(c.Address) {
 		return Rate{}, nil
 	}
-	rate, wait := s.buckets.take(bucketKey{ofCredential, credential}, s.config.Limits.PerCredential, s.config.Now())
+	now := s.config.Now()
+	rate, wait := s.buckets.take(bucketKey{ofCredential, credential}, s.config.Limits.PerCredential, now)
 	if wait > 0 {
+		s.turned.note(turnedKey{credential: c.Credential}, rate, now.Add(wait))
 		return rate, limited(wait)
 	}
 	return rate, nil

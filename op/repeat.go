@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -57,6 +58,16 @@ func (s *Service) remember(ctx context.Context, tx *Tx, out any) error {
 	_, err = tx.Exec(ctx, `INSERT INTO idempotency (actor, operation, idem_key, digest, output, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
 		c.actor.ID, c.d.info.Name, c.request.IdempotencyKey, c.digest, string(raw), tx.Micros())
 	return err
+}
+
+// mayBeOwn reports whether a call may have failed since it was made already: its own repeat finds the name taken, the
+// thing gone, or another version of it.
+func mayBeOwn(err error) bool {
+	if _, clash := sqldb.Conflict(err); clash {
+		return true
+	}
+	var e *Error
+	return errors.As(err, &e) && slices.Contains([]ErrorKind{Conflict, Gone, Stale, Invalid}, e.Kind)
 }
 
 // replayLost answers a call that lost against its own repeat.

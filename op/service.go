@@ -82,6 +82,8 @@ type Service struct {
 	order    []*declared
 	registry huma.Registry
 	buckets  buckets
+	turned   turned
+	crowds   crowds
 	watches  watches
 	refusals struct {
 		sync.Mutex

@@ -76,6 +76,9 @@ func (f *field) raw(s *clusterServer, c change, idempotency string) (a answered)
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	if c.body == nil {
+		body = nil
+	}
 	request, err := http.NewRequestWithContext(f.t.Context(), c.method, s.url+c.path, bytes.NewReader(body))
 	if err != nil {
 		f.t.Fatal(err)

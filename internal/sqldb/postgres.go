@@ -96,14 +96,16 @@ func (db *DB) Renew() {
 	db.writer.SetMaxIdleConns(db.connections)
 }
 
-// suspectAgain is how long connections are not suspected again.
-const suspectAgain = time.Second
+// suspicious is how long a transaction lasts at least that was given up, for connections to be suspected, and how long they
+// are not suspected again.
+const suspicious = 500 * time.Millisecond
 
 // suspect closes the connections that nobody uses, after a transaction that was given up without an answer: what is at
 // their other end may be gone as well, and each of them would cost one more caller the same wait.
-func (db *DB) suspect(ctx context.Context) {
-	last, now := db.suspected.Load(), time.Now().UnixNano()
-	if db.dialect != PostgreSQL || !errors.Is(ctx.Err(), context.DeadlineExceeded) || now-last < int64(suspectAgain) || !db.suspected.CompareAndSwap(last, now) {
+func (db *DB) suspect(ctx context.Context, began time.Time) {
+	last, now := db.suspected.Load(), time.Now()
+	if db.dialect != PostgreSQL || ctx.Err() == nil || now.Sub(began) < suspicious || now.UnixNano()-last < int64(suspicious) ||
+		!db.suspected.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
 	go func() { // each says good-bye

@@ -101,23 +101,24 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 		return err
 	}
 	defer conn.Close()
+	began := time.Now()
 	tx, err := conn.BeginTx(ctx, opts)
 	if errors.Is(err, driver.ErrBadConn) {
 		return fmt.Errorf("%w: %w", errNotBegun, err)
 	}
 	if err != nil {
-		db.suspect(ctx)
+		db.suspect(ctx, began)
 		return fmt.Errorf("begin: %w", err)
 	}
 	// After a commit this does nothing; after an error or a panic of fn it
 	// frees the locks. The connection is discarded if it fails.
 	defer tx.Rollback()
 	if err := fn(&Tx{tx: tx, dialect: db.dialect, total: &db.statements}); err != nil {
-		db.suspect(ctx)
+		db.suspect(ctx, began)
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		db.suspect(ctx)
+		db.suspect(ctx, began)
 		return committing(err)
 	}
 	return nil

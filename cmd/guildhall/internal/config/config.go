@@ -34,6 +34,7 @@ type Config struct {
 	Canary                                     time.Duration
 	CodeTries, ResendsPerDay, InvitesPerHour   int
 	InvitesPerDay, RequestsPerSecond           int
+	OrganizationRequestsPerSecond              int
 	AddressRequestsPerMinute                   int
 	AddressFailuresPerMinute                   int
 	ReturnTo                                   string
@@ -235,8 +236,9 @@ func (c *Config) OpSettings() op.Settings {
 // Limits are the rate limits of all operations.
 func (c *Config) Limits() op.Limits {
 	return op.Limits{PerAddress: op.RateLimit{Times: c.AddressRequestsPerMinute, Per: time.Minute},
-		PerCredential: op.RateLimit{Times: c.RequestsPerSecond, Per: time.Second},
-		Failures:      op.RateLimit{Times: c.AddressFailuresPerMinute, Per: time.Minute}}
+		PerCredential:   op.RateLimit{Times: c.RequestsPerSecond, Per: time.Second},
+		PerOrganization: op.RateLimit{Times: c.OrganizationRequestsPerSecond, Per: time.Second},
+		Failures:        op.RateLimit{Times: c.AddressFailuresPerMinute, Per: time.Minute}}
 }
 
 // words are the items of a list, which are parted by commas or spaces.

@@ -97,6 +97,8 @@ func limits() []Setting {
 			value: func(c *Config) any { return &c.OwnerRecoveryWait }},
 		{Name: "requests_per_second", Default: "100", Doc: "Requests of one credential within a second. 0: no limit.",
 			value: func(c *Config) any { return &c.RequestsPerSecond }},
+		{Name: "organization_requests_per_second", Default: "500", Doc: "Requests about one organization within a second, whoever sends them. 0: no limit.",
+			value: func(c *Config) any { return &c.OrganizationRequestsPerSecond }},
 		{Name: "address_requests_per_minute", Default: "6000", Doc: "Requests of one address within a minute, whatever they are. 0: no limit.",
 			value: func(c *Config) any { return &c.AddressRequestsPerMinute }},
 		{Name: "address_failures_per_minute", Default: "600", Doc: "Requests of one address within a minute that a gateway asks about and whose credential is not good. 0: no limit.",
