@@ -177,7 +177,7 @@ func (h *Hall) assemble(ctx context.Context, ring *secret.Ring) error {
 	if err := h.refuseForeignCharter(ctx); err != nil {
 		return err
 	}
-	h.peers.run()
+	h.peers.run(h.db)
 	return nil
 }
 
@@ -396,7 +396,9 @@ func (h *Hall) Run(ctx context.Context) error {
 	if broken := h.db.Broken(); broken != nil {
 		return errors.Join(err, broken)
 	}
-	return errors.Join(err, h.flush(context.WithoutCancel(ctx)))
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestFlush)
+	defer cancel()
+	return errors.Join(err, h.flush(last))
 }
 
 func (h *Hall) flush(ctx context.Context) error {
@@ -425,9 +427,13 @@ func (h *Hall) Doctor(ctx context.Context) ([]string, error) {
 	return broken, nil
 }
 
+// longestFlush is how long the last writing of what is gathered may take: a database that does not answer keeps no process.
+const longestFlush = 15 * time.Second
+
 // Close writes what is gathered and closes the database. Run must have returned.
 func (h *Hall) Close() error {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), longestFlush)
+	defer cancel()
 	err := errors.Join(h.flush(ctx), h.budgets.Flush(ctx), h.peers.close())
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())

@@ -103,7 +103,7 @@ func (p Peers) name() string {
 }
 
 // run takes the messages of the others, and keeps the lease, until the hall is closed.
-func (p *peers) run() {
+func (p *peers) run(db *sqldb.DB) {
 	if p == nil || p.listener == nil {
 		return
 	}
@@ -111,12 +111,26 @@ func (p *peers) run() {
 	var serving, leased sync.WaitGroup
 	serving.Go(func() { _ = p.server.Serve(p.listener) })
 	leased.Go(func() { p.replica.Run(ctx) })
+	db.Under(standing{p.replica})
 	p.ended = func() {
 		stop()
 		leased.Wait() // and then nobody needs to reach it any more
+		db.Under(nil)
 		_ = p.server.Close()
 		serving.Wait()
 	}
+}
+
+// standing is by what readings count that are no checks: as those do, by the lease (I11 of package replica).
+type standing struct{ replica *replica.Replica }
+
+func (s standing) Await(ctx context.Context) error {
+	_, err := s.replica.Hold(ctx)
+	return err
+}
+
+func (s standing) Covers(timeline uint32) bool {
+	return s.replica.Lease().Covers(replica.Timeline(timeline))
 }
 
 func (p *peers) close() error {

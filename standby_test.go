@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall"
+	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/guildhalltest"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/op"
 )
 
 // A change whose commit waits for a standby that is gone is answered: that its outcome is not known, and how to learn it.
@@ -70,4 +72,59 @@ func TestAChangeWithoutTheStandbyIsAnswered(t *testing.T) {
 		t.Errorf("%d rows for 7 invitations", got-rows)
 	}
 	a.Sound()
+}
+
+// A server that is left with the old primary, when a standby has taken over, answers nothing of what it reads there: not
+// what somebody sees who was removed at the new one, and nothing else either. T-106
+func TestWhatIsReadAtADeposedPrimaryDoesNotCount(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of two PostgreSQL")
+	}
+	oneAfterAnother(t)
+	primary, err := testdb.StartCluster("synchronous_commit=on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { primary.Stop() })
+	left := guildhalltest.New(t, "automation", guildhalltest.OnDatabase(primary.DSN))
+	t.Cleanup(func() { // and then it can be closed
+		if err := primary.Alone(); err != nil {
+			t.Error(err)
+		}
+	})
+	acme := left.Organization("acme")
+	editor := acme.People["editor"]
+	reads := func() error {
+		_, err := directory.ListMembers.Call(editor.Ctx(), left.Service(), directory.ListMembersInput{InOrganization: acme.In()})
+		return err
+	}
+	standby, err := primary.StartStandby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { standby.Stop() })
+	if err := reads(); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	other := left.BesideOn(standby.DSN)
+	removes := func() error {
+		_, err := directory.RemoveMember.Call(acme.Owner().Ctx(), other.Service(),
+			directory.EndMemberInput{MemberInput: directory.MemberInput{InOrganization: acme.In(), Member: editor.Member}})
+		return err
+	}
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		err := removes()
+		if err == nil {
+			break
+		}
+		if op.AsError(err).Kind != op.Unavailable || time.Since(began) > 30*time.Second {
+			t.Fatalf("the new primary takes no change: %v", err)
+		}
+	}
+	if err := reads(); op.AsError(err).Kind != op.Unavailable {
+		t.Errorf("somebody who was removed reads at the old primary: %v", err)
+	}
 }

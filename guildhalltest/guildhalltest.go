@@ -76,7 +76,14 @@ func WithCharter(t testing.TB, c *charter.Charter, options ...Option) *Hall {
 // and mailbox. Its people may call either.
 func (h *Hall) Beside() *Hall {
 	h.t.Helper()
+	return h.BesideOn(h.config.Database)
+}
+
+// BesideOn is Beside where the database is reached at another address.
+func (h *Hall) BesideOn(dsn string) *Hall {
+	h.t.Helper()
 	other := &Hall{Clock: h.Clock, Mail: h.Mail, t: h.t, config: h.config}
+	other.config.Database = dsn
 	other.open()
 	return other
 }

@@ -60,6 +60,9 @@ func (s *Service) Stream(ctx context.Context, o Any, r Request, begin func(Info)
 		return copyFile(ctx, file, begin(c.d.info))
 	}
 	return s.config.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		if err := tx.Stands(ctx); err != nil {
+			return err
+		}
 		reader := s.reader(tx, r.Caller)
 		reader.Actor = &c.actor
 		return c.bound.stream(ctx, reader, begin(c.d.info))

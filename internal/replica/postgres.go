@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,18 +16,12 @@ import (
 
 // All statements here are PostgreSQL's alone: nobody else has several servers.
 
-// timelineColumn is the timeline of the server that a connection leads to. On a standby it is an error.
-const timelineColumn = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
-
 // nowColumn is the database's clock, in Unix microseconds.
 const nowColumn = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
 
 func parseTimeline(text string) (Timeline, error) {
-	n, err := strconv.ParseUint(text, 16, 32)
-	if err != nil {
-		return 0, fmt.Errorf("timeline %q of the database: %w", text, err)
-	}
-	return Timeline(n), nil
+	n, err := sqldb.ParseTimeline(text)
+	return Timeline(n), err
 }
 
 // Postgres keeps the list in a database. Its pool is one that changes do not use: they hold a connection while they wait
@@ -39,7 +32,7 @@ type Postgres struct{ DB *sqldb.DB }
 func (p Postgres) do(ctx context.Context, fn func(tx *sqldb.Tx) error) (t Timeline, err error) {
 	err = p.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		var text string
-		if err := tx.QueryRow(ctx, "SELECT "+timelineColumn).Scan(&text); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT "+sqldb.TimelineColumn).Scan(&text); err != nil {
 			return err
 		}
 		if t, err = parseTimeline(text); err != nil {
@@ -104,7 +97,7 @@ func (p Postgres) List(ctx context.Context) (all []Member, now int64, err error)
 
 // members reads the list, and the timeline of the connection, which is there without any member too.
 func members(ctx context.Context, tx *sqldb.Tx) (all []Member, t Timeline, err error) {
-	rows, err := tx.Query(ctx, `SELECT `+timelineColumn+`, r.incarnation, COALESCE(r.name, ''), COALESCE(r.address, ''), COALESCE(r.secret, ''), COALESCE(r.evicted, false),
+	rows, err := tx.Query(ctx, `SELECT `+sqldb.TimelineColumn+`, r.incarnation, COALESCE(r.name, ''), COALESCE(r.address, ''), COALESCE(r.secret, ''), COALESCE(r.evicted, false),
 		COALESCE(r.expires_at, 0), COALESCE(r.started_at, 0), COALESCE(r.fenced_at, 0), COALESCE(r.fences, 0), COALESCE(r.waits, 0)
 		FROM (SELECT 1) one LEFT JOIN replicas r ON true`)
 	if err != nil {
@@ -181,7 +174,7 @@ func (c change) Members(ctx context.Context) ([]Member, Timeline, error) { retur
 // connection. It waits for nobody: behind a change that waits it fails. The statement that reads has to come after it.
 func Share(ctx context.Context, tx *sqldb.Tx, scopes []Scope) (shared bool, t Timeline, err error) {
 	var text string
-	err = tx.QueryRow(ctx, "SELECT "+timelineColumn+`, COALESCE(bool_and(pg_try_advisory_xact_lock_shared($1, k)), false)
+	err = tx.QueryRow(ctx, "SELECT "+sqldb.TimelineColumn+`, COALESCE(bool_and(pg_try_advisory_xact_lock_shared($1, k)), false)
 		FROM unnest(CAST(string_to_array($2, ',') AS int[])) AS k`, lockClass, stripesOf(scopes)).Scan(&text, &shared)
 	if err != nil {
 		return false, 0, err

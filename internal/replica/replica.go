@@ -264,6 +264,9 @@ func (r *Replica) Hold(ctx context.Context) (*Lease, error) {
 	if r.Strict() {
 		return nil, nil //nolint:nilnil // see above
 	}
+	if l := r.Lease(); l.Live() {
+		return l, nil
+	}
 	patience := time.NewTimer(r.c.Params.Lease)
 	defer patience.Stop()
 	for {

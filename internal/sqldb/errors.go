@@ -78,7 +78,7 @@ func Unavailable(err error) bool {
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 		return false
-	case errors.Is(err, ErrBusy), errors.Is(err, ErrBroken), errors.Is(err, ErrRemoved), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrStale), errors.Is(err, ErrBroken), errors.Is(err, ErrRemoved), errors.Is(err, context.DeadlineExceeded):
 		return true
 	case sqlState(err) != "":
 		return pgUnavailable(sqlState(err))

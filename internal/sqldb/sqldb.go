@@ -63,6 +63,7 @@ type DB struct {
 
 	reads, writes, statements, retries atomic.Int64
 
+	standing    atomic.Pointer[Standing]
 	suspected   atomic.Int64 // when connections were last suspected
 	left        leftCommits  // nil where none is left: on SQLite, and beside
 	dsn         string       // of a PostgreSQL, with its number of connections, for further pools

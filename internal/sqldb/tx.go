@@ -18,6 +18,8 @@ type Tx struct {
 	dialect    Dialect
 	statements int
 	total      *atomic.Int64
+	stand      Standing // by which the rest of a reading has to stand
+	left       bool     // the connection leads to a server that another one has replaced
 }
 
 // maxRetries bounds how often Write repeats a transaction that lost against
@@ -57,9 +59,8 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	}
 }
 
-// Read runs fn on one read-only snapshot: every statement of fn sees the
-// database as the first one did.
-func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
+// snapshot is Read, standing by nothing.
+func (db *DB) snapshot(ctx context.Context, fn func(*Tx) error) error {
 	opts := sql.TxOptions{ReadOnly: true}
 	if db.dialect == PostgreSQL {
 		opts.Isolation = sql.LevelRepeatableRead
@@ -68,7 +69,7 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // ReadCommitted runs fn in a transaction that only reads, and of which each statement sees what was committed when it
-// began. On SQLite it is Read.
+// began. On SQLite it is Read. Whether what it reads counts is the caller's to find out: see Standing.
 func (db *DB) ReadCommitted(ctx context.Context, fn func(*Tx) error) error {
 	opts := sql.TxOptions{ReadOnly: true}
 	if db.dialect == PostgreSQL {
@@ -110,10 +111,12 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 		db.suspect(ctx, began)
 		return fmt.Errorf("begin: %w", err)
 	}
+	t := &Tx{tx: tx, dialect: db.dialect, total: &db.statements}
+	defer t.leave(conn)
 	// After a commit this does nothing; after an error or a panic of fn it
 	// frees the locks. The connection is discarded if it fails.
 	defer tx.Rollback()
-	if err := fn(&Tx{tx: tx, dialect: db.dialect, total: &db.statements}); err != nil {
+	if err := fn(t); err != nil {
 		db.suspect(ctx, began)
 		return err
 	}
@@ -122,6 +125,13 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 		return committing(err)
 	}
 	return nil
+}
+
+// leave discards a connection that leads nowhere any more.
+func (t *Tx) leave(conn *sql.Conn) {
+	if t.left {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
 }
 
 // committing says what an error of a commit means.
