@@ -229,10 +229,10 @@ func halfOpen(t *testing.T, f *field) {
 		}
 	}
 	t.Logf("a change was made after %s and %d tries", time.Since(began).Round(time.Millisecond), tries)
-	f.goesOn(t)
 	if keys, rows := f.keysNamed("half"), f.keyRows()-before; keys != 1 || rows != 9 {
 		t.Errorf("%d keys, %d rows of the log, want 1 and 9", keys, rows)
 	}
+	f.goesOn(t) // which makes keys
 }
 
 // Transactions that lose to others (serialization failures, deadlocks of PostgreSQL's own finding) are made again, and each
