@@ -839,7 +839,7 @@ func checkRefusalRow(t *testing.T, w *world, c caller, e *op.Error, before int) 
 // rowsNow counts all audit rows of the hall.
 func rowsNow(t *testing.T, w *world) (n int) {
 	t.Helper()
-	err := w.Service().Snapshot(t.Context(), func(r *op.Reader) error {
+	err := w.Service().Committed(t.Context(), func(r *op.Reader) error {
 		return r.QueryRow(t.Context(), "SELECT count(*) FROM audit_rows").Scan(&n)
 	})
 	if err != nil {
