@@ -111,14 +111,6 @@ var delayed = fault{"slow", func(h *history, i int, d time.Duration) {
 	}
 }}
 
-// lateRenewal holds the answer to a renewal for almost a lease, of a server that the others do not reach.
-var lateRenewal = fault{"a renewal is answered late", func(h *history, i int, _ time.Duration) {
-	done := make(chan struct{})
-	go func() { defer close(done); h.hold(3*shortLease, h.around(i)...) }()
-	h.hold(shortLease*9/10, &h.network.fromBase[i])
-	<-done
-}}
-
 // severed ends connections, and lets none begin.
 var severed = fault{"connections cut", func(h *history, i int, d time.Duration) {
 	ways := h.network.base(i)
