@@ -68,12 +68,17 @@ func (t *Tx) Stands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !t.stand.Covers(timeline) {
+	if !t.covered(ctx, timeline) {
 		t.left = true
 		return ErrStale
 	}
 	t.stand = nil
 	return nil
+}
+
+// covered waits once where it has to: what may be answered later on the same timeline could have been answered before.
+func (t *Tx) covered(ctx context.Context, timeline uint32) bool {
+	return t.stand.Covers(timeline) || t.stand.Await(ctx) == nil && t.stand.Covers(timeline)
 }
 
 // TimelineColumn is the timeline of the server that a connection leads to, for ParseTimeline. On a standby it is an error.
