@@ -1,16 +1,16 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // openPostgres opens one pool for reads and writes. Connections are renewed
@@ -78,12 +78,13 @@ func (db *DB) Beside(connections int) (*DB, error) {
 func (db *DB) Near() bool { return db.dialect == SQLite || near(db.dsn) }
 
 func near(dsn string) bool {
-	config, err := pgconn.ParseConfig(dsn)
+	u, err := url.Parse(dsn)
 	if err != nil {
 		return false
 	}
-	ip, err := netip.ParseAddr(config.Host)
-	return strings.HasPrefix(config.Host, "/") || config.Host == "localhost" || err == nil && ip.IsLoopback()
+	host := cmp.Or(u.Query().Get("host"), u.Hostname(), "localhost")
+	ip, err := netip.ParseAddr(host)
+	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // Renew closes the connections that nobody uses now, so that the next ones are new: they may lead to another server.
