@@ -195,7 +195,12 @@ func (h *Hall) countTogether(ctx context.Context) {
 	if h.peers == nil {
 		return
 	}
-	tick := time.NewTicker(100 * time.Millisecond)
+	every(ctx, 100*time.Millisecond, func() { h.tellTaken(ctx) })
+}
+
+// every calls do again and again, until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		select {
@@ -203,7 +208,7 @@ func (h *Hall) countTogether(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		h.tellTaken(ctx)
+		do()
 	}
 }
 
@@ -217,19 +222,12 @@ func (h *Hall) tellTaken(ctx context.Context) {
 // beside does in this process what each server has to do for itself, until ctx ends: comparing its clock with the database's, and
 // writing what it has gathered.
 func (h *Hall) beside(ctx context.Context) {
-	tick := time.NewTicker(30 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, 30*time.Second, func() {
 		if h.clocks.kept {
 			h.compareClocks(ctx, h.config.Now)
 		}
 		if err := errors.Join(h.service.WriteRefusals(ctx), h.sightings.Flush(ctx, h.db)); err != nil && ctx.Err() == nil {
 			h.config.Log.ErrorContext(ctx, "what was gathered is not written yet", slog.Any("error", err))
 		}
-	}
+	})
 }
