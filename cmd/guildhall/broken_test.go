@@ -142,8 +142,9 @@ func seenAtOnce(t *testing.T, name string) {
 	for _, w := range ways {
 		w.held.Add(-1)
 	}
-	if got := r.judge(); yes != 1 || r.late() != 1 || got != porcupine.Illegal {
-		t.Errorf("%d yes, %d of them late, history %s: want 1, 1 and Illegal", yes, r.late(), got)
+	sent, late := r.after()
+	if got := r.judge(); yes != 1 || sent != 1 || late != 1 || got != porcupine.Illegal {
+		t.Errorf("%d yes, %d sent after return and %d of them allowed, history %s: want 1, 1, 1 and Illegal", yes, sent, late, got)
 	}
 }
 

@@ -92,15 +92,16 @@ func startFieldFor(t *testing.T, broken string, lease time.Duration, args ...str
 
 // told is what a history has to tell.
 type told struct {
-	operations, checks, fromMemory, writes, unknown, none, illegal, late int
-	took                                                                 time.Duration
-	kinds                                                                map[string]int
-	first                                                                string // the first register that has no legal history
+	operations, checks, fromMemory, writes, unknown, none, illegal int
+	after, late                                                    int // checks sent after a revocation had returned, and those of them that were accepted
+	took                                                           time.Duration
+	kinds                                                          map[string]int
+	first                                                          string // the first register that has no legal history
 }
 
 func (a *told) add(b told) {
 	a.operations, a.checks, a.fromMemory, a.writes = a.operations+b.operations, a.checks+b.checks, a.fromMemory+b.fromMemory, a.writes+b.writes
-	a.first = cmp.Or(a.first, b.first)
+	a.first, a.after = cmp.Or(a.first, b.first), a.after+b.after
 	a.unknown, a.none, a.illegal, a.late, a.took = a.unknown+b.unknown, a.none+b.none, a.illegal+b.illegal, a.late+b.late, a.took+b.took
 	if a.kinds == nil {
 		a.kinds = map[string]int{}
@@ -111,8 +112,8 @@ func (a *told) add(b told) {
 }
 
 func (a told) String() string {
-	return fmt.Sprintf("%d operations in %s: %d checks answered, %d of them from memory, %d without an answer, %d changes, %d unknown; sent after return and accepted: %d; illegal: %d",
-		a.operations, a.took.Round(10*time.Millisecond), a.checks, a.fromMemory, a.none, a.writes, a.unknown, a.late, a.illegal)
+	return fmt.Sprintf("%d operations in %s: %d checks answered, %d of them from memory, %d without an answer, %d changes, %d unknown; sent after return: %d, accepted of them: %d; illegal: %d",
+		a.operations, a.took.Round(10*time.Millisecond), a.checks, a.fromMemory, a.none, a.writes, a.unknown, a.after, a.late, a.illegal)
 }
 
 // history is one run of clients.
@@ -200,9 +201,12 @@ func (h *history) check(number int, s *clusterServer) {
 func (h *history) write(number int, r *register, allow bool) (done bool) {
 	client := ownClient()
 	defer client.CloseIdleConnections()
+	call := h.now() // before it is looked what there is to be revoked: another one may revoke it meanwhile
 	c := r.set(allow)
+	if c.path == "" {
+		return false
+	}
 	idempotency := "h" + strconv.FormatInt(h.serial.Add(1), 10)
-	call := h.now()
 	for try := 0; try < 6 && (try == 0 || !h.ended()); try++ {
 		ctx, cancel := context.WithTimeout(h.ctx, h.patience)
 		status, raw, err := send(ctx, client, h.servers[rand.IntN(3)].url, c, idempotency)
@@ -325,7 +329,8 @@ func (h *history) tell(before int64) told {
 	}
 	for _, r := range h.all {
 		a.kinds[r.kind] += len(r.history)
-		a.late += r.late()
+		sent, allowed := r.after()
+		a.after, a.late = a.after+sent, a.late+allowed
 		switch r.judge() {
 		case porcupine.Illegal:
 			a.illegal++

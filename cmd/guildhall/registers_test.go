@@ -24,7 +24,7 @@ import (
 type register struct {
 	kind, name string
 	asks       []ask
-	set        func(allow bool) change // what makes it so
+	set        func(allow bool) change // what makes it so; without a path: nothing would
 	mu         sync.Mutex
 	history    []porcupine.Operation
 	over       atomic.Bool // nobody asks any more
@@ -73,8 +73,9 @@ func (r *register) add(client int, in step, out bool, call, returned int64) {
 	r.history = append(r.history, porcupine.Operation{ClientId: client, Input: in, Output: out, Call: call, Return: returned})
 }
 
-// late counts the checks that were sent after a revocation had returned, and allowed, where no grant can have come between.
-func (r *register) late() (n int) {
+// after counts the checks that were sent after a revocation had returned, where no grant can have come between, and those
+// of them that were allowed.
+func (r *register) after() (sent, allowed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var writes []porcupine.Operation
@@ -84,11 +85,14 @@ func (r *register) late() (n int) {
 		}
 	}
 	for _, o := range r.history {
-		if !o.Input.(step).write && o.Output.(bool) && afterRevocation(writes, o) {
-			n++
+		if o.Input.(step).write || !afterRevocation(writes, o) {
+			continue
+		}
+		if sent++; o.Output.(bool) {
+			allowed++
 		}
 	}
-	return n
+	return sent, allowed
 }
 
 func afterRevocation(writes []porcupine.Operation, check porcupine.Operation) bool {
@@ -250,13 +254,13 @@ func (c *cluster) standing() []*register {
 	}
 }
 
-// membership removes somebody and lets them in again: as another member each time.
+// membership removes somebody and lets them in again: as another member each time. Who they are now is read first; where
+// no server can say, nobody is removed, since the removal of somebody who is removed already succeeds too.
 func (c *cluster) membership(p person) func(bool) change {
 	return func(allow bool) change {
 		if allow {
 			return change{"POST", "/v1/organizations/removed/members", c.service, map[string]any{"user": p.user, "role": "editor"}}
 		}
-		member := p.member
 		for _, s := range c.servers {
 			status, raw, err := send(c.t.Context(), &http.Client{Timeout: 3 * time.Second}, s.url, change{"GET", "/v1/organizations/removed/members", c.service, nil}, "")
 			var list struct{ Data []struct{ ID, User string } }
@@ -265,12 +269,12 @@ func (c *cluster) membership(p person) func(bool) change {
 			}
 			for _, m := range list.Data {
 				if m.User == p.user {
-					member = m.ID
+					return change{"POST", "/v1/organizations/removed/members/" + m.ID + "/remove", c.owner, map[string]any{}}
 				}
 			}
 			break
 		}
-		return change{"POST", "/v1/organizations/removed/members/" + member + "/remove", c.owner, map[string]any{}}
+		return change{}
 	}
 }
 

@@ -447,7 +447,8 @@ func TestSoakEverySceneOfBrokenServersIsSeen(t *testing.T) {
 				t.Errorf("not seen in %d rounds, %s: %s", rounds, took, s.r)
 				return
 			}
-			t.Logf("%s: seen in round %d, after %s; %d accepted after return", name, rounds, took.Round(100*time.Millisecond), s.r.late())
+			_, late := s.r.after()
+			t.Logf("%s: seen in round %d, after %s; %d accepted after return", name, rounds, took.Round(100*time.Millisecond), late)
 		})
 	}
 }
@@ -460,7 +461,7 @@ func TestSoakTheScenesDoNotHurtSoundServers(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(scenes)) {
 		t.Run(name, func(t *testing.T) {
 			took, rounds, s := played(t, scenes[name], "", time.Minute)
-			if s.r.judge() == porcupine.Illegal || s.r.late() > 0 {
+			if _, late := s.r.after(); s.r.judge() == porcupine.Illegal || late > 0 {
 				t.Errorf("sound servers are illegal: %s", s.r)
 			}
 			t.Logf("%d rounds in %s, %d operations", rounds, took.Round(100*time.Millisecond), len(s.r.history))
