@@ -127,7 +127,30 @@ func (r *register) String() string {
 func (r *register) judge() porcupine.CheckResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return porcupine.CheckOperationsTimeout(allowance, r.history, time.Minute)
+	return porcupine.CheckOperationsTimeout(allowance, telling(r.history), time.Minute)
+}
+
+// telling leaves out the checks that say no more than others: during one that waited for long, another operation began and
+// ended that had the same answer, or made it so. Wherever that one stands, the long one can stand right behind it. So there
+// is an order of all that happened if there is one of what is left; and many that wait at once take porcupine too long.
+func telling(history []porcupine.Operation) (left []porcupine.Operation) {
+	sorted := slices.Clone(history)
+	slices.SortFunc(sorted, func(a, b porcupine.Operation) int {
+		return cmp.Or(cmp.Compare(b.Call, a.Call), cmp.Compare(a.Return, b.Return))
+	})
+	first := map[bool]int64{true: never, false: never} // by what is so: when the first of those ended that began later
+	for _, o := range sorted {
+		in := o.Input.(step)
+		so := in.allow
+		if !in.write {
+			so = o.Output.(bool)
+		}
+		if in.write || o.Return < first[so] {
+			left = append(left, o)
+		}
+		first[so] = min(first[so], o.Return)
+	}
+	return left
 }
 
 // send sends one request on a connection of the client's own. It waits for its answer however long that takes.
