@@ -67,7 +67,7 @@ func (db *DB) Beside(connections int) (*DB, error) {
 	if db.dialect != PostgreSQL {
 		return nil, errors.New("only PostgreSQL has a pool beside")
 	}
-	pool, err := openPool("pgx", db.dsn)
+	pool, err := openPool("postgres beside", db.dsn)
 	if err != nil {
 		return nil, err
 	}

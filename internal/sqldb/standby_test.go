@@ -133,3 +133,38 @@ func begins(t *testing.T, db *sqldb.DB) {
 		t.Errorf("after another server has taken over: %v", err)
 	}
 }
+
+// A commit whose wait for the standby an administrator has cancelled is made on the primary alone, and the database calls it
+// done with a warning. It does not count, neither here nor for a lease. T-106
+func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
+	_, db := bereft(t, 2)
+	beside, err := db.Beside(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { beside.Close() })
+	for id, pool := range []*sqldb.DB{db, beside, db, db, db, db} { // as often as commits may be left, and more
+		var all sync.WaitGroup
+		all.Go(func() {
+			err := pool.Write(t.Context(), func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(t.Context(), "INSERT INTO notes (id) VALUES ($1)", id)
+				return err
+			})
+			if !errors.Is(err, sqldb.ErrUnknown) || !sqldb.Unavailable(err) {
+				t.Errorf("commit %d: %v, want ErrUnknown", id, err)
+			}
+		})
+		for cancelled := 0; cancelled == 0; time.Sleep(5 * time.Millisecond) {
+			err := db.Read(t.Context(), func(tx *sqldb.Tx) error {
+				return tx.QueryRow(t.Context(), "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&cancelled)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		all.Wait()
+	}
+	if got := count(t, db, "notes"); got != 6 {
+		t.Errorf("%d changes are there, of 6 that were committed", got)
+	}
+}

@@ -14,14 +14,18 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // postgres is pgx, but that it never has the database cancel a commit. One that waits for a synchronous standby is done
 // on the primary alone when its wait is cancelled: everybody sees it there, and it is gone when the standby takes over.
 // pgx cancels whatever its caller does not wait for any longer. Here such a commit is left: its connection goes, the
-// database waits on, and nobody sees the change before the standby has it.
-type postgres struct{}
+// database waits on, and nobody sees the change before the standby has it. A commit whose wait an administrator
+// cancelled has no answer that counts either: the database calls it done, and warns.
+type postgres struct {
+	cancels bool // all the same: who commits there counts nothing that they have not waited for
+}
 
 // Open is the driver's.
 func (p postgres) Open(name string) (driver.Conn, error) {
@@ -33,16 +37,17 @@ func (p postgres) Open(name string) (driver.Conn, error) {
 }
 
 // OpenConnector is the driver's.
-func (postgres) OpenConnector(name string) (driver.Connector, error) {
+func (p postgres) OpenConnector(name string) (driver.Connector, error) {
 	config, err := pgx.ParseConfig(name)
 	if err != nil {
 		return nil, err
 	}
-	return &connector{config: config, left: map[*socket]bool{}}, nil
+	return &connector{driver: p, config: config, left: map[*socket]bool{}}, nil
 }
 
 // connector makes the connections of one pool, and knows the commits that were left.
 type connector struct {
+	driver postgres
 	config *pgx.ConnConfig
 	mu     sync.Mutex
 	left   map[*socket]bool
@@ -50,12 +55,14 @@ type connector struct {
 }
 
 // Driver is the connector's.
-func (*connector) Driver() driver.Driver { return postgres{} }
+func (c *connector) Driver() driver.Driver { return c.driver }
 
 // Connect opens a connection.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	l := &line{connector: c}
-	made, err := stdlib.GetConnector(*c.config, stdlib.OptionBeforeConnect(l.dials)).Connect(ctx)
+	config := c.config.Copy()
+	config.OnNotice = l.noticed
+	made, err := stdlib.GetConnector(*config, stdlib.OptionBeforeConnect(l.dials)).Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,16 +100,28 @@ func (c *connector) Forget() {
 type line struct {
 	connector  *connector
 	committing atomic.Bool
+	warned     atomic.Bool            // of a commit
 	socket     atomic.Pointer[socket] // the last one that was dialled
 }
 
-var errNoCancel = errors.New("a commit is not cancelled")
+var (
+	errNoCancel = errors.New("a commit is not cancelled")
+	// errAlone has the connection closed, and the caller told that the outcome is not known.
+	errAlone = fmt.Errorf("the database committed with a warning, as when its wait for the standby was cancelled: %w", driver.ErrBadConn)
+)
+
+// noticed hears what the database says beside its answers.
+func (l *line) noticed(_ *pgconn.PgConn, n *pgconn.Notice) {
+	if l.committing.Load() && n.SeverityUnlocalized == "WARNING" {
+		l.warned.Store(true)
+	}
+}
 
 // dials has pgx reach the database through l. Once the connection is made, it only dials to cancel what is under way.
 func (l *line) dials(_ context.Context, config *pgx.ConnConfig) error {
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if l.committing.Load() {
+		if l.committing.Load() && !l.connector.driver.cancels {
 			l.connector.leave(l.socket.Load())
 			return nil, errNoCancel
 		}
@@ -188,13 +207,17 @@ type transaction struct {
 
 // Commit commits. When its caller gives up, the connection is closed, and whether it was committed is not known.
 func (t transaction) Commit() error {
-	t.conn.line.committing.Store(true)
-	err := t.Tx.Commit()
 	l := t.conn.line
-	if t.conn.Conn.Conn().IsClosed() {
-		l.connector.leave(l.socket.Load())
-	} else {
+	l.committing.Store(true)
+	err := t.Tx.Commit()
+	switch {
+	case !t.conn.Conn.Conn().IsClosed():
 		l.committing.Store(false)
+	case !l.connector.driver.cancels:
+		l.connector.leave(l.socket.Load())
+	}
+	if err == nil && l.warned.Load() {
+		return errAlone
 	}
 	return err
 }

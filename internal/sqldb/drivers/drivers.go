@@ -10,4 +10,7 @@ import (
 	_ "modernc.org/sqlite"             // registers "sqlite"
 )
 
-func init() { sql.Register("postgres", postgres{}) }
+func init() {
+	sql.Register("postgres", postgres{})
+	sql.Register("postgres beside", postgres{cancels: true})
+}
