@@ -76,9 +76,12 @@ func startClusterOn(t *testing.T, dsn string, as shape) *cluster {
 			}
 		}
 		if as.quiet {
-			if s.log, err = os.Create(s.data + ".log"); err != nil {
+			file, err := os.Create(s.data + ".log")
+			if err != nil {
 				t.Fatal(err)
 			}
+			s.log = file
+			t.Cleanup(func() { s.tells(file) })
 		}
 		if as.dsn != nil {
 			dsn = as.dsn(i)
@@ -141,6 +144,16 @@ func (s *clusterServer) tryStart() error {
 		}
 	}
 	return errors.New("it does not answer")
+}
+
+// tells shows the end of what the server has logged, if the test has failed.
+func (s *clusterServer) tells(file *os.File) {
+	defer file.Close()
+	raw := make([]byte, 4<<10)
+	if length, err := file.Seek(0, io.SeekEnd); s.t.Failed() && err == nil {
+		n, _ := file.ReadAt(raw, max(0, length-int64(len(raw))))
+		s.t.Logf("server %s logged last: %s", s.name, raw[:n])
+	}
 }
 
 func (s *clusterServer) signal(signal os.Signal) {

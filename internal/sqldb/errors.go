@@ -96,6 +96,7 @@ func pgUnavailable(state string) bool {
 	}
 	switch state {
 	case "25006", // read-only: a standby after a failover
+		"25P03", "25P04", // ended by the database between two statements, or for lasting too long
 		"55P03",                            // lock not available
 		"57014",                            // statement timeout
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting, idle too long

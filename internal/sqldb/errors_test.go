@@ -174,3 +174,26 @@ func TestAServerThatIsNotThereIsUnavailable(t *testing.T) {
 		t.Errorf("Open = %v", err)
 	}
 }
+
+// A transaction that the database ended, since nothing was asked in it for too long, is no fault of what was asked.
+func TestATransactionThatWasSilentTooLongIsUnavailable(t *testing.T) {
+	db := testdb.Postgres(t)
+	err := db.Write(t.Context(), func(tx *sqldb.Tx) error {
+		var pid int
+		if err := tx.QueryRow(t.Context(), "SELECT pg_backend_pid() FROM set_config('idle_in_transaction_session_timeout', '20', true)").Scan(&pid); err != nil {
+			return err
+		}
+		for there := true; there; {
+			if err := db.Read(t.Context(), func(other *sqldb.Tx) error {
+				return other.QueryRow(t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = $1", pid).Scan(&there)
+			}); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(t.Context(), "SELECT 1")
+		return err
+	})
+	if !sqldb.Unavailable(err) {
+		t.Errorf("%v is no error of the database", err)
+	}
+}
