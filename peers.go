@@ -104,12 +104,14 @@ func (p Peers) name() string {
 
 // run takes the messages of the others, and keeps the lease, until the hall is closed.
 func (p *peers) run(db *sqldb.DB) {
-	if p == nil || p.listener == nil {
+	if p == nil {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var serving, leased sync.WaitGroup
-	serving.Go(func() { _ = p.server.Serve(p.listener) })
+	if p.listener != nil {
+		serving.Go(func() { _ = p.server.Serve(p.listener) })
+	}
 	leased.Go(func() { p.replica.Run(ctx) })
 	db.Under(standing{p.replica})
 	p.ended = func() {
@@ -129,8 +131,10 @@ func (s standing) Await(ctx context.Context) error {
 	return err
 }
 
+func (s standing) Undisputed() bool { return s.replica.Reading().Undisputed() }
+
 func (s standing) Covers(timeline uint32) bool {
-	return s.replica.Lease().Covers(replica.Timeline(timeline))
+	return s.replica.Reading().Covers(replica.Timeline(timeline))
 }
 
 func (p *peers) close() error {

@@ -109,10 +109,10 @@ var scenes = map[string]sceneOf{
 }
 
 // readsItsRow renews by looking whether the row is there.
-func readsItsRow(ctx context.Context, g replica.Registry, m replica.Member, _ time.Duration) (found bool, t replica.Timeline, err error) {
+func readsItsRow(ctx context.Context, g replica.Registry, m replica.Member, _ time.Duration) (found bool, b replica.Base, err error) {
 	p, ok := g.(replica.Postgres)
 	if !ok {
-		return false, 0, errors.New("no PostgreSQL")
+		return false, b, errors.New("no PostgreSQL")
 	}
 	err = p.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		var text string
@@ -122,10 +122,10 @@ func readsItsRow(ctx context.Context, g replica.Registry, m replica.Member, _ ti
 			return err
 		}
 		number, err := strconv.ParseUint(text, 16, 32)
-		found, t = n > 0, replica.Timeline(number)
+		found, b.Timeline = n > 0, replica.Timeline(number)
 		return err
 	})
-	return found, t, err
+	return found, b, err
 }
 
 // answeredLate: the answer to a renewal is taken late, by a server that nobody reaches.

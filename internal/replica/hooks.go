@@ -16,7 +16,7 @@ type Hooks struct {
 	Grace    func(since time.Duration) bool
 	Keeps    func(shared, current bool) bool
 	Covers   func(sameTimeline bool) bool
-	Renew    func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Timeline, error)
+	Renew    func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Base, error)
 	At       func(p Point) // passes a point of the protocol; a process may be slow there
 }
 
@@ -52,7 +52,7 @@ func sound() Hooks {
 		Grace:  func(time.Duration) bool { return true },
 		Keeps:  func(shared, current bool) bool { return shared && current },
 		Covers: func(same bool) bool { return same },
-		Renew: func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Timeline, error) {
+		Renew: func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Base, error) {
 			return g.Renew(ctx, m, lease)
 		},
 		At: func(Point) {},

@@ -28,23 +28,23 @@ func parseTimeline(text string) (Timeline, error) {
 // for an eviction (T-106).
 type Postgres struct{ DB *sqldb.DB }
 
-// do runs statements in a transaction, and gives the timeline of its connection.
-func (p Postgres) do(ctx context.Context, fn func(tx *sqldb.Tx) error) (t Timeline, err error) {
+// do runs statements in a transaction, and says where its connection leads.
+func (p Postgres) do(ctx context.Context, fn func(tx *sqldb.Tx) error) (b Base, err error) {
 	err = p.DB.Write(ctx, func(tx *sqldb.Tx) error {
 		var text string
-		if err := tx.QueryRow(ctx, "SELECT "+sqldb.TimelineColumn).Scan(&text); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT "+sqldb.TimelineColumn+", current_setting('synchronous_standby_names') = ''").Scan(&text, &b.Alone); err != nil {
 			return err
 		}
-		if t, err = parseTimeline(text); err != nil {
+		if b.Timeline, err = parseTimeline(text); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
-	return t, err
+	return b, err
 }
 
 // Register is the Registry's.
-func (p Postgres) Register(ctx context.Context, m Member, lease time.Duration) (Timeline, error) {
+func (p Postgres) Register(ctx context.Context, m Member, lease time.Duration) (Base, error) {
 	return p.do(ctx, func(tx *sqldb.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO replicas (incarnation, name, address, secret, evicted, expires_at, started_at, fenced_at, fences, waits)
 			VALUES ($1, $2, $3, $4, $5, `+nowColumn+` + $6, $7, $8, $9, $10)`,
@@ -54,24 +54,32 @@ func (p Postgres) Register(ctx context.Context, m Member, lease time.Duration) (
 }
 
 // Renew is the Registry's.
-func (p Postgres) Renew(ctx context.Context, m Member, lease time.Duration) (found bool, t Timeline, err error) {
-	t, err = p.do(ctx, func(tx *sqldb.Tx) error {
+func (p Postgres) Renew(ctx context.Context, m Member, lease time.Duration) (found bool, b Base, err error) {
+	b, err = p.do(ctx, func(tx *sqldb.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE replicas SET expires_at = `+nowColumn+` + $2, fenced_at = $3, fences = $4, waits = $5
 			WHERE incarnation = $1 AND NOT evicted`, string(m.Incarnation), lease.Microseconds(), m.FencedAt, m.Fences, m.Waits)
 		found = n > 0
 		return err
 	})
-	return found, t, err
+	return found, b, err
+}
+
+// Pulse is the Registry's. A message in the log of changes is what a standby has to have, and no row.
+func (p Postgres) Pulse(ctx context.Context) (Base, error) {
+	return p.do(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, "SELECT pg_logical_emit_message(true, 'guildhall', '')")
+		return err
+	})
 }
 
 // Evict is the Registry's.
 func (p Postgres) Evict(ctx context.Context, i Incarnation) (found bool, t Timeline, err error) {
-	t, err = p.do(ctx, func(tx *sqldb.Tx) error {
+	b, err := p.do(ctx, func(tx *sqldb.Tx) error {
 		n, err := tx.Exec(ctx, "UPDATE replicas SET evicted = $2 WHERE incarnation = $1", string(i), true)
 		found = n > 0
 		return err
 	})
-	return found, t, err
+	return found, b.Timeline, err
 }
 
 // Remove is the Registry's.

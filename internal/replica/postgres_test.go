@@ -261,3 +261,65 @@ func TestAServerAnswersQuestions(t *testing.T) {
 		t.Errorf("an answer that was changed on its way counts: %q", got)
 	}
 }
+
+// A server that takes no fences is not in the list, and no change waits for it. It has a lease all the same, by a commit that
+// leaves nothing behind.
+func TestAStrictServerHoldsALeaseWithoutARow(t *testing.T) {
+	db := testdb.Postgres(t)
+	beside, err := db.Beside(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { beside.Close() })
+	r := replica.New(replica.Config{Name: "strict", Params: brief, Clock: replica.SystemClock{}, Registry: replica.Postgres{DB: beside}, Log: slog.New(slog.DiscardHandler)})
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	first, err := r.Hold(t.Context())
+	if err != nil || !first.Live() || !first.Undisputed() || !first.Covers(1) || r.Lease().Live() {
+		t.Fatalf("%v: alive %t, undisputed %t, to remember by %t", err, first.Live(), first.Undisputed(), r.Lease().Live())
+	}
+	for began := time.Now(); r.Reading() == first; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the lease is not renewed")
+		}
+	}
+	if all, _, err := (replica.Postgres{DB: beside}).List(t.Context()); err != nil || len(all) > 0 {
+		t.Errorf("%d servers are listed, %v", len(all), err)
+	}
+	if r.Reading().Covers(2) {
+		t.Error("the lease covers another history of the database")
+	}
+}
+
+// A database that names a standby may be replaced: what is read there is asked where it was read.
+func TestADatabaseWithAStandbyIsDisputed(t *testing.T) {
+	primary, err := testdb.StartCluster("synchronous_commit=on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { primary.Stop() })
+	db := testdb.Connect(t, primary.DSN)
+	registry := replica.Postgres{DB: db}
+	if base, err := registry.Pulse(t.Context()); err != nil || base != (replica.Base{Timeline: 1, Alone: true}) {
+		t.Errorf("alone: %+v, %v", base, err)
+	}
+	standby, err := primary.StartStandby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { standby.Stop() })
+	if base, err := registry.Pulse(t.Context()); err != nil || base != (replica.Base{Timeline: 1}) {
+		t.Errorf("with a standby: %+v, %v", base, err)
+	}
+	if err := standby.Stop(); err != nil {
+		t.Log(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if base, err := registry.Pulse(ctx); err == nil {
+		t.Errorf("a pulse that no standby has: %+v", base)
+	}
+}

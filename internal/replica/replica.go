@@ -22,6 +22,9 @@
 //   - I11: an answer read from the database counts only while the lease is alive, on the history of the database (the
 //     timeline) that the lease is from: a primary that was deposed still answers reads.
 //
+// A strict server takes no fences and remembers nothing. It is not in the list, and no change waits for it. It holds a
+// lease all the same, for I11: one that it renews by a commit which a deposed primary cannot make.
+//
 // No two clocks are compared, only how fast they run: see Params.Rate.
 package replica
 
@@ -102,12 +105,20 @@ type Figures struct {
 	Waits     int64 // how many changes of its own had to wait for a server that did not answer
 }
 
+// Base is the database server that a connection leads to.
+type Base struct {
+	Timeline Timeline
+	Alone    bool // it names no standby that commits wait for
+}
+
 // Registry keeps the list. Each call is a transaction of its own, committed as durably as changes are, on connections
 // that changes do not use. The timeline is that of the connection.
 type Registry interface {
-	Register(ctx context.Context, m Member, lease time.Duration) (Timeline, error)
+	Register(ctx context.Context, m Member, lease time.Duration) (Base, error)
 	// Renew gives false for one that is evicted or gone. It has to be a committed write: a deposed primary answers reads.
-	Renew(ctx context.Context, m Member, lease time.Duration) (bool, Timeline, error)
+	Renew(ctx context.Context, m Member, lease time.Duration) (bool, Base, error)
+	// Pulse commits something, and changes nothing.
+	Pulse(ctx context.Context) (Base, error)
 	// Evict gives false for one that is gone.
 	Evict(ctx context.Context, i Incarnation) (bool, Timeline, error)
 	Remove(ctx context.Context, i Incarnation) error
@@ -144,7 +155,7 @@ type Tx interface {
 // Config is what a Replica is made of.
 type Config struct {
 	Name      string
-	Address   string // where it takes fences; empty: nowhere, so it remembers nothing
+	Address   string // where it takes fences; empty: nowhere, so it is strict
 	Secret    string
 	Params    Params
 	Clock     Clock
@@ -164,6 +175,7 @@ type Replica struct {
 	c       Config
 	hooks   Hooks
 	current atomic.Pointer[Lease]
+	reads   atomic.Pointer[Lease] // of a strict server, by which alone it reads
 	kicked  chan struct{}
 	started int64
 	fenced  atomic.Int64 // when, in Unix microseconds
@@ -210,9 +222,9 @@ type Lease struct {
 
 // term is a lease as it was last renewed.
 type term struct {
-	until    time.Duration // on Clock's Boot
-	offset   time.Duration // of Wall from Boot at the renewal
-	timeline Timeline
+	until  time.Duration // on Clock's Boot
+	offset time.Duration // of Wall from Boot at the renewal
+	base   Base
 }
 
 // maxJump is how far Wall may move against Boot within a lease. More means that a clock cannot be trusted.
@@ -236,11 +248,22 @@ func (l *Lease) Live() bool {
 // Covers reports whether an answer counts that was read from the database on a timeline (I11).
 func (l *Lease) Covers(from Timeline) bool {
 	t := l.term.Load()
-	if t == nil || !l.replica.hooks.Covers(t.timeline == from) {
+	if t == nil || !l.replica.hooks.Covers(t.base.Timeline == from) {
 		l.replica.see(from) // the connection leads to a server that was replaced, or to the one in its place
 		return false
 	}
 	return l.Live()
+}
+
+// Undisputed reports whether an answer counts whatever connection it was read on. It does while the lease is alive, where it
+// is of a database that was never promoted and names no standby that commits wait for. One that named some after the lease
+// was renewed may have been replaced since: but what has taken its place takes no change before the lease is over.
+func (l *Lease) Undisputed() bool {
+	if l == nil {
+		return false
+	}
+	t := l.term.Load()
+	return t != nil && t.base == Base{Timeline: 1, Alone: true} && l.Live()
 }
 
 // Keeps reports whether a reading may be remembered for an incarnation: it had a share of the locks before it read, and
@@ -255,16 +278,21 @@ func (r *Replica) At(p Point) { r.hooks.At(p) }
 // Patience is how long a reading is waited for: later, the lease that it began with is over unless the database answers.
 func (r *Replica) Patience() time.Duration { return r.c.Params.Lease }
 
-// Lease is that of the current incarnation; nil before the first.
+// Lease is that of the current incarnation, by which it answers from memory; nil before the first, and for a strict server.
 func (r *Replica) Lease() *Lease { return r.current.Load() }
 
-// Hold gives a lease that is alive. Where it is over, it waits for a renewal; ErrNoLease if there is none in time. A
-// strict server has none, and needs none.
-func (r *Replica) Hold(ctx context.Context) (*Lease, error) {
+// Reading is the lease by which what is read counts; nil before the first.
+func (r *Replica) Reading() *Lease {
 	if r.Strict() {
-		return nil, nil //nolint:nilnil // see above
+		return r.reads.Load()
 	}
-	if l := r.Lease(); l.Live() {
+	return r.current.Load()
+}
+
+// Hold gives a lease that is alive, by which what is read counts. Where it is over, it waits for a renewal; ErrNoLease if
+// there is none in time.
+func (r *Replica) Hold(ctx context.Context) (*Lease, error) {
+	if l := r.Reading(); l.Live() {
 		return l, nil
 	}
 	patience := time.NewTimer(r.c.Params.Lease)
@@ -273,7 +301,7 @@ func (r *Replica) Hold(ctx context.Context) (*Lease, error) {
 		r.mu.Lock()
 		renewed := r.renewed
 		r.mu.Unlock()
-		if l := r.Lease(); l.Live() {
+		if l := r.Reading(); l.Live() {
 			return l, nil
 		}
 		r.kick()
@@ -296,9 +324,6 @@ func (r *Replica) kick() {
 
 // Run keeps the lease until ctx ends, and then leaves the list.
 func (r *Replica) Run(ctx context.Context) {
-	if r.Strict() {
-		return
-	}
 	var janitor sync.WaitGroup
 	defer janitor.Wait()
 	swept := r.c.Clock.Now().Boot
@@ -306,12 +331,12 @@ func (r *Replica) Run(ctx context.Context) {
 		if again := r.beat(ctx); again {
 			continue
 		}
-		if now := r.c.Clock.Now().Boot; now-swept >= r.c.Params.Lease {
+		if now := r.c.Clock.Now().Boot; !r.Strict() && now-swept >= r.c.Params.Lease {
 			swept = now
 			janitor.Go(func() { r.sweep(ctx) })
 		}
 		wait := r.c.Params.Lease / 3
-		if !r.Lease().Live() { // somebody may be waiting for it: see Hold
+		if !r.Reading().Live() { // somebody may be waiting for it: see Hold
 			wait = r.c.Params.Lease / 40
 		}
 		pause := time.NewTimer(wait)
@@ -330,25 +355,45 @@ func (r *Replica) beat(ctx context.Context) (again bool) {
 	ctx, cancel := context.WithTimeout(ctx, r.c.Params.Lease)
 	defer cancel()
 	l := r.Lease()
-	if l == nil || l.over.Load() {
-		if err := r.register(ctx); err != nil && ctx.Err() == nil {
+	if r.Strict() || l == nil || l.over.Load() {
+		begin := r.register
+		if r.Strict() {
+			begin = r.pulse
+		}
+		if err := begin(ctx); err != nil && ctx.Err() == nil {
 			r.c.Log.WarnContext(ctx, "no lease: checks have no answer until the database has one", slog.Any("error", err))
 		}
 		return false
 	}
 	asked := r.c.Clock.Now() // before it is sent: I1
-	found, timeline, err := r.hooks.Renew(ctx, r.c.Registry, r.member(l.incarnation), r.c.Params.Lease)
+	found, base, err := r.hooks.Renew(ctx, r.c.Registry, r.member(l.incarnation), r.c.Params.Lease)
 	r.hooks.At(Renewed)
 	switch {
-	case err != nil || !r.see(timeline):
+	case err != nil || !r.see(base.Timeline):
 		return false // the deadline stays as it is
-	case !found, timeline != l.term.Load().timeline:
+	case !found, base.Timeline != l.term.Load().base.Timeline:
 		r.c.Log.WarnContext(ctx, "evicted: everything is forgotten, and this server registers anew", slog.String("incarnation", string(l.incarnation)))
 		r.drop(l)
 		return true
 	}
-	r.extend(l, asked, timeline)
+	r.extend(l, asked, base)
 	return false
+}
+
+// pulse gives a strict server a lease, or renews it.
+func (r *Replica) pulse(ctx context.Context) error {
+	asked := r.c.Clock.Now()
+	base, err := r.c.Registry.Pulse(ctx)
+	if err != nil {
+		return err
+	}
+	if !r.see(base.Timeline) {
+		return ErrDeposed
+	}
+	l := &Lease{replica: r} // another one each time: what it was for has no past
+	r.reads.Store(l)
+	r.extend(l, asked, base)
+	return nil
 }
 
 // register begins an incarnation.
@@ -359,8 +404,8 @@ func (r *Replica) register(ctx context.Context) error {
 	r.mu.Unlock()
 	r.current.Store(l)
 	asked := r.c.Clock.Now()
-	timeline, err := r.c.Registry.Register(ctx, r.member(l.incarnation), r.c.Params.Lease)
-	if err == nil && !r.see(timeline) {
+	base, err := r.c.Registry.Register(ctx, r.member(l.incarnation), r.c.Params.Lease)
+	if err == nil && !r.see(base.Timeline) {
 		err = ErrDeposed
 	}
 	if err != nil { // the row may be there: this process answers for it until it is taken away
@@ -368,7 +413,7 @@ func (r *Replica) register(ctx context.Context) error {
 		r.left = append(r.left, l.incarnation)
 		return err
 	}
-	r.extend(l, asked, timeline)
+	r.extend(l, asked, base)
 	r.takeAway(ctx)
 	return nil
 }
@@ -378,12 +423,12 @@ func (r *Replica) member(i Incarnation) Member {
 		Figures: Figures{StartedAt: r.started, FencedAt: r.fenced.Load(), Fences: r.fences.Load(), Waits: r.waits.Load()}}
 }
 
-// extend sets the deadline of an incarnation that is in the list.
-func (r *Replica) extend(l *Lease, asked Instant, timeline Timeline) {
+// extend sets the deadline of an incarnation that is in the list, or of a strict server's lease.
+func (r *Replica) extend(l *Lease, asked Instant, base Base) {
 	if l.over.Load() {
 		panic("replica: an incarnation that was evicted gets a deadline") // I9
 	}
-	l.term.Store(&term{until: r.hooks.Deadline(asked, r.c.Clock.Now(), r.c.Params), offset: asked.Wall - asked.Boot, timeline: timeline})
+	l.term.Store(&term{until: r.hooks.Deadline(asked, r.c.Clock.Now(), r.c.Params), offset: asked.Wall - asked.Boot, base: base})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.renewed)

@@ -776,17 +776,23 @@ func (g registry) key(m Member) Incarnation {
 }
 
 // Register inserts.
-func (g registry) Register(ctx context.Context, m Member, lease time.Duration) (Timeline, error) {
+func (g registry) Register(ctx context.Context, m Member, lease time.Duration) (Base, error) {
 	_, t, err := commits(ctx, g, func(d *database) bool {
 		m.ExpiresAt = d.now() + lease.Microseconds()
 		d.rows[g.key(m)] = m
 		return true
 	})
-	return t, err
+	return Base{Timeline: t}, err
+}
+
+// Pulse commits nothing.
+func (g registry) Pulse(ctx context.Context) (Base, error) {
+	_, t, err := commits(ctx, g, func(*database) bool { return true })
+	return Base{Timeline: t}, err
 }
 
 // Renew updates what is not evicted.
-func (g registry) Renew(ctx context.Context, m Member, lease time.Duration) (found bool, t Timeline, err error) {
+func (g registry) Renew(ctx context.Context, m Member, lease time.Duration) (found bool, b Base, err error) {
 	if d := g.s.w.db; g.s.w.plan.mutant.readsOnly && g.s.old[list].Load() {
 		found, err = asked(ctx, g.s, "database", func() (there bool, _ error) {
 			d.mu.Lock()
@@ -796,9 +802,9 @@ func (g registry) Renew(ctx context.Context, m Member, lease time.Duration) (fou
 			}
 			return there, nil
 		})
-		return found, 1, err
+		return found, Base{Timeline: 1}, err
 	}
-	return commits(ctx, g, func(d *database) bool {
+	found, b.Timeline, err = commits(ctx, g, func(d *database) bool {
 		row, ok := d.rows[g.key(m)]
 		if !ok || row.Evicted || row.Incarnation != m.Incarnation {
 			return false
@@ -807,6 +813,7 @@ func (g registry) Renew(ctx context.Context, m Member, lease time.Duration) (fou
 		d.rows[g.key(m)] = m
 		return true
 	})
+	return found, b, err
 }
 
 // Evict marks.

@@ -12,6 +12,8 @@ import (
 type Standing interface {
 	// Await returns when this process may answer from what it reads, or with an error if that does not come soon.
 	Await(ctx context.Context) error
+	// Undisputed reports whether what was read counts at whatever server it was, now that it was read. False: see Covers.
+	Undisputed() bool
 	// Covers reports whether what was read on a timeline of the database counts, now that it was read.
 	Covers(timeline uint32) bool
 }
@@ -44,20 +46,29 @@ func (db *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	return db.snapshot(ctx, func(tx *Tx) error {
 		tx.stand = s
 		err := fn(tx)
-		if sqlState(err) != "" { // nothing more is asked in this transaction
-			return err
-		}
-		if stale := tx.Stands(ctx); stale != nil {
-			return stale
-		}
-		return err
+		return tx.answers(ctx, err)
 	})
+}
+
+// answers gives what a transaction has to say that commits nothing: err, if that counts.
+func (t *Tx) answers(ctx context.Context, err error) error {
+	if sqlState(err) != "" || Unavailable(err) || errors.Is(err, context.Canceled) { // nothing more is asked in this transaction
+		return err
+	}
+	if stale := t.Stands(ctx); stale != nil {
+		return stale
+	}
+	return err
 }
 
 // Stands reports, by its error, whether what was read until now counts. Read asks at its end, unless it was asked before:
 // whoever gives away what they read while they read it asks first.
 func (t *Tx) Stands(ctx context.Context) error {
 	if t.stand == nil {
+		return nil
+	}
+	if t.stand.Undisputed() {
+		t.stand = nil
 		return nil
 	}
 	var text string

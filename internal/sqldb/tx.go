@@ -30,8 +30,9 @@ const maxRetries = 10
 // when fn returns nil. On PostgreSQL it is READ COMMITTED, and repeated when it
 // lost to another transaction (serialization failure, deadlock): fn may run
 // several times and must have no effect but through its Tx. On SQLite writers
-// take turns. An error of fn is returned as it is. A database that is Broken, or
-// whose file was removed, is not written.
+// take turns. An error of fn is returned as it is, but that it stands as a Read
+// does: it was decided by what was read. A database that is Broken, or whose file
+// was removed, is not written.
 //
 // When ctx ends while the commit waits, its connection is let go, and whether it
 // was made is not known: ErrUnknown. It is not cancelled, since PostgreSQL shows
@@ -47,7 +48,13 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 			return err
 		}
 		db.writes.Add(1)
-		err := db.transact(ctx, db.writer, &opts, fn)
+		err := db.transact(ctx, db.writer, &opts, func(tx *Tx) error {
+			tx.stand = db.stand()
+			if err := fn(tx); err != nil {
+				return tx.answers(ctx, err)
+			}
+			return nil // a commit that its standby has stands by itself
+		})
 		db.health.note(err)
 		if !retryable(err) || attempt == maxRetries {
 			return err
