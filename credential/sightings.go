@@ -3,9 +3,11 @@ package credential
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +18,7 @@ import (
 
 // Sightings gathers in memory when sessions, keys, tokens and service keys were last used and members last active, and
 // writes that in groups. It is lossy by design: what does not fit, and what the database does not take, is forgotten, so that nobody
-// waits for it. The zero value is ready; it is safe for concurrent use.
+// waits for it. Only what others hold at the moment is written later. The zero value is ready; it is safe for concurrent use.
 type Sightings struct {
 	mu   sync.Mutex
 	seen map[sighting]use
@@ -103,6 +105,11 @@ var updates = [...]string{
 // maxRows is how many rows one statement updates.
 const maxRows = 250
 
+// rowWait is for how long a row is waited for, in milliseconds, that a change holds. Changes share the rows of whoever makes
+// them, and PostgreSQL lets another one share while somebody waits for all of them: who never stops changing things is
+// waited for for ever.
+const rowWait = 50
+
 // Flush writes what was gathered since the last time, in one short transaction for each group of rows of one table. The
 // service's owner calls it about once a minute, and at the end. After an error the rest is forgotten.
 func (s *Sightings) Flush(ctx context.Context, db *sqldb.DB) error {
@@ -112,12 +119,41 @@ func (s *Sightings) Flush(ctx context.Context, db *sqldb.DB) error {
 	s.mu.Unlock()
 	for group := range slices.Chunk(ordered(seen), maxRows) {
 		for what := range updates {
-			if err := write(ctx, db, sightingOf(what), group, seen); err != nil {
+			rows := slices.DeleteFunc(slices.Clone(group), func(g sighting) bool { return g.what != sightingOf(what) })
+			if err := s.write(ctx, db, rows, seen); err != nil {
 				return fmt.Errorf("last used: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// write updates rows of one table. Those that others hold are for the next time.
+func (s *Sightings) write(ctx context.Context, db *sqldb.DB, rows []sighting, seen map[sighting]use) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	err := update(ctx, db, rows, seen)
+	switch {
+	case !held(err):
+		return err
+	case len(rows) == 1:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.note(rows[0], seen[rows[0]])
+		return nil
+	}
+	half := len(rows) / 2
+	if err := s.write(ctx, db, rows[:half], seen); err != nil {
+		return err
+	}
+	return s.write(ctx, db, rows[half:], seen)
+}
+
+// held reports whether somebody else held a row for too long.
+func held(err error) bool {
+	var pg interface{ SQLState() string }
+	return errors.As(err, &pg) && pg.SQLState() == "55P03" // lock_not_available
 }
 
 // ordered sorts the sightings, so that two servers that write the same rows wait for each other and do not deadlock.
@@ -130,23 +166,22 @@ func ordered(seen map[sighting]use) []sighting {
 // aRow is one row of VALUES: its fields are text but for the time.
 const aRow = "(CAST($%d AS text), CAST($%d AS bigint), CAST($%d AS text), CAST($%d AS text), CAST($%d AS text))"
 
-// write updates the rows of one table that are in the group.
-func write(ctx context.Context, db *sqldb.DB, what sightingOf, group []sighting, seen map[sighting]use) error {
+// update writes rows of one table, in one statement.
+func update(ctx context.Context, db *sqldb.DB, rows []sighting, seen map[sighting]use) error {
 	var values []string
 	var args []any
-	for _, g := range group {
-		if g.what != what {
-			continue
-		}
+	for _, g := range rows {
 		n := len(args)
 		values = append(values, fmt.Sprintf(aRow, n+1, n+2, n+3, n+4, n+5))
 		args = append(args, g.id, seen[g].at, g.organization, seen[g].address, seen[g].agent)
 	}
-	if len(values) == 0 {
-		return nil
-	}
 	return db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf(updates[what], strings.Join(values, ", ")), args...)
+		if db.Dialect() == sqldb.PostgreSQL {
+			if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", strconv.Itoa(rowWait)); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, fmt.Sprintf(updates[rows[0].what], strings.Join(values, ", ")), args...)
 		return err
 	})
 }

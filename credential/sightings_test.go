@@ -9,6 +9,7 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/decide"
 	"github.com/guildhall/guildhall/directory"
+	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
@@ -50,6 +51,9 @@ func TestSightingsWriteWhatWasUsed(t *testing.T) {
 // flush writes what was gathered and says how many statements that may take.
 func (h *hall) flush(least, most int64) {
 	h.T.Helper()
+	if h.DB.Dialect() == sqldb.PostgreSQL {
+		most *= 2 // with how long each waits for others
+	}
 	before := h.DB.Stats().Statements
 	if err := h.sightings.Flush(h.T.Context(), h.DB); err != nil {
 		h.T.Fatal(err)
@@ -70,6 +74,40 @@ func TestSightingsAreWrittenInGroups(t *testing.T) {
 		h.flush(1, 3)
 		if n := h.Number("SELECT count(*) FROM sessions WHERE last_used_at = $1", h.Now().UnixMicro()); n != 501 {
 			h.T.Errorf("%d sessions were written, want 501", n)
+		}
+	})
+}
+
+// Whoever never stops changing things holds the row of their session all the time: what others did is written all the same,
+// and theirs once nobody holds it. T-052
+func TestSightingsDoNotWaitForARowThatIsHeld(t *testing.T) {
+	inHalls(t, op.Settings{}, func(h *hall) {
+		if h.DB.Dialect() == sqldb.SQLite {
+			return // one writer at a time
+		}
+		ann, bob := h.signsIn("ann@acme.test", ""), h.signsIn("bob@acme.test", "")
+		h.After(time.Hour)
+		h.Works("ann's session", ann.Secret)
+		h.Works("bob's session", bob.Secret)
+		used := func(who testroom.SignedIn) int64 {
+			return h.Number("SELECT last_used_at FROM sessions WHERE id = $1", who.Session)
+		}
+		err := h.DB.Write(h.T.Context(), func(tx *sqldb.Tx) error {
+			if _, err := tx.Exec(h.T.Context(), "SELECT id FROM sessions WHERE id = $1 FOR SHARE", ann.Session); err != nil {
+				return err
+			}
+			h.flush(1, 20)
+			if used(ann) == h.Now().UnixMicro() || used(bob) != h.Now().UnixMicro() {
+				h.T.Errorf("while ann's row is held: %d and %d, want bob's alone to be %d", used(ann), used(bob), h.Now().UnixMicro())
+			}
+			return nil
+		})
+		if err != nil {
+			h.T.Fatal(err)
+		}
+		h.flush(1, 2)
+		if used(ann) != h.Now().UnixMicro() {
+			h.T.Errorf("ann's last use is %d afterwards, want %d", used(ann), h.Now().UnixMicro())
 		}
 	})
 }
