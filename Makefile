@@ -14,10 +14,13 @@ export GIT_CONFIG_COUNT = 1
 export GIT_CONFIG_KEY_0 = safe.directory
 export GIT_CONFIG_VALUE_0 = $(CURDIR)
 
+# The revision that `make upgrade` upgrades from. Empty: the newest tag v*.
+FROM ?=
+
 # Which product `make examples` starts, with a Guildhall of its own: automation, gateway or documents.
 EXAMPLE ?= automation
 
-.PHONY: build demo cluster examples quick test golden soak bench generate
+.PHONY: build demo cluster examples quick test golden soak upgrade bench generate
 
 build: ## the binary, ./guildhall
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o guildhall ./cmd/guildhall
@@ -46,6 +49,9 @@ golden: ## rewrite the golden files; the diff is the review
 
 soak: ## crash and history tests, for hours
 	GUILDHALL_SOAK=1 $(GO) run ./internal/testdb/cluster -- $(GO) test -count=1 -timeout 12h -run Soak ./...
+
+upgrade: ## the release before and this one side by side: FROM=v1.2.0, or any revision
+	GO=$(GO) FROM=$(FROM) ./scripts/upgrade.sh
 
 # Modules of their own: what is compared with is no part of Guildhall. OpenFGA is measured beside where it can be built.
 bench: ## checks against floors and peers, in one run

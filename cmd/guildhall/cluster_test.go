@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,7 @@ type clusterServer struct {
 	*cluster
 	name, url, data string
 	args, environ   []string
+	program         string // empty: this one
 	process         *exec.Cmd
 	link            string
 	log             io.Writer
@@ -50,7 +52,8 @@ type shape struct {
 	dsn     func(server int) string // where each finds the database; nil: at the cluster's
 	args    func(server int) []string
 	environ []string
-	quiet   bool // what they log goes to a file
+	program string // empty: this one
+	quiet   bool   // what they log goes to a file
 	started func(server, pid int)
 }
 
@@ -69,7 +72,7 @@ func startClusterOn(t *testing.T, dsn string, as shape) *cluster {
 	c := &cluster{t: t, dsn: dsn, shared: shared}
 	for i := range c.servers {
 		port, name := freePort(t), string(rune('a'+i))
-		s := &clusterServer{cluster: c, name: name, url: "http://localhost:" + port, data: filepath.Join(shared, name), environ: as.environ, log: t.Output()}
+		s := &clusterServer{cluster: c, name: name, url: "http://localhost:" + port, data: filepath.Join(shared, name), environ: as.environ, program: as.program, log: t.Output()}
 		s.started = func(pid int) {
 			if as.started != nil {
 				as.started(i, pid)
@@ -108,11 +111,11 @@ func (s *clusterServer) start() {
 }
 
 func (s *clusterServer) tryStart() error {
-	program, err := os.Executable()
+	this, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	s.process = exec.Command(program, s.args...)
+	s.process = exec.Command(cmp.Or(s.program, this), s.args...)
 	s.process.Env = append(append(os.Environ(), "GUILDHALL_TEST_MAIN=1"), s.environ...)
 	s.process.Stderr = s.log
 	out, err := s.process.StdoutPipe()

@@ -59,6 +59,12 @@ func startField(t *testing.T, broken string) *field {
 
 func startFieldFor(t *testing.T, broken string, lease time.Duration, args ...string) *field {
 	t.Helper()
+	return startFieldOf(t, "", broken, lease, args...)
+}
+
+// startFieldOf starts servers of a program; empty: this one.
+func startFieldOf(t *testing.T, program, broken string, lease time.Duration, args ...string) *field {
+	t.Helper()
 	base, err := testdb.StartCluster("synchronous_commit=on")
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +89,7 @@ func startFieldFor(t *testing.T, broken string, lease time.Duration, args ...str
 			return append([]string{"--peer-addr", f.network.listen[i], "--peer-address", f.network.peers[i].address(), "--metrics-addr", f.metrics[i],
 				"--log-level", "error", "--return-to", returnTo, "--invites-per-hour", "10000", "--invites-per-day", "10000"}, args...)
 		},
-		environ: []string{"GUILDHALL_TEST_LEASE=" + lease.String(), "GUILDHALL_TEST_BROKEN=" + broken}, quiet: true,
+		environ: []string{"GUILDHALL_TEST_LEASE=" + lease.String(), "GUILDHALL_TEST_BROKEN=" + broken}, program: program, quiet: true,
 		started: func(i, pid int) { f.network.pids[i].Store(int64(pid)) },
 	})
 	f.stands = f.standing()
@@ -121,6 +127,7 @@ type history struct {
 	*field
 	began    time.Time
 	end      chan struct{}
+	enough   atomic.Bool     // a fault has seen what it came for
 	ctx      context.Context // of everything that waits for an answer
 	live     atomic.Pointer[[]*register]
 	mu       sync.Mutex
@@ -306,7 +313,7 @@ func (f *field) run(operations int, most time.Duration, faults ...[]fault) told 
 	for _, list := range faults {
 		nemeses.Go(func() { h.torment(list) })
 	}
-	for time.Since(h.began) < most && h.operations() < operations {
+	for time.Since(h.began) < most && h.operations() < operations && !h.enough.Load() {
 		time.Sleep(20 * time.Millisecond)
 	}
 	close(h.end)
