@@ -89,19 +89,24 @@ for package in sqlite/lib libc/... memory; do
 	unwatched+=("-gcflags=modernc.org/$package=-race=false")
 done
 
-# As many packages at once as there are cores, which is go's default: they
-# share one PostgreSQL. go vet has been run.
+# Packages whose tests make one call after another, but for a few. Under the race detector they take about ten times as
+# long and show it nothing: it watches those few, which atonce finds, and the next step runs all without it.
+calls=(./artifacts ./audit ./billing ./charter ./credential ./directory ./federation ./feedback ./governance ./requestlog
+	./signin ./usage ./server/internal/console ./server/internal/scim)
+
 go_tests() {
-	local packages
-	packages=$(go list ./... | grep -v '/server/internal/console$')
+	local rest few
+	rest=$(go list ./... | grep -vxF "$(go list "${calls[@]}")")
+	few=$(go run ./internal/atonce "${calls[@]}")
 	# shellcheck disable=SC2086
-	go run ./internal/testdb/cluster -- env CGO_ENABLED=1 go test -race "${unwatched[@]}" -vet=off -timeout 40m $packages &&
-		CGO_ENABLED=1 go test -race "${unwatched[@]}" -vet=off -timeout 20m -run "$beside" ./server/internal/console
+	watched $rest && watched $few
 }
 
-# The console's tests that do several things at once. The others ask for one page after another, and making and reading
-# pages takes thirteen times as long under the detector: the next step runs them all without it.
-beside='Live|Open|Gone|Stream|Together'
+# watched ARGUMENT... tests under the race detector. As many packages at once as there are cores, which is go's default:
+# they share one PostgreSQL. go vet has been run.
+watched() {
+	go run ./internal/testdb/cluster -- env CGO_ENABLED=1 go test -race "${unwatched[@]}" -vet=off -timeout 40m "$@"
+}
 
 # The tests of several real servers that fail in every way: those that leave the race detector out.
 servers() {
@@ -112,7 +117,7 @@ servers() {
 # has it any for servers in processes of their own, which are too slow under it for their leases.
 whole_loops() {
 	local log="$TMPDIR/whole-loops.log"
-	if ! { go run ./internal/testdb/cluster -- go test -vet=off -v -timeout 40m . ./server/internal/console &&
+	if ! { go run ./internal/testdb/cluster -- go test -vet=off -v -timeout 40m . "${calls[@]}" &&
 		go test -vet=off -v -timeout 20m -run "^($(servers))$" ./cmd/guildhall; } >"$log" 2>&1; then
 		grep -vE '^ *(=== |--- PASS)' "$log"
 		return 1
