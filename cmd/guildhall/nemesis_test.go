@@ -21,7 +21,7 @@ func everyFault() []fault {
 // torment lets one fault after another happen, each for up to three leases.
 func (h *history) torment(list []fault) {
 	for !h.ended() {
-		h.pause(time.Duration(rand.Int64N(int64(2 * shortLease))))
+		h.pause(time.Duration(rand.Int64N(int64(2*shortLease) * int64(1+h.calm))))
 		if h.ended() {
 			return
 		}
