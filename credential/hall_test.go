@@ -35,7 +35,7 @@ func newHall(t testing.TB, db *sqldb.DB, c *charter.Charter, settings op.Setting
 	t.Helper()
 	h := &hall{Room: testroom.New(t, db, c), sightings: credential.NewSightings(), budgets: credential.NewBudgets(db)}
 	h.Serve(op.Config{
-		Operations: append(credential.Operations(), stepUp, directory.GetMe, directory.CreateOrganization, directory.UpdateOrganization,
+		Operations: append(credential.Operations(), stepUp, linger, directory.GetMe, directory.CreateOrganization, directory.UpdateOrganization,
 			directory.ProvisionOrganization, directory.ListMembers),
 		Settings: settings, Seen: h.sightings.Seen, Fence: h.Fence, Spend: h.budgets.Spend,
 	})
@@ -50,6 +50,22 @@ var stepUp = &op.Op[struct{}, testroom.SignedIn]{
 		return testroom.SignedIn{Session: s.ID, User: tx.Actor.User, Secret: s.Secret.Reveal()}, err
 	},
 }
+
+// linger is any use of a credential that takes its time: until whoever hears of it lets it go on.
+var linger = &op.Op[op.InOrganization, struct{}]{
+	Name: "test.linger", Route: "POST /v1/organizations/{organization}/test/linger", Kind: op.Count, Allow: op.On("workflows.view"),
+	Do: func(ctx context.Context, _ *op.Tx, _ op.InOrganization) (struct{}, error) {
+		on := make(chan struct{})
+		select {
+		case lingering <- on:
+			<-on
+		case <-ctx.Done():
+		}
+		return struct{}{}, ctx.Err()
+	},
+}
+
+var lingering = make(chan chan struct{})
 
 // signsIn signs somebody in from a device.
 func (h *hall) signsIn(email, agent string) testroom.SignedIn {

@@ -73,7 +73,7 @@ func updateKey(ctx context.Context, tx *op.Tx, in UpdateKeyInput) (Key, error) {
 	k.noteChanges(tx, was)
 	k.version++
 	_, err := tx.Exec(ctx, `UPDATE api_keys SET name = $3, name_folded = $4, permissions = $5, resources = $6, networks = $7, expires_at = $8,
-		version = $9 WHERE organization = $1 AND id = $2`, tx.Organization(), k.id, k.name, strings.ToLower(k.name), k.permissions,
+		version = $9 WHERE organization = $1 AND id = $2`+tx.Quiet(), tx.Organization(), k.id, k.name, strings.ToLower(k.name), k.permissions,
 		k.resources, k.networks, k.expires, k.version)
 	return viewOf(tx.Reader).showNamed(k), err
 }
@@ -194,7 +194,7 @@ func rotateKey(ctx context.Context, tx *op.Tx, in RotateKeyInput) (NewKey, error
 	fresh.lastUsed, fresh.lastAddress, fresh.lastAgent = 0, "", ""
 	fresh.expires = sooner(successorEnd(old.created, old.expires, tx.Now), latestEnd(tx, most))
 	ends := rotated(in.Overlap, old.expires, tx.Now)
-	if _, err := tx.Exec(ctx, `UPDATE api_keys SET expires_at = $3, rotated_to = $4, version = version + 1 WHERE organization = $1 AND id = $2`,
+	if _, err := tx.Exec(ctx, `UPDATE api_keys SET expires_at = $3, rotated_to = $4, version = version + 1 WHERE organization = $1 AND id = $2`+tx.Quiet(),
 		tx.Organization(), old.id, ends, fresh.id); err != nil {
 		return NewKey{}, err
 	}
@@ -269,7 +269,7 @@ func (k *keyRow) revoke(ctx context.Context, tx *op.Tx, reason string) error {
 	k.revoked, k.revokedBy, k.revokedReason, k.state = tx.Micros(), tx.Actor.ID, reason, revoked
 	k.version++
 	_, err := tx.Exec(ctx, `UPDATE api_keys SET revoked_at = $3, revoked_by = $4, revoked_reason = $5, version = $6
-		WHERE organization = $1 AND id = $2 AND revoked_at = 0`, tx.Organization(), k.id, k.revoked, k.revokedBy, k.revokedReason, k.version)
+		WHERE organization = $1 AND id = $2 AND revoked_at = 0`+tx.Quiet(), tx.Organization(), k.id, k.revoked, k.revokedBy, k.revokedReason, k.version)
 	return err
 }
 

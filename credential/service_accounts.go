@@ -399,5 +399,5 @@ func (a *accountRow) end(ctx context.Context, tx *op.Tx) error {
 	}
 	return fenceEach(ctx, tx, op.FenceKey, `UPDATE api_keys SET revoked_at = $3, revoked_by = $4,
 		revoked_reason = 'service account deleted', version = version + 1
-		WHERE organization = $1 AND service_account = $2 AND revoked_at = 0 RETURNING id`, tx.Organization(), a.id, a.deleted, tx.Actor.ID)
+		WHERE organization = $1 AND service_account = $2 AND revoked_at = 0`+tx.Quiet()+` RETURNING id`, tx.Organization(), a.id, a.deleted, tx.Actor.ID)
 }

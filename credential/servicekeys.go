@@ -168,7 +168,7 @@ func rotateServiceKey(ctx context.Context, tx *op.Tx, in RotateServiceKeyInput) 
 		return NewServiceKey{}, op.Errorf(op.Conflict, "key_ended", "this key has ended: make a new one")
 	}
 	ends := rotated(in.Overlap, old.expires, tx.Now)
-	if _, err := tx.Exec(ctx, "UPDATE service_keys SET expires_at = $2 WHERE id = $1", old.id, ends); err != nil {
+	if _, err := tx.Exec(ctx, "UPDATE service_keys SET expires_at = $2 WHERE id = $1"+tx.Quiet(), old.id, ends); err != nil {
 		return NewServiceKey{}, err
 	}
 	noteEnd(tx, old.expires, ends)
@@ -247,7 +247,7 @@ func revokeServiceKey(ctx context.Context, tx *op.Tx, in RevokeServiceKeyInput) 
 	}
 	k.revoked, k.reason = tx.Micros(), in.Reason
 	tx.Changed("revoked", false, true)
-	_, err := tx.Exec(ctx, "UPDATE service_keys SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND revoked_at = 0",
+	_, err := tx.Exec(ctx, "UPDATE service_keys SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND revoked_at = 0"+tx.Quiet(),
 		k.id, k.revoked, k.reason)
 	return k.show(), err
 }

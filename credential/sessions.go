@@ -84,7 +84,7 @@ func Rotate(ctx context.Context, tx *op.Tx, session string, second bool) (Sessio
 	hash := token.Hash()
 	s, err := scanSession(tx.QueryRow(ctx, `UPDATE sessions SET hash = $3, signed_in_at = $2, last_used_at = $2,
 			second_factor = second_factor OR $4
-		WHERE id = $1 AND `+alive+` RETURNING `+sessionColumns, session, tx.Micros(), hash[:], second))
+		WHERE id = $1 AND `+alive+tx.Quiet()+` RETURNING `+sessionColumns, session, tx.Micros(), hash[:], second))
 	if err != nil {
 		return Session{}, err
 	}
@@ -101,7 +101,7 @@ func handedOut(tx *op.Tx, s sessionRow, token secret.Token) Session {
 
 // EndSession ends a session: every request sent after the commit is refused. The operation fences the session.
 func EndSession(ctx context.Context, tx *op.Tx, session string) error {
-	_, err := tx.Exec(ctx, "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at = 0", session, tx.Micros())
+	_, err := tx.Exec(ctx, "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at = 0"+tx.Quiet(), session, tx.Micros())
 	return err
 }
 
@@ -114,7 +114,7 @@ func within(parameter string) string {
 // EndAll ends and fences every session of a user but the one to keep (empty: none is kept), and says how many that
 // were. With an organization it ends those alone that its provider began.
 func EndAll(ctx context.Context, tx *op.Tx, user, keep, organization string) (int, error) {
-	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND id <> $3 AND "+alive+" AND "+within("$4")+" RETURNING id",
+	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND id <> $3 AND "+alive+" AND "+within("$4")+tx.Quiet()+" RETURNING id",
 		user, tx.Micros(), keep, organization)
 	if err != nil {
 		return 0, err
@@ -124,7 +124,7 @@ func EndAll(ctx context.Context, tx *op.Tx, user, keep, organization string) (in
 
 // EndBegunBy ends and fences every session that one identity provider of an organization began, and says how many.
 func EndBegunBy(ctx context.Context, tx *op.Tx, organization, connection string) (int, error) {
-	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $3 WHERE organization = $1 AND connection = $2 AND ended_at = 0 RETURNING id",
+	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $3 WHERE organization = $1 AND connection = $2 AND ended_at = 0"+tx.Quiet()+" RETURNING id",
 		organization, connection, tx.Micros())
 	if err != nil {
 		return 0, err
@@ -135,7 +135,7 @@ func EndBegunBy(ctx context.Context, tx *op.Tx, organization, connection string)
 // EndSessions ends and fences some of the sessions that identity providers of an organization began, and says how many.
 func EndSessions(ctx context.Context, tx *op.Tx, organization string, ids []string) (int, error) {
 	in, args := sqldb.Placeholders(3, ids)
-	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $2 WHERE organization = $1 AND ended_at = 0 AND id IN ("+in+") RETURNING id", append([]any{organization, tx.Micros()}, args...)...)
+	rows, err := tx.Query(ctx, "UPDATE sessions SET ended_at = $2 WHERE organization = $1 AND ended_at = 0 AND id IN ("+in+")"+tx.Quiet()+" RETURNING id", append([]any{organization, tx.Micros()}, args...)...)
 	if err != nil {
 		return 0, err
 	}

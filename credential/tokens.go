@@ -310,6 +310,6 @@ func revokeToken(ctx context.Context, tx *op.Tx, in RevokeTokenInput) (Token, er
 	tx.Changed("state", t.state, revoked)
 	t.revoked, t.revokedBy, t.revokedReason, t.state = tx.Micros(), tx.Actor.ID, in.Reason, revoked
 	return t.show(), fenceEach(ctx, tx, op.FenceToken, `UPDATE scoped_tokens SET revoked_at = $3, revoked_by = $4, revoked_reason = $5
-		WHERE organization = $1 AND session = $6 AND api_key = $7 AND (id = $2 OR ancestors LIKE $8 ESCAPE '!') AND revoked_at = 0 RETURNING id`,
+		WHERE organization = $1 AND session = $6 AND api_key = $7 AND (id = $2 OR ancestors LIKE $8 ESCAPE '!') AND revoked_at = 0`+tx.Quiet()+` RETURNING id`,
 		tx.Organization(), t.id, t.revoked, t.revokedBy, t.revokedReason, t.session, t.key, containing(" "+t.id+" "))
 }

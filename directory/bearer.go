@@ -88,7 +88,7 @@ func loadKey(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (Be
 		JOIN instance i ON i.recovery_epoch = k.recovery_epoch
 		JOIN organizations o ON o.id = k.organization
 		LEFT JOIN members m ON m.organization = k.organization AND m.id = k.member AND k.kind = 'personal'`+keyStateJoins+`
-		WHERE k.hash = $1`+r.ForShare(lock, "k"), hash[:]).Scan(k.into(&b)...)
+		WHERE k.hash = $1`+r.Acting(lock, "k"), hash[:]).Scan(k.into(&b)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, op.ErrUnauthenticated
 	}
@@ -173,7 +173,7 @@ func loadToken(ctx context.Context, r *op.Reader, hash secret.Hash, lock bool) (
 		LEFT JOIN sessions s ON s.id = t.session AND s.recovery_epoch = i.recovery_epoch
 		LEFT JOIN members m ON m.organization = t.organization
 			AND m.id = CASE WHEN k.kind = 'personal' THEN k.member WHEN k.id IS NULL THEN t.member ELSE '' END`+keyStateJoins+`
-		WHERE t.hash = $1`+r.ForShare(lock, "t"), hash[:]).Scan(append(t.into(), k.into(&b)...)...)
+		WHERE t.hash = $1`+r.Acting(lock, "t"), hash[:]).Scan(append(t.into(), k.into(&b)...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, op.ErrUnauthenticated
 	}

@@ -67,7 +67,7 @@ func loadSession(ctx context.Context, r *op.Reader, w op.Who, organization strin
 		LEFT JOIN members m ON m.organization = $2 AND m.user_id = s.user_id AND m.status <> 'removed'
 		LEFT JOIN organization_roles cr ON cr.organization = m.organization AND cr.id = m.role
 		LEFT JOIN organizations o ON o.id = m.organization
-		WHERE s.hash = $1`+r.ForShare(w.Lock, "s"), w.Hash[:], organization).Scan(
+		WHERE s.hash = $1`+r.Acting(w.Lock, "s"), w.Hash[:], organization).Scan(
 		&a.Credential.ID, &a.Credential.SignedInAt, &a.Credential.ExpiresAt, &ended, &lastUsed, &s.idle, &s.created, &s.way, &s.second, &s.organization,
 		&l.enforced, &l.mfaFrom, &l.ways, &l.life, &l.idle, &l.networks, &l.breakGlass, &a.User, &a.Name, &a.Email, &m.id, &m.role, &m.status, &m.endsAt, &m.state, &m.plan, &m.permissions)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -144,7 +144,7 @@ func loadServiceKey(ctx context.Context, r *op.Reader, w op.Who, organization st
 		FROM service_keys k
 		JOIN instance i ON i.recovery_epoch = k.recovery_epoch
 		LEFT JOIN organizations o ON o.id = $2 AND o.state IN ('active', 'deletion_scheduled')
-		WHERE k.hash = $1`+r.ForShare(w.Lock, "k"), w.Hash[:], organization).Scan(
+		WHERE k.hash = $1`+r.Acting(w.Lock, "k"), w.Hash[:], organization).Scan(
 		&a.ID, &a.Name, &revoked, &expires, &a.Credential.Operations, &a.Principal.Organization, &a.Principal.Plan, &state)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (revoked != 0 || expires != 0 && w.Now >= expires) {
 		return op.Actor{}, op.ErrUnauthenticated

@@ -27,7 +27,7 @@ func loadDirectory(ctx context.Context, r *op.Reader, w op.Who, organization str
 	err := r.QueryRow(ctx, `SELECT d.id, d.name, o.id, o.plan, o.state FROM directories d
 		JOIN instance i ON i.recovery_epoch = d.recovery_epoch
 		JOIN organizations o ON o.id = d.organization
-		WHERE d.token_hash = $1`+r.ForShare(w.Lock, "d"), w.Hash[:]).Scan(&a.ID, &a.Name, &p.Organization, &p.Plan, &state)
+		WHERE d.token_hash = $1`+r.Acting(w.Lock, "d"), w.Hash[:]).Scan(&a.ID, &a.Name, &p.Organization, &p.Plan, &state)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && over(state) {
 		return op.Actor{}, op.ErrUnauthenticated
 	}

@@ -68,7 +68,7 @@ func (l leaver) freezeKeys(ctx context.Context, tx *op.Tx, revoke []string, reas
 		in, args = sqldb.Placeholders(7, revoke)
 		ends = "id IN (" + in + ")"
 	}
-	rows, err := tx.Query(ctx, strings.ReplaceAll(settleKeys, "@ends", ends)+livingKeys+" RETURNING id, name, revoked_at",
+	rows, err := tx.Query(ctx, strings.ReplaceAll(settleKeys, "@ends", ends)+livingKeys+tx.Quiet()+" RETURNING id, name, revoked_at",
 		append([]any{l.Organization, l.ID, tx.Micros(), permissionText(tx.Charter, l.principal.Holds), tx.Actor.ID, reason}, args...)...)
 	if err != nil {
 		return nil, nil, err

@@ -272,7 +272,7 @@ func (l loginRow) shorten(ctx context.Context, tx *op.Tx) error {
 	}
 	_, err := tx.Exec(ctx, `UPDATE sessions SET expires_at = CASE WHEN CAST($2 AS bigint) > 0 AND created_at + CAST($2 AS bigint) < expires_at THEN created_at + CAST($2 AS bigint) ELSE expires_at END,
 			idle_limit = CASE WHEN CAST($3 AS bigint) > 0 AND (idle_limit = 0 OR idle_limit > CAST($3 AS bigint)) THEN CAST($3 AS bigint) ELSE idle_limit END
-		WHERE id = $1`, id, l.life, l.idle)
+		WHERE id = $1`+tx.Quiet(), id, l.life, l.idle)
 	tx.Fence(op.Fence{Kind: op.FenceSession, ID: id})
 	return err
 }

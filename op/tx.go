@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -54,6 +55,31 @@ func (r *Reader) ForShare(lock bool, tables string) string {
 		return ""
 	}
 	return " FOR SHARE OF " + tables
+}
+
+// turns are the advisory locks by which those who act by a credential and those who change it wait for each other in their
+// order.
+const turns = 0x6769 // "gi"
+
+// Acting is ForShare for the row of the credential that acts, in the table of that short name. PostgreSQL lets one more share
+// a row while somebody waits to change it: who acts without a pause, at several servers or in several organizations, could
+// put off the end of their own credential for ever. So they line up behind whoever waits: see Quiet.
+func (r *Reader) Acting(lock bool, table string) string {
+	share := r.ForShare(lock, table)
+	if share == "" {
+		return ""
+	}
+	return fmt.Sprintf(" AND pg_advisory_xact_lock_shared(%d, hashtext(%s.id)) IS NOT NULL%s", turns, table, share)
+}
+
+// Quiet is a further condition of a statement that changes credentials, the last one: it waits until nobody acts by the
+// credential any more, and whoever begins to waits for this change. It is empty on SQLite, where one writer runs at a time.
+// Those before it have to be cheap, or an index: it is asked of each row of which they are true.
+func (r *Reader) Quiet() string {
+	if r.sql.Dialect() == sqldb.SQLite {
+		return ""
+	}
+	return fmt.Sprintf(" AND pg_advisory_xact_lock(%d, hashtext(id)) IS NOT NULL", turns)
 }
 
 // Organization is the id of the call's organization: the one that the actor is in, else the target's; empty outside of

@@ -309,7 +309,7 @@ func rotateToken(ctx context.Context, tx *op.Tx, in DirectoryInput) (NewDirector
 	d.TokenLast4, d.TokenAt = token.Last4(), tx.Now
 	d.Version++
 	_, err := tx.Exec(ctx, `UPDATE directories SET token_hash = $3, token_last4 = $4, token_at = $5, version = $6,
-			recovery_epoch = (SELECT recovery_epoch FROM instance WHERE id = 'instance') WHERE organization = $1 AND id = $2`,
+			recovery_epoch = (SELECT recovery_epoch FROM instance WHERE id = 'instance') WHERE organization = $1 AND id = $2`+tx.Quiet(),
 		tx.Organization(), d.ID, hash[:], d.TokenLast4, tx.Micros(), d.Version)
 	return NewDirectory{Directory: d, Secret: token.Reveal(), SecretShown: true}, err
 }
@@ -351,7 +351,7 @@ func deleteDirectory(ctx context.Context, tx *op.Tx, in DeleteDirectoryInput) (D
 		return DeletedDirectory{}, err
 	}
 	tx.Changed("released", nil, released)
-	_, err = tx.Exec(ctx, "DELETE FROM directories WHERE organization = $1 AND id = $2", tx.Organization(), in.Directory) // the rest goes with it
+	_, err = tx.Exec(ctx, "DELETE FROM directories WHERE organization = $1 AND id = $2"+tx.Quiet(), tx.Organization(), in.Directory) // the rest goes with it
 	return DeletedDirectory{Directory: in.Directory, Released: released}, err
 }
 
