@@ -256,7 +256,7 @@ func (h *history) revokeOnce(number int, kind string) {
 		r, err := makers[kind](h.cluster, h.servers[rand.IntN(3)], client)
 		var odd statusError
 		if err != nil {
-			if errors.As(err, &odd) && odd.status != 503 {
+			if errors.As(err, &odd) && odd.status != 503 && odd.status != 429 { // a long history begins more sessions than one may an hour
 				text := kind + ": " + err.Error()
 				h.unlikely.Store(&text)
 			}
