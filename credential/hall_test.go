@@ -31,12 +31,12 @@ func inHalls(t *testing.T, settings op.Settings, test func(h *hall)) {
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) { test(newHall(t, db, testroom.Ready(t, "automation"), settings)) })
 }
 
-func newHall(t testing.TB, db *sqldb.DB, c *charter.Charter, settings op.Settings) *hall {
+func newHall(t testing.TB, db *sqldb.DB, c *charter.Charter, settings op.Settings, extra ...op.Any) *hall {
 	t.Helper()
 	h := &hall{Room: testroom.New(t, db, c), sightings: credential.NewSightings(), budgets: credential.NewBudgets(db)}
 	h.Serve(op.Config{
-		Operations: append(credential.Operations(), stepUp, linger, directory.GetMe, directory.CreateOrganization, directory.UpdateOrganization,
-			directory.ProvisionOrganization, directory.ListMembers),
+		Operations: append(append(credential.Operations(), stepUp, directory.GetMe, directory.CreateOrganization, directory.UpdateOrganization,
+			directory.ProvisionOrganization, directory.ListMembers), extra...),
 		Settings: settings, Seen: h.sightings.Seen, Fence: h.Fence, Spend: h.budgets.Spend,
 	})
 	return h
@@ -50,22 +50,6 @@ var stepUp = &op.Op[struct{}, testroom.SignedIn]{
 		return testroom.SignedIn{Session: s.ID, User: tx.Actor.User, Secret: s.Secret.Reveal()}, err
 	},
 }
-
-// linger is any use of a credential that takes its time: until whoever hears of it lets it go on.
-var linger = &op.Op[op.InOrganization, struct{}]{
-	Name: "test.linger", Route: "POST /v1/organizations/{organization}/test/linger", Kind: op.Count, Allow: op.On("workflows.view"),
-	Do: func(ctx context.Context, _ *op.Tx, _ op.InOrganization) (struct{}, error) {
-		on := make(chan struct{})
-		select {
-		case lingering <- on:
-			<-on
-		case <-ctx.Done():
-		}
-		return struct{}{}, ctx.Err()
-	},
-}
-
-var lingering = make(chan chan struct{})
 
 // signsIn signs somebody in from a device.
 func (h *hall) signsIn(email, agent string) testroom.SignedIn {
@@ -108,9 +92,9 @@ func inAcmeOf(t *testing.T, c *charter.Charter, test func(t testing.TB, a *acme)
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) { test(t, foundAcme(t, db, c)) })
 }
 
-func foundAcme(t testing.TB, db *sqldb.DB, c *charter.Charter) *acme {
+func foundAcme(t testing.TB, db *sqldb.DB, c *charter.Charter, extra ...op.Any) *acme {
 	t.Helper()
-	a := &acme{hall: newHall(t, db, c, op.Settings{SessionIdle: -1, SessionLife: 3650 * day})}
+	a := &acme{hall: newHall(t, db, c, op.Settings{SessionIdle: -1, SessionLife: 3650 * day}, extra...)}
 	id, ada := a.Found("acme", "ada@acme.test")
 	a.id, a.ada = id, caller{a: a, secret: ada.Token, user: ada.User, member: ada.Member}
 	return a

@@ -7,40 +7,53 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/credential"
-	"github.com/guildhall/guildhall/internal/sqldb"
+	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
+
+// linger is any use of a credential that takes its time: until whoever hears of it lets it go on.
+var linger = &op.Op[op.InOrganization, struct{}]{
+	Name: "test.linger", Route: "POST /v1/organizations/{organization}/test/linger", Kind: op.Count, Allow: op.On("workflows.view"),
+	Do: func(ctx context.Context, _ *op.Tx, _ op.InOrganization) (struct{}, error) {
+		on := make(chan struct{})
+		select {
+		case lingering <- on:
+			<-on
+		case <-ctx.Done():
+		}
+		return struct{}{}, ctx.Err()
+	},
+}
+
+var lingering = make(chan chan struct{})
 
 // Whoever acts by a credential again and again does not put off its end: who comes after the change that ends it waits for
 // that, and is refused. T-043
 func TestACredentialThatIsBusyIsEnded(t *testing.T) {
-	inAcme(t, "automation", func(t testing.TB, a *acme) {
-		if a.DB.Dialect() == sqldb.SQLite {
-			return // one writer at a time
-		}
-		key := a.ada.key("workflows.view")
-		token := a.ada.token("workflows.view")
-		again := a.SignIn(a.ada.ctx(), "ada@acme.test")
-		for name, c := range map[string]struct {
-			secret string
-			end    func() error
-		}{
-			"key": {key.Secret, func() error {
-				_, err := call(a.ada, credential.RevokeKey, credential.RevokeKeyInput{KeyInput: a.ada.named(key.ID)})
-				return err
-			}},
-			"token": {token.Secret, func() error {
-				_, err := call(a.ada, credential.RevokeToken, credential.RevokeTokenInput{InOrganization: a.ada.in(), Token: token.ID})
-				return err
-			}},
-			"session": {again.Secret, func() error {
-				_, err := call(a.ada, credential.RevokeSession, credential.RevokeSessionInput{Session: again.Session})
-				return err
-			}},
-		} {
-			a.endsInTurn(name, a.holding(c.secret), c.end)
-		}
-	})
+	a := foundAcme(t, testdb.Postgres(t), testroom.Ready(t, "automation"), linger) // on SQLite there is one writer at a time
+	key := a.ada.key("workflows.view")
+	token := a.ada.token("workflows.view")
+	again := a.SignIn(a.ada.ctx(), "ada@acme.test")
+	for name, c := range map[string]struct {
+		secret string
+		end    func() error
+	}{
+		"key": {key.Secret, func() error {
+			_, err := call(a.ada, credential.RevokeKey, credential.RevokeKeyInput{KeyInput: a.ada.named(key.ID)})
+			return err
+		}},
+		"token": {token.Secret, func() error {
+			_, err := call(a.ada, credential.RevokeToken, credential.RevokeTokenInput{InOrganization: a.ada.in(), Token: token.ID})
+			return err
+		}},
+		"session": {again.Secret, func() error {
+			_, err := call(a.ada, credential.RevokeSession, credential.RevokeSessionInput{Session: again.Session})
+			return err
+		}},
+	} {
+		a.endsInTurn(name, a.holding(c.secret), c.end)
+	}
 }
 
 // endsInTurn ends a credential while somebody acts by it, and acts by it again while that waits.
