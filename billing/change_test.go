@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/guildhall/guildhall/billing"
+	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/testdb"
 	"github.com/guildhall/guildhall/internal/testroom"
@@ -38,7 +39,11 @@ func TestPlansAreThoseOfTheCharter(t *testing.T) {
 
 func TestWhereNothingIsSoldItSaysSo(t *testing.T) {
 	src := "name: small\nkey_prefix: sml\nproduct: Small\nroles: {member: {title: Member, grants: [organization.view]}, owner: {title: Owner, grants: all}}\n"
-	h := openHouse(t, testdb.SQLite(t), parsed(t, src), op.Config{})
+	small, bad := charter.Parse("small.yaml", []byte(src))
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	h := openHouse(t, testdb.SQLite(t), small, op.Config{})
 	_, err := billing.ListPlans.Call(h.by(h.owner), h.Service, billing.ListPlansInput{InOrganization: h.in()})
 	if e := h.Refused("plans", err, "no_plans"); e.Kind != op.NotFound {
 		t.Errorf("it is %v", e.Kind)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,26 +33,7 @@ type house struct {
 // seated is the automation charter with three seats on its first plan.
 func seated(t testing.TB) *charter.Charter {
 	t.Helper()
-	return with(t, "    description: To build the first workflows.\n", "    description: To build the first workflows.\n    seats: 3\n")
-}
-
-// with is the automation charter with one text in the place of another, which is there once.
-func with(t testing.TB, old, text string) *charter.Charter {
-	t.Helper()
-	src := string(charter.Source("automation"))
-	if strings.Count(src, old) != 1 {
-		t.Fatalf("the charter has %q %d times", old, strings.Count(src, old))
-	}
-	return parsed(t, strings.Replace(src, old, text, 1))
-}
-
-func parsed(t testing.TB, src string) *charter.Charter {
-	t.Helper()
-	c, err := charter.Parse("automation.yaml", []byte(src))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return testroom.With(t, "automation", "    description: To build the first workflows.\n", "    description: To build the first workflows.\n    seats: 3\n")
 }
 
 // inHouses runs a scenario on both databases, and asks the doctor at the end.

@@ -376,12 +376,7 @@ func TestAnExpiryIsAtMostThirtyDaysAway(t *testing.T) {
 }
 
 func TestAWorkAddressCanBeAskedFor(t *testing.T) {
-	source := strings.Replace(string(charter.Source("automation")), "work_email_only: false", "work_email_only: true", 1)
-	c, err := charter.Parse("automation.yaml", []byte(source))
-	if err != nil || !c.Rules.Invitations.WorkEmailOnly {
-		t.Fatalf("the charter does not ask for work addresses: %v", err)
-	}
-	h := openHouse(t, testdb.SQLite(t), c, op.Settings{})
+	h := openHouse(t, testdb.SQLite(t), testroom.With(t, "automation", "work_email_only: false", "work_email_only: true"), op.Settings{})
 	h.Refused("a private address", errOf(h.owner.invites("zoe@GMail.com", "viewer")), "work_email_only")
 	must(h.owner.invites("zoe@acme.test", "viewer"))(t)
 }

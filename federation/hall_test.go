@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/federation"
@@ -37,7 +38,12 @@ func inHalls(t *testing.T, charter string, test func(h *hall)) {
 
 func newHall(t testing.TB, db *sqldb.DB, charter string) *hall {
 	t.Helper()
-	h := &hall{Room: testroom.New(t, db, testroom.Ready(t, charter)), dns: testdns.Start(t)}
+	return newHallOf(t, db, testroom.Ready(t, charter))
+}
+
+func newHallOf(t testing.TB, db *sqldb.DB, c *charter.Charter) *hall {
+	t.Helper()
+	h := &hall{Room: testroom.New(t, db, c), dns: testdns.Start(t)}
 	h.Most = 9
 	h.Serve(op.Config{
 		Operations: append(federation.Operations(), credential.ListSessions, credential.RevokeSession, credential.RevokeSessions, directory.ProvisionOrganization, directory.CreateInvitation, directory.GetMe, directory.ListMembers,

@@ -149,12 +149,7 @@ func TestEachRemedyMendsItsFinding(t *testing.T) {
 }
 
 func TestAHandOverThatWaitsIsFound(t *testing.T) {
-	src := strings.Replace(string(charter.Source("gateway")), "acceptance: none", "acceptance: required", 1)
-	c, err := charter.Parse("gateway.yaml", []byte(src))
-	if err != nil {
-		t.Fatal(err)
-	}
-	inAcmeOf(t, c, func(a *acme) {
+	inAcmeOf(t, testroom.With(t, "gateway", "acceptance: none", "acceptance: required"), func(a *acme) {
 		a.Most = 9 // a hand-over that has to be accepted
 		bo := a.joins("bo", "admin")
 		does(a, a.ada, directory.TransferOwnership, directory.TransferInput{InOrganization: a.in(), Member: bo.Member})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/guildhall/guildhall/charter"
@@ -28,12 +27,7 @@ func inHalls(t *testing.T, test func(h *hall)) { inHallsOf(t, charter.AnyoneCrea
 
 func inHallsOf(t *testing.T, create charter.Creators, test func(h *hall)) {
 	t.Helper()
-	source := strings.Replace(string(charter.Source("automation")), "{create: anyone}", "{create: "+string(create)+"}", 1)
-	source = strings.Replace(source, "product: Workflow automation", `product: "Work <b>& flow"`, 1)
-	model, err := charter.Parse("automation.yaml", []byte(source))
-	if err != nil {
-		t.Fatal(err)
-	}
+	model := testroom.With(t, "automation", "{create: anyone}", "{create: "+string(create)+"}", "product: Workflow automation", `product: "Work <b>& flow"`)
 	testdb.Each(t, func(t *testing.T, db *sqldb.DB) { test(newHall(t, db, model)) })
 }
 

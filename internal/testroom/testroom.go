@@ -5,6 +5,7 @@ package testroom
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,6 +43,24 @@ type Room struct {
 func Ready(t testing.TB, name string) *charter.Charter {
 	t.Helper()
 	c, err := charter.Ready(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// With is a ready-made charter, by its name, with other text in the place of some: old, new, old, new. Each old text has
+// to be there once.
+func With(t testing.TB, name string, oldnew ...string) *charter.Charter {
+	t.Helper()
+	source := string(charter.Source(name))
+	for i := 0; i < len(oldnew); i += 2 {
+		if n := strings.Count(source, oldnew[i]); n != 1 {
+			t.Fatalf("the charter %s has %q %d times", name, oldnew[i], n)
+		}
+		source = strings.Replace(source, oldnew[i], oldnew[i+1], 1)
+	}
+	c, err := charter.Parse(name+".yaml", []byte(source))
 	if err != nil {
 		t.Fatal(err)
 	}

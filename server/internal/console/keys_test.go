@@ -13,6 +13,7 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 )
 
@@ -220,12 +221,7 @@ func TestWhatSomebodyLacksCannotBeGiven(t *testing.T) {
 }
 
 func TestAKeyLivesNoLongerThanTheCharterAllows(t *testing.T) {
-	text := strings.Replace(string(charter.Source("automation")), "after_creator_leaves: revoke", "after_creator_leaves: revoke\n    max_age: 720h", 1)
-	c, err := charter.Parse("automation.yaml", []byte(text))
-	if err != nil || c.Rules.Keys.MaxAge != 720*time.Hour {
-		t.Fatal(err)
-	}
-	s := siteWith(t, c, "")
+	s := siteWith(t, testroom.With(t, "automation", "after_creator_leaves: revoke", "after_creator_leaves: revoke\n    max_age: 720h"), "")
 	b := s.as(s.Organization("acme").Owner())
 	page := b.get(newKeyPath).says(newKeyPath, 200, "after 90 days (longer than this product allows)", "never (longer than this product allows)")
 	if life := page.form(newKeyPath).Get("expires_at"); life != "" && life != "30d" {

@@ -2,10 +2,10 @@ package console_test
 
 import (
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/guildhall/guildhall/charter"
+	"github.com/guildhall/guildhall/internal/testroom"
 )
 
 func TestOwnershipIsTransferredByItsRecipientsName(t *testing.T) {
@@ -29,14 +29,7 @@ func TestOwnershipIsTransferredByItsRecipientsName(t *testing.T) {
 // asked is the gateway's charter, where the recipient of ownership has to accept.
 func asked(t *testing.T) *charter.Charter {
 	t.Helper()
-	c, err := charter.Parse("gateway.yaml", []byte(strings.Replace(string(charter.Source("gateway")), "acceptance: none", "acceptance: required", 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Rules.Ownership.Acceptance != charter.AcceptanceRequired {
-		t.Fatal("the charter asks nobody")
-	}
-	return c
+	return testroom.With(t, "gateway", "acceptance: none", "acceptance: required")
 }
 
 func TestAHandOverWaitsForItsRecipient(t *testing.T) {

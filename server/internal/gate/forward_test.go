@@ -22,6 +22,7 @@ import (
 	"github.com/guildhall/guildhall/internal/secret"
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testroom"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/server"
 )
@@ -277,12 +278,7 @@ func routed(t *testing.T) *charter.Charter {
 // changed is the automation charter with one route more.
 func changed(t *testing.T, route string) *charter.Charter {
 	t.Helper()
-	text := strings.Replace(string(charter.Source("automation")), "\nroutes:\n", "\nroutes:\n"+route+"\n", 1)
-	c, err := charter.Parse("routed.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return testroom.With(t, "automation", "\nroutes:\n", "\nroutes:\n"+route+"\n")
 }
 
 // TestAnotherSiteCannotUseABrowsersSession: T-054
