@@ -3,7 +3,6 @@ package credential
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -135,7 +134,7 @@ func (s *Sightings) write(ctx context.Context, db *sqldb.DB, rows []sighting, se
 	}
 	err := update(ctx, db, rows, seen)
 	switch {
-	case !held(err):
+	case !sqldb.Held(err):
 		return err
 	case len(rows) == 1:
 		s.mu.Lock()
@@ -148,12 +147,6 @@ func (s *Sightings) write(ctx context.Context, db *sqldb.DB, rows []sighting, se
 		return err
 	}
 	return s.write(ctx, db, rows[half:], seen)
-}
-
-// held reports whether somebody else held a row for too long.
-func held(err error) bool {
-	var pg interface{ SQLState() string }
-	return errors.As(err, &pg) && pg.SQLState() == "55P03" // lock_not_available
 }
 
 // ordered sorts the sightings, so that two servers that write the same rows wait for each other and do not deadlock.

@@ -72,16 +72,6 @@ func (r *Reader) Acting(lock bool, table string) string {
 	return fmt.Sprintf(" AND pg_advisory_xact_lock_shared(%d, hashtext(%s.id)) IS NOT NULL%s", turns, table, share)
 }
 
-// Quiet is a further condition of a statement that changes credentials, the last one: it waits until nobody acts by the
-// credential any more, and whoever begins to waits for this change. It is empty on SQLite, where one writer runs at a time.
-// Those before it have to be cheap, or an index: it is asked of each row of which they are true.
-func (r *Reader) Quiet() string {
-	if r.sql.Dialect() == sqldb.SQLite {
-		return ""
-	}
-	return fmt.Sprintf(" AND pg_advisory_xact_lock(%d, hashtext(id)) IS NOT NULL", turns)
-}
-
 // Organization is the id of the call's organization: the one that the actor is in, else the target's; empty outside of
 // any.
 func (r *Reader) Organization() string {
@@ -183,6 +173,16 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 		return 0, errReadOnly
 	}
 	return tx.sql.Exec(ctx, query, args...)
+}
+
+// Quiet is a further condition of a statement that changes credentials, the last one: it waits until nobody acts by the
+// credential any more, and whoever begins to waits for this change. It is empty on SQLite, where one writer runs at a time.
+// Those before it have to be cheap, or an index: it is asked of each row of which they are true.
+func (tx *Tx) Quiet() string {
+	if tx.sql.Dialect() == sqldb.SQLite {
+		return ""
+	}
+	return fmt.Sprintf(" AND pg_advisory_xact_lock(%d, hashtext(id)) IS NOT NULL", turns)
 }
 
 // NewID makes an id with a prefix: "mem_01k...".

@@ -88,11 +88,17 @@ func (o *office) token(t *testing.T, to, after string) string {
 // gets sends a request until somebody answers it, and reads the answer.
 func (s *clusterServer) gets(method, path, credential string, body, into any) (status int) {
 	s.t.Helper()
+	status, _ = s.answers(method, path, credential, body, into)
+	return status
+}
+
+// answers sends a request until somebody answers it.
+func (s *clusterServer) answers(method, path, credential string, body, into any) (status int, raw []byte) {
+	s.t.Helper()
 	key := ""
 	if method != "GET" {
 		key = "x" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	}
-	var raw []byte
 	var err error
 	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
 		status, raw, err = send(s.t.Context(), http.DefaultClient, s.url, change{method, path, credential, body}, key)
@@ -106,21 +112,14 @@ func (s *clusterServer) gets(method, path, credential string, body, into any) (s
 	if err != nil || status >= 500 {
 		s.t.Fatalf("%s %s at %s: %d %v %s", method, path, s.name, status, err, raw)
 	}
-	return status
+	return status, raw
 }
 
 // does wants that it is done.
 func (s *clusterServer) does(method, path, credential string, body, into any) {
 	s.t.Helper()
-	var raw json.RawMessage
-	if status := s.gets(method, path, credential, body, &raw); status >= 300 {
-		status, text, err := send(s.t.Context(), http.DefaultClient, s.url, change{method, path, credential, body}, "")
-		s.t.Fatalf("%s %s at %s: %d %v %s", method, path, s.name, status, err, text)
-	}
-	if into != nil {
-		if err := json.Unmarshal(raw, into); err != nil {
-			s.t.Fatal(err)
-		}
+	if status, raw := s.answers(method, path, credential, body, into); status >= 300 {
+		s.t.Fatalf("%s %s at %s: %d %s", method, path, s.name, status, raw)
 	}
 }
 

@@ -41,10 +41,11 @@ const (
 
 // Codes of PostgreSQL (its manual, appendix A).
 const (
-	pgForeignKey    = "23503"
-	pgUnique        = "23505"
-	pgSerialization = "40001"
-	pgDeadlock      = "40P01"
+	pgForeignKey       = "23503"
+	pgUnique           = "23505"
+	pgSerialization    = "40001"
+	pgDeadlock         = "40P01"
+	pgLockNotAvailable = "55P03"
 )
 
 // Conflict reports whether err is a violation of a unique constraint, and
@@ -97,7 +98,7 @@ func pgUnavailable(state string) bool {
 	switch state {
 	case "25006", // read-only: a standby after a failover
 		"25P03", "25P04", // ended by the database between two statements, or for lasting too long
-		"55P03",                            // lock not available
+		pgLockNotAvailable,
 		"57014",                            // statement timeout
 		"57P01", "57P02", "57P03", "57P05", // shutting down, crashed, starting, idle too long
 		pgSerialization, pgDeadlock: // lost again and again
@@ -142,6 +143,10 @@ func retryable(err error) bool {
 	state := sqlState(err)
 	return state == pgSerialization || state == pgDeadlock || errors.Is(err, errNotBegun)
 }
+
+// Held reports whether err says that others held a row for longer than this transaction's lock_timeout. Never on SQLite,
+// where one writer runs at a time.
+func Held(err error) bool { return sqlState(err) == pgLockNotAvailable }
 
 // sqlState returns the PostgreSQL code of err, "" for others. The drivers'
 // error types are met by their methods, so that programs which never open a
