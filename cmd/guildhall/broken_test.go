@@ -61,8 +61,6 @@ var broken = map[string]brokenServers{
 	}, []fault{isolated}},
 	"m4: readings without locks and count": {func(h *replica.Hooks) { h.Keeps = func(bool, bool) bool { return true } }, nil},
 	"m4a: readings without locks":          {func(h *replica.Hooks) { h.Keeps = func(_, current bool) bool { return current } }, nil},
-	"m7b: without those that are evicted": {func(h *replica.Hooks) { h.Listed = func(m replica.Member) bool { return !m.Evicted } },
-		[]fault{fromPeers, isolated, staggered}},
 	"no wait after an eviction": {func(h *replica.Hooks) {
 		h.Over = func(context.Context, replica.Clock, replica.Params, replica.Member, replica.Instant, replica.Instant) error {
 			return nil

@@ -92,6 +92,9 @@ var scenes = map[string]sceneOf{
 	"m7a: only leases that seem alive": {play: renewedAgain, hooks: func(h *replica.Hooks) {
 		h.Listed = func(m replica.Member) bool { return m.ExpiresAt > time.Now().UnixMicro() }
 	}},
+	"m7b: without those that are evicted": {play: evictedByAnother, lease: 2 * time.Second, hooks: func(h *replica.Hooks) {
+		h.Listed = func(m replica.Member) bool { return !m.Evicted }
+	}},
 	"m8a: wait for the expiry in the list": {play: renewedBeforeEviction, hooks: func(h *replica.Hooks) {
 		h.Over = func(ctx context.Context, c replica.Clock, p replica.Params, m replica.Member, _, _ replica.Instant) error {
 			return c.Wait(ctx, max(0, time.Until(time.UnixMicro(m.ExpiresAt)))+p.Margin)
@@ -232,6 +235,31 @@ func renewedBeforeEviction(s *scene) {
 	s.asks(s.b, 3)
 }
 
+// evictedByAnother: a server that nobody reaches is evicted for a change in one organization, which waits for its lease.
+// Meanwhile the key, of another organization, is revoked at a third server.
+func evictedByAnother(s *scene) {
+	other, err := makeToken(s.cluster, s.a, http.DefaultClient)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.warm(s.servers[:]...)
+	mend := s.holds(s.h.around(1)...)
+	defer mend()
+	s.shut(s.a, string(replica.BeforeEvict))
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	waiting.Go(func() {
+		_, _, _ = send(s.t.Context(), http.DefaultClient, s.a.url, other.set(false), "")
+	})
+	s.there(s.a, string(replica.BeforeEvict))
+	mendBase := s.holds(s.network.base(1)...)
+	defer mendBase()
+	s.open(s.a, string(replica.BeforeEvict))
+	s.awaitEviction("b")
+	<-s.revokesAt(s.servers[2])
+	s.asks(s.b, 3)
+}
+
 // leftAtTheOldPrimary: a standby takes over, and one server, which the others do not reach, is left with the old primary.
 func leftAtTheOldPrimary(s *scene) {
 	s.stays[1].Store(true)
@@ -311,6 +339,22 @@ func (s *scene) there(c *clusterServer, point string) {
 // awaitRow waits until the lease in a server's row lasts for so long.
 func (s *scene) awaitRow(name string, left time.Duration) {
 	s.t.Helper()
+	if !s.awaits("NOT evicted AND expires_at > $2", name, left) {
+		s.t.Logf("server %s holds no lease", name)
+	}
+}
+
+// awaitEviction waits until a server is evicted.
+func (s *scene) awaitEviction(name string) {
+	s.t.Helper()
+	if !s.awaits("evicted AND expires_at > $2", name, -time.Hour) {
+		s.t.Logf("server %s is not evicted", name)
+	}
+}
+
+// awaits waits until a server has a row of which is true what is said of it, and its lease lasts for so long.
+func (s *scene) awaits(is, name string, left time.Duration) bool {
+	s.t.Helper()
 	pool, err := sql.Open("pgx", s.base.DSN)
 	if err != nil {
 		s.t.Fatal(err)
@@ -318,11 +362,11 @@ func (s *scene) awaitRow(name string, left time.Duration) {
 	defer pool.Close()
 	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(5 * time.Millisecond) {
 		var n int
-		if err := pool.QueryRow("SELECT count(*) FROM replicas WHERE name = $1 AND NOT evicted AND expires_at > $2", name, time.Now().Add(left).UnixMicro()).Scan(&n); err == nil && n > 0 {
-			return
+		if err := pool.QueryRow("SELECT count(*) FROM replicas WHERE name = $1 AND "+is, name, time.Now().Add(left).UnixMicro()).Scan(&n); err == nil && n > 0 {
+			return true
 		}
 	}
-	s.t.Logf("server %s holds no lease", name)
+	return false
 }
 
 // ask asks a server about the key, and notes the answer.
@@ -361,7 +405,9 @@ func (s *scene) warm(servers ...*clusterServer) {
 }
 
 // revokes revokes the key at the first server: again with the same key until it is known to have been done.
-func (s *scene) revokes() (done <-chan struct{}) {
+func (s *scene) revokes() (done <-chan struct{}) { return s.revokesAt(s.a) }
+
+func (s *scene) revokesAt(at *clusterServer) (done <-chan struct{}) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -370,7 +416,7 @@ func (s *scene) revokes() (done <-chan struct{}) {
 		call := s.h.now()
 		for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
 			ctx, cancel := context.WithTimeout(s.t.Context(), s.patience)
-			status, _, err := send(ctx, client, s.a.url, s.r.set(false), idempotency)
+			status, _, err := send(ctx, client, at.url, s.r.set(false), idempotency)
 			cancel()
 			if err == nil && status < 300 {
 				s.r.add(0, step{true, false}, false, call, s.h.now())

@@ -43,7 +43,7 @@ export async function openBrowser(options = {}) {
 // stranger without one. The options are those of a browser context.
 export async function openWindow(browser, demo, { person, ...options } = {}) {
   const context = await browser.newContext({ baseURL: demo.url, viewport: wide, reducedMotion: "reduce", ...options });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   if (person) await context.addCookies([{ name: "guildhall", value: person.token, url: demo.url, httpOnly: true, sameSite: "Lax" }]);
   const page = await context.newPage();
   return Object.assign(page, { troubles: watch(context) });
