@@ -30,11 +30,11 @@ func openSQLite(path string, o Options) (*DB, error) {
 		lock.release()
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	if db.writer, err = openPool("sqlite", sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")); err != nil {
+	if db.writer, err = openPool("sqlite that keeps statements", sqliteDSN(path, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")); err != nil {
 		lock.release()
 		return nil, err
 	}
-	if db.reader, err = openPool("sqlite", sqliteDSN(path, "query_only(1)")); err != nil {
+	if db.reader, err = openPool("sqlite that keeps statements", sqliteDSN(path, "query_only(1)")); err != nil {
 		lock.release()
 		return nil, err
 	}

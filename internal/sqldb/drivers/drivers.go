@@ -11,6 +11,7 @@ import (
 )
 
 func init() {
+	sql.Register("sqlite that keeps statements", sqlite{registered("sqlite")})
 	sql.Register("postgres", postgres{})
 	sql.Register("postgres beside", postgres{cancels: true})
 }
