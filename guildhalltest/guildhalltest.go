@@ -1,6 +1,7 @@
 // Package guildhalltest gives tests a whole Guildhall: a hall on a database of its own, signed-in people, a clock that
 // stands until it is moved, and a mailbox. Nothing of it is a fake but the clock and the mailbox: people sign in by the
-// link that was mailed to them, and join by accepting invitations.
+// link that was mailed to them, and join by accepting invitations. To save time, the SAML connections of a test process sign
+// by one pair of keys.
 package guildhalltest
 
 import (
@@ -18,6 +19,7 @@ import (
 	"github.com/guildhall/guildhall/credential"
 	"github.com/guildhall/guildhall/directory"
 	"github.com/guildhall/guildhall/internal/mail"
+	"github.com/guildhall/guildhall/internal/saml"
 	"github.com/guildhall/guildhall/op"
 	"github.com/guildhall/guildhall/signin"
 )
@@ -57,6 +59,7 @@ func New(t testing.TB, charterName string, options ...Option) *Hall {
 // WithCharter opens a hall with any charter.
 func WithCharter(t testing.TB, c *charter.Charter, options ...Option) *Hall {
 	t.Helper()
+	saml.OnePair()
 	dir := t.TempDir()
 	h := &Hall{Clock: &Clock{now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}, t: t}
 	h.Mail = &mail.Catcher{Now: h.Clock.Now}

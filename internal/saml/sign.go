@@ -15,6 +15,8 @@ import (
 	"math/big"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,7 +33,11 @@ type Key struct {
 
 // NewKey makes a key with a certificate that signs itself. It takes a moment.
 func NewKey(name string, now time.Time) (*Key, error) {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	pair := newPair
+	if onePair.Load() {
+		pair = theOnePair
+	}
+	private, err := pair()
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +49,17 @@ func NewKey(name string, now time.Time) (*Key, error) {
 	raw, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	return &Key{private: private, Certificate: raw}, err
 }
+
+func newPair() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+
+var (
+	onePair    atomic.Bool
+	theOnePair = sync.OnceValues(newPair)
+)
+
+// OnePair has all keys that this process makes from now on share one pair, with a certificate each: for tests, which make
+// many and look at none.
+func OnePair() { onePair.Store(true) }
 
 // ParseKey reads a key as Private gives it.
 func ParseKey(private, certificate []byte) (*Key, error) {
