@@ -29,7 +29,7 @@ type world struct {
 	cuts     map[[2]string]time.Time // until when what is sent from one to another waits
 	slow     map[[2]string]time.Time
 	illegal  []string
-	answered [3]int // from memory, from the database, not at all
+	answered [4]int // from memory, from the database, not at all, and by a strict server
 	writes   int
 }
 
@@ -59,6 +59,7 @@ type mutant struct {
 	anyHistory bool // readings count on any timeline
 	shared     bool // one row per name
 	readsOnly  bool // renewals are answered without a commit
+	undisputed bool // readings of a strict server count whatever its lease is
 }
 
 const (
@@ -139,7 +140,11 @@ func (w *world) start(name string) *server {
 	ctx, end := context.WithCancel(context.Background())
 	s := &server{w: w, name: name, rate: 0.9951 + 0.0098*float64(w.any(1000))/1000, boot: w.upTo(time.Hour), end: end, cache: newCache()}
 	s.wall.Store(int64(w.upTo(time.Hour)))
-	s.r = New(Config{Name: name, Address: name, Params: Usual, Clock: s, Registry: registry{s}, Transport: s,
+	address := name
+	if name == strict {
+		address = ""
+	}
+	s.r = New(Config{Name: name, Address: address, Params: Usual, Clock: s, Registry: registry{s}, Transport: s,
 		Drop: s.cache.drop, Reset: s.cache.clear, Log: slog.New(slog.DiscardHandler)})
 	if f := w.plan.mutant.hooks; f != nil {
 		f(&s.r.hooks, w)
@@ -348,6 +353,9 @@ func (c *cache) keep(key, value int, ticket uint64, l *Lease, m *mutant) {
 // check answers what a key's value is, as access does. False: it cannot say.
 func (s *server) check(ctx context.Context, key int) (int, bool) {
 	m := &s.w.plan.mutant
+	if s.r.Strict() {
+		return s.readStrictly(ctx, key)
+	}
 	l := s.r.Lease()
 	s.point()
 	v, found := s.cache.get(key)
@@ -363,7 +371,7 @@ func (s *server) check(ctx context.Context, key int) (int, bool) {
 }
 
 // counts are how many questions were answered in each way, and how many changes were made.
-func (w *world) counts() (answered [3]int, writes int) {
+func (w *world) counts() (answered [4]int, writes int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.answered, w.writes
@@ -422,6 +430,28 @@ func (s *server) readThrough(ctx context.Context, key int) (value int, ok bool) 
 		s.cache.keep(key, value, ticket, l, m)
 	}
 	s.count(1)
+	return value, true
+}
+
+// readStrictly answers as a server that remembers nothing: what it reads stands by its lease (sqldb.Standing).
+func (s *server) readStrictly(ctx context.Context, key int) (value int, ok bool) {
+	if _, err := s.r.Hold(ctx); err != nil {
+		return 0, false
+	}
+	s.point()
+	tx := s.begin(reads)
+	defer tx.end()
+	value, err := asked(ctx, s, "database", func() (int, error) { return tx.value(key), tx.failed() })
+	if err != nil {
+		return 0, false
+	}
+	if !s.r.Reading().Undisputed() && !s.w.plan.mutant.undisputed {
+		timeline, err := asked(ctx, s, "database", func() (Timeline, error) { return tx.timeline, tx.failed() })
+		if err != nil || !s.r.Reading().Covers(timeline) {
+			return 0, false
+		}
+	}
+	s.count(3)
 	return value, true
 }
 
@@ -503,6 +533,7 @@ type database struct {
 	locks    map[Scope]*lock
 	open     map[*simTx]bool
 	timeline Timeline
+	named    bool      // a standby is, that commits wait for
 	deposed  *snapshot // what the old primary shows since another took its place
 	wall     atomic.Int64
 }
@@ -726,7 +757,7 @@ func (d *database) promote() {
 	for key, h := range d.history {
 		d.deposed.values[key] = len(h) - 1
 	}
-	d.timeline = 2
+	d.timeline, d.named = 2, true
 	for tx := range d.open {
 		tx.close()
 	}
@@ -746,18 +777,18 @@ type registry struct{ s *server }
 
 // committed is what one committed statement gives.
 type committed[T any] struct {
-	what     T
-	timeline Timeline
+	what T
+	base Base
 }
 
 // commits is one committed statement.
-func commits[T any](ctx context.Context, g registry, fn func(d *database) T) (T, Timeline, error) {
+func commits[T any](ctx context.Context, g registry, fn func(d *database) T) (T, Base, error) {
 	g.s.point()
 	a, err := asked(ctx, g.s, "database", func() (committed[T], error) {
 		d := g.s.w.db
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		a := committed[T]{timeline: d.timeline}
+		a := committed[T]{base: Base{Timeline: d.timeline, Alone: !d.named}}
 		if d.deposed != nil && g.s.old[list].Load() {
 			g.s.old[list].Store(false)
 			return a, errGone
@@ -765,7 +796,7 @@ func commits[T any](ctx context.Context, g registry, fn func(d *database) T) (T,
 		a.what = fn(d)
 		return a, nil
 	})
-	return a.what, a.timeline, err
+	return a.what, a.base, err
 }
 
 func (g registry) key(m Member) Incarnation {
@@ -777,18 +808,18 @@ func (g registry) key(m Member) Incarnation {
 
 // Register inserts.
 func (g registry) Register(ctx context.Context, m Member, lease time.Duration) (Base, error) {
-	_, t, err := commits(ctx, g, func(d *database) bool {
+	_, b, err := commits(ctx, g, func(d *database) bool {
 		m.ExpiresAt = d.now() + lease.Microseconds()
 		d.rows[g.key(m)] = m
 		return true
 	})
-	return Base{Timeline: t}, err
+	return b, err
 }
 
 // Pulse commits nothing.
 func (g registry) Pulse(ctx context.Context) (Base, error) {
-	_, t, err := commits(ctx, g, func(*database) bool { return true })
-	return Base{Timeline: t}, err
+	_, b, err := commits(ctx, g, func(*database) bool { return true })
+	return b, err
 }
 
 // Renew updates what is not evicted.
@@ -804,7 +835,7 @@ func (g registry) Renew(ctx context.Context, m Member, lease time.Duration) (fou
 		})
 		return found, Base{Timeline: 1}, err
 	}
-	found, b.Timeline, err = commits(ctx, g, func(d *database) bool {
+	found, b, err = commits(ctx, g, func(d *database) bool {
 		row, ok := d.rows[g.key(m)]
 		if !ok || row.Evicted || row.Incarnation != m.Incarnation {
 			return false
@@ -817,8 +848,8 @@ func (g registry) Renew(ctx context.Context, m Member, lease time.Duration) (fou
 }
 
 // Evict marks.
-func (g registry) Evict(ctx context.Context, i Incarnation) (found bool, t Timeline, err error) {
-	return commits(ctx, g, func(d *database) (there bool) {
+func (g registry) Evict(ctx context.Context, i Incarnation) (bool, Timeline, error) {
+	found, b, err := commits(ctx, g, func(d *database) (there bool) {
 		for key, row := range d.rows {
 			if row.Incarnation == i {
 				row.Evicted, there = true, true
@@ -827,6 +858,7 @@ func (g registry) Evict(ctx context.Context, i Incarnation) (found bool, t Timel
 		}
 		return there
 	})
+	return found, b.Timeline, err
 }
 
 // Remove deletes.
