@@ -117,7 +117,8 @@ servers() {
 # has it any for servers in processes of their own, which are too slow under it for their leases.
 whole_loops() {
 	local log="$TMPDIR/whole-loops.log"
-	if ! { go run ./internal/testdb/cluster -- go test -vet=off -v -timeout 40m . "${calls[@]}" &&
+	# More at once than there are cores: one half of them waits for PostgreSQL.
+	if ! { go run ./internal/testdb/cluster -- go test -vet=off -v -parallel 4 -timeout 40m . "${calls[@]}" &&
 		go test -vet=off -v -timeout 20m -run "^($(servers))$" ./cmd/guildhall; } >"$log" 2>&1; then
 		grep -vE '^ *(=== |--- PASS)' "$log"
 		return 1
