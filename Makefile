@@ -57,7 +57,7 @@ upgrade: ## the release before and this one side by side: FROM=v1.2.0, or any re
 bench: ## checks against floors and peers, in one run
 	cd bench && $(GO) build -o ../.bench .
 	cd bench/openfga && $(GO) build -o ../../.openfga . || rm -f ../../.openfga
-	$(GO) run ./internal/testdb/cluster -- sh -c './.bench $(or $(BENCH),all) -postgres "$$GUILDHALL_TEST_POSTGRES" $$(test -x .openfga && echo -openfga ./.openfga)'
+	$(GO) run ./internal/testdb/cluster fsync=on synchronous_commit=on full_page_writes=on -- sh -c './.bench $(or $(BENCH),all) -postgres "$$GUILDHALL_TEST_POSTGRES" $$(test -x .openfga && echo -openfga ./.openfga)'
 
 generate: ## Go files of the templates
 	$(GO) tool templ generate

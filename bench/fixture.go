@@ -162,11 +162,11 @@ var generous = op.Limits{PerAddress: op.RateLimit{Times: 1e9, Per: time.Second},
 	Failures: op.RateLimit{Times: 1e9, Per: time.Second}}
 
 // open fills a database in a folder, if it is empty, and opens the hall on it.
-func (f *fixture) open(ctx context.Context, dir string) (*guildhall.Hall, error) {
+func (f *fixture) open(ctx context.Context, dir string, limits op.Limits) (*guildhall.Hall, error) {
 	dsn := "sqlite:" + filepath.Join(dir, "bench.db")
 	if err := f.fill(ctx, dsn); err != nil {
 		return nil, fmt.Errorf("fixture: %w", err)
 	}
 	return guildhall.Open(ctx, guildhall.Config{Database: dsn, SecretFile: filepath.Join(dir, "instance.secret"), Charter: f.charter,
-		Settings: op.Settings{BaseURL: "http://127.0.0.1"}, Mail: &mail.Catcher{}, Limits: generous, Log: slog.New(slog.DiscardHandler)})
+		Settings: op.Settings{BaseURL: "http://127.0.0.1"}, Mail: &mail.Catcher{}, Limits: limits, Log: slog.New(slog.DiscardHandler)})
 }

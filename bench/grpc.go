@@ -166,7 +166,7 @@ func serveGRPC(ctx context.Context, o options, what string) error {
 	if what == "echo" {
 		authv3.RegisterAuthorizationServer(s, newEcho())
 	} else {
-		h, closing, err := openServed(ctx, o)
+		h, closing, err := openServed(ctx, o, generous)
 		if err != nil {
 			return err
 		}

@@ -211,8 +211,9 @@ func (g *figure) round(ctx context.Context, t target, questions []question, o op
 
 // waits are how long requests took, as their senders saw it.
 type waits struct {
-	mu   sync.Mutex
-	took []time.Duration
+	pause time.Duration // of a sender after each answer
+	mu    sync.Mutex
+	took  []time.Duration
 }
 
 func (w *waits) add(took []time.Duration) {
@@ -288,6 +289,7 @@ func converse(ctx context.Context, t target, questions []question, requests []re
 			return fmt.Errorf("wrong answer %d %s about %+v", response.StatusCode, body, questions[i%len(questions)])
 		}
 		took = append(took, time.Since(began))
+		time.Sleep(asked.pause)
 	}
 	return nil
 }

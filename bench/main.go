@@ -9,6 +9,7 @@
 //	go run . idle        organizations in which nothing happens
 //	go run . revocation  keys revoked on three servers
 //	go run . sync        a thousand people taken out of an organization on three servers
+//	go run . noise       one key that asks too much, beside everybody else
 //	go run . all         everything
 package main
 
@@ -73,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("%q is none of process, http, grpc, usage, writes, idle, revocation, sync, all", what)
+		return fmt.Errorf("%q is none of process, http, grpc, usage, writes, idle, revocation, sync, noise, all", what)
 	}
 	return nil
 }
@@ -82,7 +83,7 @@ func run(ctx context.Context, args []string) error {
 var measurements = []struct {
 	name string
 	run  func(ctx context.Context, o options) error
-}{{"process", inProcess}, {"http", overHTTP}, {"grpc", overGRPC}, {"usage", recording}, {"writes", writing}, {"idle", idling}, {"revocation", revoking}, {"sync", syncing}}
+}{{"process", inProcess}, {"http", overHTTP}, {"grpc", overGRPC}, {"usage", recording}, {"writes", writing}, {"idle", idling}, {"revocation", revoking}, {"sync", syncing}, {"noise", noise}}
 
 // heading says what the figures were measured on.
 func heading(title string, o options) {

@@ -21,7 +21,7 @@ func inProcess(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	h, err := f.open(ctx, dir)
+	h, err := f.open(ctx, dir, generous)
 	if err != nil {
 		return err
 	}

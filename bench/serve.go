@@ -24,7 +24,7 @@ import (
 // serve is what a child process does: the floor or the hall on a port of its own, whose address it prints.
 func serve(ctx context.Context, o options, args []string) error {
 	if len(args) != 1 {
-		return errors.New("serve floor, hall, busy, echo or envoy")
+		return errors.New("serve floor, hall, limited, busy, echo or envoy")
 	}
 	if args[0] == "echo" || args[0] == "envoy" {
 		return serveGRPC(ctx, o, args[0])
@@ -71,7 +71,11 @@ func served(ctx context.Context, o options, what string) (http.Handler, func(), 
 	if what == "floor" {
 		return http.HandlerFunc(floor), func() {}, nil
 	}
-	h, closing, err := openServed(ctx, o)
+	limits := generous
+	if what == "limited" {
+		limits = usual
+	}
+	h, closing, err := openServed(ctx, o, limits)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,7 +91,7 @@ func served(ctx context.Context, o options, what string) (http.Handler, func(), 
 }
 
 // openServed opens a hall with everything that is asked about.
-func openServed(ctx context.Context, o options) (*guildhall.Hall, func(), error) {
+func openServed(ctx context.Context, o options, limits op.Limits) (*guildhall.Hall, func(), error) {
 	f, err := newFixture(o.organizations, o.members)
 	if err != nil {
 		return nil, nil, err
@@ -96,7 +100,7 @@ func openServed(ctx context.Context, o options) (*guildhall.Hall, func(), error)
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := f.open(ctx, dir)
+	h, err := f.open(ctx, dir, limits)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -2,9 +2,10 @@
 // source it gives it in GUILDHALL_TEST_POSTGRES:
 //
 //	go run ./internal/testdb/cluster -- go test ./...
+//	go run ./internal/testdb/cluster fsync=on -- ./bench
 //
-// It exits as the command does. A cluster that the variable names already is
-// used as it is.
+// Settings of PostgreSQL stand before the two dashes. It exits as the command
+// does. A cluster that the variable names already is used as it is.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/guildhall/guildhall/internal/testdb"
@@ -28,16 +30,15 @@ func main() {
 
 // run returns the exit code of the command.
 func run(args []string) (code int, err error) {
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
+	dashes := slices.Index(args, "--")
+	settings, args := args[:max(dashes, 0)], args[dashes+1:]
 	if len(args) == 0 {
-		return 2, errors.New("which command? usage: cluster -- COMMAND [ARGUMENT...]")
+		return 2, errors.New("which command? usage: cluster [SETTING=VALUE...] -- COMMAND [ARGUMENT...]")
 	}
 	if os.Getenv(testdb.ClusterVariable) != "" {
 		return beside(args)
 	}
-	cluster, err := testdb.StartCluster()
+	cluster, err := testdb.StartCluster(settings...)
 	if err != nil {
 		return 1, err
 	}
