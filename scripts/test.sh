@@ -91,7 +91,7 @@ done
 
 # Packages whose tests make one call after another, but for a few. Under the race detector they take about ten times as
 # long and show it nothing: it watches those few, which atonce finds, and the next step runs all without it.
-calls=(./artifacts ./audit ./billing ./charter ./credential ./directory ./federation ./feedback ./governance ./requestlog
+calls=(./artifacts ./audit ./billing ./billing/stripe ./charter ./credential ./directory ./federation ./feedback ./governance ./requestlog
 	./signin ./usage ./server/internal/console ./server/internal/scim)
 
 go_tests() {
