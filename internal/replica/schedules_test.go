@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -177,19 +178,30 @@ func schedules(t *testing.T, usual uint64) uint64 {
 func TestSoakNoAnswerIsOlderThanAChangeThatHasReturned(t *testing.T) {
 	var answered [4]int
 	writes := 0
-	for seed := range schedules(t, 200) {
-		synctest.Test(t, func(t *testing.T) {
-			w := run(t, seed, everything(seed))
-			now, made := w.counts()
-			for kind, n := range now {
-				answered[kind] += n
-			}
-			writes += made
-			if wrong := w.wrong(); len(wrong) > 0 {
-				t.Fatalf("seed %d: %s", seed, wrong[0])
-			}
-		})
-	}
+	var mu sync.Mutex
+	seeds := schedules(t, 200)
+	t.Run("schedules", func(t *testing.T) {
+		for core := range uint64(runtime.GOMAXPROCS(0)) {
+			t.Run(strconv.FormatUint(core, 10), func(t *testing.T) {
+				t.Parallel()
+				for seed := core; seed < seeds; seed += uint64(runtime.GOMAXPROCS(0)) {
+					synctest.Test(t, func(t *testing.T) {
+						w := run(t, seed, everything(seed))
+						now, made := w.counts()
+						mu.Lock()
+						defer mu.Unlock()
+						for kind, n := range now {
+							answered[kind] += n
+						}
+						writes += made
+						if wrong := w.wrong(); len(wrong) > 0 {
+							t.Fatalf("seed %d: %s", seed, wrong[0])
+						}
+					})
+				}
+			})
+		}
+	})
 	all := fmt.Sprintf("%d checks from memory, %d from the database, %d by a strict server, %d without an answer, %d changes", answered[0], answered[1], answered[3], answered[2], writes)
 	t.Log(all)
 	if answered[0] < 2*answered[2] || answered[0] < answered[1] || answered[3] < answered[0]/5 {
