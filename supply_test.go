@@ -3,7 +3,6 @@ package guildhall_test
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,7 +117,7 @@ func TestTheBinaryIsTheSameWhereverItIsBuilt(t *testing.T) {
 func copyOfSources(t *testing.T, to string) {
 	t.Helper()
 	for _, file := range sources(t, "") {
-		in, err := os.Open(file)
+		raw, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,14 +125,8 @@ func copyOfSources(t *testing.T, to string) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		out, err := os.Create(path)
-		if err != nil {
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(out, in); err != nil {
-			t.Fatal(err)
-		}
-		in.Close()
-		out.Close()
 	}
 }

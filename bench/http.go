@@ -51,10 +51,8 @@ func overHTTP(ctx context.Context, o options) error {
 		return err
 	}
 	questions := f.questions(1 << 12)
-	for _, t := range slices.Repeat(targets, 2) { // what is asked a second time is remembered
-		if err := hammer(ctx, t, questions, o.connections, 0); err != nil {
-			return fmt.Errorf("%s, warming up: %w", t.name, err)
-		}
+	if err := warmUp(ctx, targets, questions, o.connections); err != nil {
+		return err
 	}
 	heading(fmt.Sprintf("Over HTTP, %d connections: microseconds of the server's CPU time a request", o.connections), o)
 	figures := make([]figure, len(targets))
@@ -85,8 +83,8 @@ func startTargets(ctx context.Context, o options, f *fixture) (targets []target,
 	}
 	forward, evaluate := asking(f)
 	targets = append(targets,
-		target{name: "forward-auth, raw key", child: hall, ask: forward, checked: true, allowed: func(status int, _ []byte) bool { return status == 200 }},
-		target{name: "the same, keys revoked beside", child: busy, ask: forward, checked: true, allowed: func(status int, _ []byte) bool { return status == 200 }},
+		target{name: "forward-auth, raw key", child: hall, ask: forward, checked: true, allowed: passes},
+		target{name: "the same, keys revoked beside", child: busy, ask: forward, checked: true, allowed: passes},
 		target{name: "floor: a bare handler, POST", child: bare, ask: evaluate, floor: true},
 		target{name: "AuthZEN evaluation, two credentials", child: hall, ask: evaluate, checked: true,
 			allowed: func(_ int, body []byte) bool { return bytes.Contains(body, []byte(`"decision":true`)) }})
@@ -226,6 +224,19 @@ func (w *waits) p99() float64 {
 	slices.Sort(w.took)
 	return float64(w.took[len(w.took)*99/100].Nanoseconds()) / 1000
 }
+
+// warmUp asks every target everything twice: what is asked a second time is remembered.
+func warmUp(ctx context.Context, targets []target, questions []question, connections int) error {
+	for _, t := range slices.Repeat(targets, 2) {
+		if err := hammer(ctx, t, questions, connections, 0); err != nil {
+			return fmt.Errorf("%s, warming up: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// passes reports whether forward-auth said yes.
+func passes(status int, _ []byte) bool { return status == http.StatusOK }
 
 func hammer(ctx context.Context, t target, questions []question, connections int, length time.Duration) error {
 	return hammerCounting(ctx, t, questions, connections, length, &waits{})

@@ -27,8 +27,12 @@ const (
 // usual are the limits of a server whose operator has changed none, but for addresses: here everybody has the same.
 var usual = op.Limits{PerCredential: op.RateLimit{Times: 100, Per: time.Second}, PerOrganization: op.RateLimit{Times: 500, Per: time.Second}}
 
-// noise asks for members of many organizations, each now and then, alone and beside one key that asks as fast as it can.
+// noise asks for members of many organizations, each now and then: alone, beside one key that asks far too much, and beside
+// as many requests to somebody else on the same machine.
 func noise(ctx context.Context, o options) error {
+	if o.organizations < 2 {
+		return errors.New("it takes two organizations: one for the noise")
+	}
 	f, err := newFixture(o.organizations, o.members)
 	if err != nil {
 		return err
@@ -44,13 +48,13 @@ func noise(ctx context.Context, o options) error {
 	}
 	defer bare.stop()
 	forward, _ := asking(f)
-	t := target{child: child, ask: forward, checked: true, allowed: func(status int, _ []byte) bool { return status == 200 }}
+	t := target{child: child, ask: forward, checked: true, allowed: passes}
 	questions := f.questions(1 << 12)
 	for i := range questions {
 		questions[i].organization = 1 + i%(o.organizations-1) // the first one is the noisy one's
 	}
-	if err := hammer(ctx, t, questions, calmConnections, 0); err != nil {
-		return fmt.Errorf("warming up: %w", err)
+	if err := warmUp(ctx, []target{t}, questions, calmConnections); err != nil {
+		return err
 	}
 	var quiet, floor, busy []float64
 	var n, aside noisy

@@ -83,7 +83,7 @@ func (s *leavers) listen() (stop func(), err error) {
 		r := &http.Server{Handler: server.ForHall(h, faces()), ReadHeaderTimeout: 10 * time.Second}
 		running = append(running, r)
 		go func() { _ = r.Serve(l) }()
-		s.targets = append(s.targets, target{child: &child{address: l.Addr().String()}, ask: forward, checked: true, allowed: func(status int, _ []byte) bool { return status == 200 }})
+		s.targets = append(s.targets, target{child: &child{address: l.Addr().String()}, ask: forward, checked: true, allowed: passes})
 	}
 	return stop, nil
 }
@@ -112,7 +112,7 @@ func (s *leavers) warm(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return warmUp(ctx, s.targets, s.questions(), askers)
 }
 
 func (s *leavers) measure(ctx context.Context, o options, store string) error {
@@ -160,17 +160,22 @@ func (s *leavers) readings() (all int64) {
 	return all
 }
 
+// questions are those about the people who stay.
+func (s *leavers) questions() []question {
+	all := make([]question, staying)
+	for i := range all {
+		all[i] = question{member: leaving + i, permission: "endpoints.view"}
+	}
+	return all
+}
+
 // meanwhile asks about those who stay while something is done, and gives the p99 in microseconds.
 func (s *leavers) meanwhile(ctx context.Context, do func() error) (float64, error) {
-	questions := make([]question, staying)
-	for i := range questions {
-		questions[i] = question{member: leaving + i, permission: "endpoints.view"}
-	}
 	over, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	asked, errs := &waits{}, make([]error, len(s.targets))
 	for i, t := range s.targets {
-		asking.Go(func() { errs[i] = hammerCounting(over, t, questions, askers, time.Hour, asked) })
+		asking.Go(func() { errs[i] = hammerCounting(over, t, s.questions(), askers, time.Hour, asked) })
 	}
 	err := do()
 	cancel()

@@ -63,7 +63,7 @@ const turns = 0x6769 // "gi"
 
 // Acting is ForShare for the row of the credential that acts, in the table of that short name. PostgreSQL lets one more share
 // a row while somebody waits to change it: who acts without a pause, at several servers or in several organizations, could
-// put off the end of their own credential for ever. So they line up behind whoever waits: see Quiet.
+// put off the end of their own credential for ever. So they line up behind whoever waits: see Tx.Quiet.
 func (r *Reader) Acting(lock bool, table string) string {
 	share := r.ForShare(lock, table)
 	if share == "" {

@@ -149,8 +149,11 @@ func repeats(text string) bool {
 	if len(text) > longestKept {
 		return false
 	}
-	word, _, _ := strings.Cut(strings.TrimLeft(text, " \t\n"), " ")
-	switch strings.ToUpper(strings.TrimRight(word, "\t\n")) {
+	word := strings.TrimSpace(text)
+	if end := strings.IndexAny(word, " \t\n"); end > 0 {
+		word = word[:end]
+	}
+	switch strings.ToUpper(word) {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "WITH":
 		return true
 	}
