@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { closeWindow, openBrowser, openWindow } from "./browser.mjs";
 import { startDemo } from "./demo.mjs";
-import { isAt, sees } from "./people.mjs";
+import { hasFocus, isAt, sees } from "./people.mjs";
 
 let demo, browser, page;
 
@@ -59,7 +59,7 @@ test("the skip link leads past the navigation", async () => {
   await key("Tab");
   await seen(page.getByRole("link", { name: "Skip to content" }));
   await key("Enter");
-  assert.ok(await focused(page.getByRole("main")));
+  await hasFocus(page.getByRole("main"));
 });
 
 test("somebody is invited by keyboard only", async () => {

@@ -13,6 +13,9 @@ export async function isAt(page, name) {
   await page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
 }
 
+// hasFocus waits until what is named has the focus: it moves when the page is next drawn, or a script has run.
+export const hasFocus = (locator) => locator.and(locator.page().locator(":focus")).waitFor();
+
 export const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
 export const follow = (page, name) => page.getByRole("main").getByRole("link", { name, exact: true }).click();
 

@@ -7,7 +7,7 @@ import { closeWindow, inWindow, openBrowser, openWindow } from "./browser.mjs";
 import { startDemo } from "./demo.mjs";
 import * as people from "./people.mjs";
 
-const { follow, goes, isAt, press, sees } = people;
+const { follow, goes, hasFocus, isAt, press, sees } = people;
 
 let demo, browser, ada, zoe;
 
@@ -90,10 +90,10 @@ test("the dialog in which somebody is removed begins on Cancel, and Escape leave
   await people.asksToRemove(ada, "Zoe");
   const dialog = ada.getByRole("dialog", { name: "Remove Zoe from Acme" });
   await dialog.waitFor();
-  assert.equal(await ada.evaluate(() => document.activeElement.textContent.trim()), "Cancel");
+  await hasFocus(dialog.getByRole("link", { name: "Cancel" }));
   await ada.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
-  assert.equal(await ada.evaluate(() => document.activeElement.textContent.trim()), "Remove");
+  await hasFocus(ada.getByRole("main").getByRole("link", { name: "Remove" }));
 });
 
 test("Ada removes Zoe, after she has verified that it is her", async () => {
@@ -156,7 +156,8 @@ test("a field that is wrong is said, has the focus, and keeps what was typed", a
   await ada.getByLabel("Time zone").fill("Mars/Olympus");
   await press(ada, "Save");
   await ada.getByRole("alert").waitFor();
-  assert.equal(await ada.evaluate(() => document.activeElement.value), "Mars/Olympus");
+  await hasFocus(ada.getByLabel("Time zone"));
+  assert.equal(await ada.getByLabel("Time zone").inputValue(), "Mars/Olympus");
   await ada.getByLabel("Time zone").fill("Europe/Rome");
   await press(ada, "Save");
   await sees(ada, "are saved.");
