@@ -33,7 +33,7 @@ func openPostgres(dsn string, o Options) (*DB, error) {
 // leftCommits are those of a pool that nobody waits for any longer, and that the database has not answered.
 type leftCommits interface {
 	Left() int
-	Forget() // them, as those of a server that was replaced
+	Forget() // them, as those of a server that was replaced, and what is waited for there
 }
 
 // mostLeft is how many commits may be left. Each keeps a connection of the database's, and its locks, until the standby
@@ -88,7 +88,7 @@ func near(dsn string) bool {
 }
 
 // Renew closes the connections that nobody uses now, so that the next ones are new: they may lead to another server.
-// Commits that were left at the one before count no longer.
+// Commits that were left at the one before count no longer, and what is under way there ends without an answer.
 func (db *DB) Renew() {
 	if db.left != nil {
 		db.left.Forget()

@@ -42,7 +42,7 @@ func (p postgres) OpenConnector(name string) (driver.Connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connector{driver: p, config: config, left: map[*socket]bool{}}, nil
+	return &connector{driver: p, config: config, open: map[*socket]bool{}, left: map[*socket]bool{}}, nil
 }
 
 // connector makes the connections of one pool, and knows the commits that were left.
@@ -50,6 +50,7 @@ type connector struct {
 	driver postgres
 	config *pgx.ConnConfig
 	mu     sync.Mutex
+	open   map[*socket]bool // the connections that were made, and not closed
 	left   map[*socket]bool
 	server int // how often Forget was called: connections of before may lead to a server that was replaced
 }
@@ -80,12 +81,12 @@ func (c *connector) Left() int {
 	return len(c.left)
 }
 
-// Forget forgets the commits that were left, and those that are still going to be on connections of before: they are at a
-// server that another one has replaced.
+// Forget forgets the commits that were left: they are at a server that another one has replaced. Whoever waits for an
+// answer on a connection of before waits no longer, and has none: the outcome of a commit is not known.
 func (c *connector) Forget() {
 	c.mu.Lock()
 	c.server++
-	left := slices.Collect(maps.Keys(c.left))
+	left, open := slices.Collect(maps.Keys(c.left)), slices.Collect(maps.Keys(c.open))
 	clear(c.left)
 	for _, s := range left {
 		s.over = true
@@ -93,6 +94,9 @@ func (c *connector) Forget() {
 	c.mu.Unlock()
 	for _, s := range left {
 		_ = s.Conn.Close()
+	}
+	for _, s := range open {
+		_ = s.Conn.SetDeadline(time.Unix(1, 0)) // its user closes it
 	}
 }
 
@@ -129,18 +133,27 @@ func (l *line) dials(_ context.Context, config *pgx.ConnConfig) error {
 		if err != nil {
 			return nil, err
 		}
-		s := &socket{Conn: to, connector: l.connector, server: l.connector.at()}
+		s := l.connector.made(to)
 		l.socket.CompareAndSwap(nil, s)
 		return s, nil
 	}
 	return nil
 }
 
-// at tells servers apart.
-func (c *connector) at() int {
+// made keeps account of a connection.
+func (c *connector) made(to net.Conn) *socket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.server
+	s := &socket{Conn: to, connector: c, server: c.server}
+	c.open[s] = true
+	return s
+}
+
+// current reports whether no other server has replaced the one that s leads to, as far as anybody said.
+func (c *connector) current(s *socket) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.server == c.server
 }
 
 func (c *connector) leave(s *socket) {
@@ -168,6 +181,7 @@ func (s *socket) Close() error {
 	c.mu.Lock()
 	left := c.left[s]
 	s.over = s.over || !left
+	delete(c.open, s)
 	c.mu.Unlock()
 	if !left {
 		return s.Conn.Close()
@@ -188,6 +202,11 @@ func (s *socket) Close() error {
 type conn struct {
 	*stdlib.Conn
 	line *line
+}
+
+// IsValid reports whether more may be asked on it: database/sql asks before it keeps it.
+func (c *conn) IsValid() bool {
+	return !c.Conn.Conn().IsClosed() && c.line.connector.current(c.line.socket.Load())
 }
 
 // BeginTx begins a transaction whose commit is not cancelled, unless it only reads.
