@@ -42,10 +42,13 @@ func brokenBy(name string) func(*replica.Hooks) {
 	return func(*replica.Hooks) {}
 }
 
+// kept are servers that are sound, but less well protected: readings of theirs come from the old primary for longer.
+const kept = "connections to the old primary are kept"
+
 // brokenElse are those that have tests of their own.
 var brokenElse = map[string]func(*replica.Hooks){
-	"m0: no fence":                       func(h *replica.Hooks) { h.Listed = func(replica.Member) bool { return false } },
-	"m15: readings count on any history": func(h *replica.Hooks) { h.Covers = func(bool) bool { return true } },
+	kept:           keepsConnections,
+	"m0: no fence": func(h *replica.Hooks) { h.Listed = func(replica.Member) bool { return false } },
 }
 
 // brokenServers are what they do wrong, and what they have to fear for it.

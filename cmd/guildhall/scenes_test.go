@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -107,9 +108,16 @@ var scenes = map[string]sceneOf{
 	}},
 	"m14: renewals are only read": {play: leftAtTheOldPrimary, lease: 2 * time.Second, promotes: true,
 		hooks: func(h *replica.Hooks) { h.Renew = readsItsRow }},
+	"m15: readings count on any history": {play: readAtTheOldPrimary, lease: 2 * time.Second, promotes: true, hooks: func(h *replica.Hooks) {
+		h.Covers = func(bool) bool { return true }
+		keepsConnections(h)
+	}},
 	"m16: no grace after a promotion": {play: promotedInALease, lease: 2 * time.Second, promotes: true,
 		hooks: func(h *replica.Hooks) { h.Grace = func(time.Duration) bool { return false } }},
 }
+
+// keepsConnections keeps those to a server that was replaced: what is read there has to be worth nothing by itself.
+func keepsConnections(h *replica.Hooks) { h.Deposed = func(func()) {} }
 
 // readsItsRow renews by looking whether the row is there.
 func readsItsRow(ctx context.Context, g replica.Registry, m replica.Member, _ time.Duration) (found bool, b replica.Base, err error) {
@@ -280,6 +288,19 @@ func promotedInALease(s *scene) {
 	s.asks(s.b, 3)
 }
 
+// readAtTheOldPrimary: a standby takes over, and a server that has its lease from there still has connections to the old
+// primary.
+func readAtTheOldPrimary(s *scene) {
+	s.warm(s.servers[:]...)
+	s.promotes()
+	<-s.revokes()
+	for answers, began := 0, time.Now(); answers < 3 && time.Since(began) < 10*time.Second; {
+		if _, known := s.ask(s.b, http.DefaultClient, s.lease/2); known {
+			answers++
+		}
+	}
+}
+
 // promotes has the standby take over. The first server and the third have to connect anew.
 func (s *scene) promotes() {
 	s.t.Helper()
@@ -370,15 +391,15 @@ func (s *scene) awaits(is, name string, left time.Duration) bool {
 }
 
 // ask asks a server about the key, and notes the answer.
-func (s *scene) ask(c *clusterServer, client *http.Client, patience time.Duration) (allowed bool) {
+func (s *scene) ask(c *clusterServer, client *http.Client, patience time.Duration) (allowed, known bool) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	call := s.h.now()
-	allowed, known, _ := s.r.asks[0].put(ctx, client, c.url)
+	allowed, known, _ = s.r.asks[0].put(ctx, client, c.url)
 	if known {
 		s.r.add(int(call), step{}, allowed, call, s.h.now())
 	}
-	return allowed && known
+	return allowed && known, known
 }
 
 // asks asks several times.
@@ -394,7 +415,7 @@ func (s *scene) warm(servers ...*clusterServer) {
 	for _, c := range servers {
 		began := time.Now()
 		for yes := 0; yes < 3; yes++ {
-			if !s.ask(c, http.DefaultClient, time.Second) {
+			if allowed, _ := s.ask(c, http.DefaultClient, time.Second); !allowed {
 				yes = -1
 			}
 			if time.Since(began) > 20*time.Second {
@@ -504,13 +525,17 @@ func TestSoakTheScenesDoNotHurtSoundServers(t *testing.T) {
 	if os.Getenv("GUILDHALL_SOAK") == "" {
 		t.Skip("minutes: GUILDHALL_SOAK=1")
 	}
-	for _, name := range slices.Sorted(maps.Keys(scenes)) {
-		t.Run(name, func(t *testing.T) {
-			took, rounds, s := played(t, scenes[name], "", time.Minute)
+	legal := func(name, servers string, most time.Duration) {
+		t.Run(cmp.Or(servers, name), func(t *testing.T) {
+			took, rounds, s := played(t, scenes[name], servers, most)
 			if _, late := s.r.after(); s.r.judge() == porcupine.Illegal || late > 0 {
 				t.Errorf("sound servers are illegal: %s", s.r)
 			}
 			t.Logf("%d rounds in %s, %d operations", rounds, took.Round(100*time.Millisecond), len(s.r.history))
 		})
 	}
+	for _, name := range slices.Sorted(maps.Keys(scenes)) {
+		legal(name, "", time.Minute)
+	}
+	legal("m15: readings count on any history", kept, 15*time.Second)
 }

@@ -16,6 +16,7 @@ type Hooks struct {
 	Grace    func(since time.Duration) bool
 	Keeps    func(shared, current bool) bool
 	Covers   func(sameTimeline bool) bool
+	Deposed  func(leave func()) // has connections to a server that was replaced be left
 	Renew    func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Base, error)
 	At       func(p Point) // passes a point of the protocol; a process may be slow there
 }
@@ -49,9 +50,10 @@ func sound() Hooks {
 		Over: func(ctx context.Context, c Clock, p Params, _ Member, _, _ Instant) error {
 			return c.Wait(ctx, p.Over())
 		},
-		Grace:  func(time.Duration) bool { return true },
-		Keeps:  func(shared, current bool) bool { return shared && current },
-		Covers: func(same bool) bool { return same },
+		Grace:   func(time.Duration) bool { return true },
+		Keeps:   func(shared, current bool) bool { return shared && current },
+		Covers:  func(same bool) bool { return same },
+		Deposed: func(leave func()) { leave() },
 		Renew: func(ctx context.Context, g Registry, m Member, lease time.Duration) (bool, Base, error) {
 			return g.Renew(ctx, m, lease)
 		},

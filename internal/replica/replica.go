@@ -470,7 +470,7 @@ func (r *Replica) see(t Timeline) bool {
 	current := t == r.newest
 	r.mu.Unlock()
 	if replaced && r.c.Deposed != nil {
-		r.c.Deposed()
+		r.hooks.Deposed(r.c.Deposed)
 	}
 	return current
 }

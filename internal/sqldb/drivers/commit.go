@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -170,6 +171,18 @@ type socket struct {
 	connector *connector
 	server    int
 	over      bool // nothing is to be heard of it any more; with connector.mu
+}
+
+// errReplaced is what is read after Forget.
+var errReplaced = fmt.Errorf("another database server has taken the place of this one: %w", net.ErrClosed)
+
+// Read reads what the database sends.
+func (s *socket) Read(to []byte) (int, error) {
+	n, err := s.Conn.Read(to)
+	if errors.Is(err, os.ErrDeadlineExceeded) && !s.connector.current(s) {
+		err = errReplaced
+	}
+	return n, err
 }
 
 // longestLeft is how long a commit that was left counts at most.
