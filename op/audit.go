@@ -173,10 +173,10 @@ func (tx *Tx) insertRows(ctx context.Context, all ...logged) error {
 		rows.row(row.Stream, row.Seq, row.At, row.ID, row.Action, string(row.ActorKind), row.Actor, row.Credential,
 			row.OnBehalf, string(row.Outcome), row.Times, row.Reason, row.RequestID, row.Detail, row.Leaf())
 	}
-	if err := rows.exec(ctx, tx); err != nil {
+	if err := rows.execLater(ctx, tx); err != nil {
 		return err
 	}
-	return apart.exec(ctx, tx)
+	return apart.execLater(ctx, tx)
 }
 
 // commit puts what is known of the row's subjects apart, and commitments to it into the row.

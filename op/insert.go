@@ -20,6 +20,19 @@ func newInsert(table string, columns ...string) *insert {
 func (i *insert) row(values ...any) { i.args = append(i.args, values...) }
 
 func (i *insert) exec(ctx context.Context, tx *Tx) error {
+	_, err := tx.Exec(ctx, i.query(), i.args...)
+	return err
+}
+
+// execLater is exec, with the commit: see sqldb.
+func (i *insert) execLater(ctx context.Context, tx *Tx) error {
+	if tx.call == nil || !tx.call.writing {
+		return errReadOnly
+	}
+	return tx.sql.ExecLater(ctx, i.query(), i.args...)
+}
+
+func (i *insert) query() string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + i.table + " (" + strings.Join(i.columns, ", ") + ") VALUES ")
 	for n := range i.args {
@@ -34,6 +47,5 @@ func (i *insert) exec(ctx context.Context, tx *Tx) error {
 		b.WriteString("$" + strconv.Itoa(n+1))
 	}
 	b.WriteString(")")
-	_, err := tx.Exec(ctx, b.String(), i.args...)
-	return err
+	return b.String()
 }

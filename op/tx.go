@@ -353,5 +353,5 @@ func (tx *Tx) writeOutbox(ctx context.Context) error {
 	for _, row := range tx.call.outbox {
 		insert.row(row.id, row.kind, tx.Organization(), row.payload, tx.Micros(), 0, 0, "waiting", "", tx.Micros())
 	}
-	return insert.exec(ctx, tx)
+	return insert.execLater(ctx, tx)
 }

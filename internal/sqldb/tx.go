@@ -15,6 +15,7 @@ import (
 // to one goroutine, and is dead once that function has returned.
 type Tx struct {
 	tx         *sql.Tx
+	conn       *sql.Conn
 	dialect    Dialect
 	statements int
 	total      *atomic.Int64
@@ -118,8 +119,8 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 		db.suspect(ctx, began)
 		return fmt.Errorf("begin: %w", err)
 	}
-	t := &Tx{tx: tx, dialect: db.dialect, total: &db.statements}
-	defer t.leave(conn)
+	t := &Tx{tx: tx, conn: conn, dialect: db.dialect, total: &db.statements}
+	defer t.leave()
 	// After a commit this does nothing; after an error or a panic of fn it
 	// frees the locks. The connection is discarded if it fails.
 	defer tx.Rollback()
@@ -135,9 +136,9 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, f
 }
 
 // leave discards a connection that leads nowhere any more.
-func (t *Tx) leave(conn *sql.Conn) {
+func (t *Tx) leave() {
 	if t.left {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 }
 
@@ -181,7 +182,7 @@ func pause(ctx context.Context, attempt int) error {
 // Exec runs a statement and returns how many rows it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	t.count()
-	if err := plain(args); err != nil {
+	if _, err := converted(args); err != nil {
 		return 0, err
 	}
 	result, err := t.tx.ExecContext(ctx, query, args...)
@@ -191,10 +192,35 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 	return result.RowsAffected()
 }
 
+// ExecLater has a statement run before the transaction is committed. PostgreSQL has it in one message with the commit, which
+// spares waiting for an answer while rows are locked: nothing in the transaction sees what it does, and its error is that
+// of the commit.
+func (t *Tx) ExecLater(ctx context.Context, query string, args ...any) error {
+	if t.dialect == SQLite {
+		_, err := t.Exec(ctx, query, args...)
+		return err
+	}
+	t.count()
+	values, err := converted(args)
+	if err != nil {
+		return err
+	}
+	return t.conn.Raw(func(c any) error {
+		later, ok := c.(interface {
+			ExecLater(query string, args []any)
+		})
+		if !ok {
+			return fmt.Errorf("a connection that runs nothing later: %T", c)
+		}
+		later.ExecLater(query, values)
+		return nil
+	})
+}
+
 // Query runs a query. The caller closes the rows before the next statement.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	t.count()
-	if err := plain(args); err != nil {
+	if _, err := converted(args); err != nil {
 		return nil, err
 	}
 	return t.tx.QueryContext(ctx, query, args...)
@@ -204,7 +230,7 @@ func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 // sql.ErrNoRows.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	t.count()
-	if plain(args) != nil { // a row has no error of its own: its Scan says that the query was given up
+	if _, err := converted(args); err != nil { // a row has no error of its own: its Scan says that the query was given up
 		gone, cancel := context.WithCancel(ctx)
 		cancel()
 		return t.tx.QueryRowContext(gone, query)
@@ -224,18 +250,19 @@ func (t *Tx) Statements() int { return t.statements }
 // Dialect returns which of the two databases the transaction runs on.
 func (t *Tx) Dialect() Dialect { return t.dialect }
 
-// plain refuses arguments that no driver takes. It is asked before database/sql is: a driver that panics over an
-// argument leaves the transaction's lock held, and the rollback would wait for it for ever.
-func plain(args []any) (err error) {
+// converted are the values that drivers take for arguments. It is asked before database/sql is: a driver that panics over
+// an argument leaves the transaction's lock held, and the rollback would wait for it for ever.
+func converted(args []any) (values []any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("an argument of a query panics: %v", p)
 		}
 	}()
+	values = make([]any, len(args))
 	for i, arg := range args {
-		if _, err := driver.DefaultParameterConverter.ConvertValue(arg); err != nil {
-			return fmt.Errorf("argument %d of a query: %w", i+1, err)
+		if values[i], err = driver.DefaultParameterConverter.ConvertValue(arg); err != nil {
+			return nil, fmt.Errorf("argument %d of a query: %w", i+1, err)
 		}
 	}
-	return nil
+	return values, nil
 }

@@ -72,7 +72,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, fmt.Errorf("a connection of pgx is a %T", made)
 	}
-	return &conn{inner, l}, nil
+	return &conn{Conn: inner, line: l}, nil
 }
 
 // Left is how many commits nobody waits for any longer, and the database has not answered.
@@ -214,34 +214,48 @@ func (s *socket) Close() error {
 // conn is a connection.
 type conn struct {
 	*stdlib.Conn
-	line *line
+	line  *line
+	later []delayed // of the transaction that is under way
 }
 
-// IsValid reports whether more may be asked on it: database/sql asks before it keeps it.
+// delayed is a statement whose answer comes with that of the commit.
+type delayed struct {
+	query string
+	args  []any
+}
+
+// ExecLater has a statement sent with the commit. Nothing is sent where that is not reached.
+func (c *conn) ExecLater(query string, args []any) { c.later = append(c.later, delayed{query, args}) }
+
+// IsValid reports whether more may be asked on it: database/sql asks before it keeps it. It is not where a transaction has
+// failed, and was not ended.
 func (c *conn) IsValid() bool {
-	return !c.Conn.Conn().IsClosed() && c.line.connector.current(c.line.socket.Load())
+	inner := c.Conn.Conn()
+	return !inner.IsClosed() && inner.PgConn().TxStatus() == 'I' && c.line.connector.current(c.line.socket.Load())
 }
 
 // BeginTx begins a transaction whose commit is not cancelled, unless it only reads.
 func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	c.later = nil
 	inner, err := c.Conn.BeginTx(ctx, opts)
 	if err != nil || opts.ReadOnly {
 		return inner, err
 	}
-	return transaction{inner, c}, nil
+	return transaction{inner, c, ctx}, nil
 }
 
 // transaction is one that may change something.
 type transaction struct {
 	driver.Tx
 	conn *conn
+	ctx  context.Context // until which it lasts: driver.Tx has none
 }
 
 // Commit commits. When its caller gives up, the connection is closed, and whether it was committed is not known.
 func (t transaction) Commit() error {
 	l := t.conn.line
 	l.committing.Store(true)
-	err := t.Tx.Commit()
+	err := t.commit()
 	switch {
 	case !t.conn.Conn.Conn().IsClosed():
 		l.committing.Store(false)
@@ -252,4 +266,18 @@ func (t transaction) Commit() error {
 		return errAlone
 	}
 	return err
+}
+
+// commit sends what was left for later and the commit in one message. An error of the former leaves nothing, and the
+// connection is not kept.
+func (t transaction) commit() error {
+	if len(t.conn.later) == 0 {
+		return t.Tx.Commit()
+	}
+	batch := &pgx.Batch{}
+	for _, s := range t.conn.later {
+		batch.Queue(s.query, s.args...)
+	}
+	batch.Queue("commit")
+	return t.conn.Conn.Conn().SendBatch(t.ctx, batch).Close()
 }
