@@ -47,7 +47,7 @@ func overGRPC(ctx context.Context, o options) error {
 			return fmt.Errorf("%s, warming up: %w", t.name, err)
 		}
 	}
-	heading(fmt.Sprintf("Over gRPC, %d connections: microseconds of the server's CPU time a call", o.connections), o)
+	heading(fmt.Sprintf("Over gRPC, %d connections: microseconds of the server's CPU time a call", o.connections), o.usual())
 	figures := make([]figure, len(targets))
 	for range o.rounds {
 		for i, t := range targets {

@@ -54,7 +54,7 @@ func overHTTP(ctx context.Context, o options) error {
 	if err := warmUp(ctx, targets, questions, o.connections); err != nil {
 		return err
 	}
-	heading(fmt.Sprintf("Over HTTP, %d connections: microseconds of the server's CPU time a request", o.connections), o)
+	heading(fmt.Sprintf("Over HTTP, %d connections: microseconds of the server's CPU time a request", o.connections), o.usual())
 	figures := make([]figure, len(targets))
 	for range o.rounds {
 		for i, t := range targets {

@@ -32,7 +32,7 @@ func idling(ctx context.Context, o options) (err error) {
 		return err
 	}
 	few, many := max(50, o.organizations/10), max(500, o.organizations)
-	heading(fmt.Sprintf("An organization in which nothing happens: made by an operation, one owner, one key; %d and then %d of them", few, many), o)
+	heading(fmt.Sprintf("An organization in which nothing happens: made by an operation, one owner, one key; %d and then %d of them", few, many), "one run")
 	fmt.Printf("%-30s %16s %16s %24s\n", "", "disk, bytes each", "heap, bytes each", "start, ms: few and many")
 	for _, s := range all {
 		i := &idle{dsn: s.dsn, dir: dir}

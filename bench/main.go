@@ -85,8 +85,15 @@ var measurements = []struct {
 	run  func(ctx context.Context, o options) error
 }{{"process", inProcess}, {"http", overHTTP}, {"grpc", overGRPC}, {"usage", recording}, {"writes", writing}, {"idle", idling}, {"revocation", revoking}, {"sync", syncing}, {"noise", noise}}
 
-// heading says what the figures were measured on.
-func heading(title string, o options) {
+// usual is what most figures are measured with.
+func (o options) usual() string {
+	return fmt.Sprintf("%d organizations of %d members, %s", o.organizations, o.members, o.timed())
+}
+
+func (o options) timed() string { return fmt.Sprintf("%d rounds of %.1f s", o.rounds, o.seconds) }
+
+// heading says what the figures were measured with, and on what.
+func heading(title, with string) {
 	version := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -95,6 +102,5 @@ func heading(title string, o options) {
 			}
 		}
 	}
-	fmt.Printf("\n%s\n%d organizations of %d members, %d rounds of %.1f s, %d cores, %s, commit %s\n\n",
-		title, o.organizations, o.members, o.rounds, o.seconds, runtime.NumCPU(), runtime.Version(), version)
+	fmt.Printf("\n%s\n%s, %d cores, %s, commit %s\n\n", title, with, runtime.NumCPU(), runtime.Version(), version)
 }

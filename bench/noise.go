@@ -75,7 +75,7 @@ func noise(ctx context.Context, o options) error {
 		}
 		quiet, floor, busy = append(quiet, a), append(floor, b), append(busy, c)
 	}
-	heading("One key that asks far too much, and the checks of everybody else (SQLite)", o)
+	heading("One key that asks far too much, and the checks of everybody else (SQLite)", o.usual())
 	fmt.Printf("the key: %d requests sent, %d of them answered 429\n", n.sent.Load(), n.refused.Load())
 	fmt.Printf("everybody else, %d connections with a pause of %s: p99 %.0f µs alone\n", calmConnections, calmPause, median(quiet))
 	fmt.Printf("%.0f µs while a bare handler in another process takes as many requests: %s times\n", median(floor), ratioOf(floor, quiet))

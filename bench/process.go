@@ -36,7 +36,7 @@ func inProcess(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	heading("In process, one core: nanoseconds of CPU time an answer (median of the rounds), every answer compared with the table", o)
+	heading("In process, one core: nanoseconds of CPU time an answer (median of the rounds), every answer compared with the table", o.usual())
 	times := make([][]float64, len(all))
 	for range o.rounds {
 		for i, c := range all {

@@ -51,7 +51,7 @@ func revoking(ctx context.Context, o options) (err error) {
 	if err := g.all(ctx); err != nil {
 		return err
 	}
-	heading(fmt.Sprintf("Revocation of a key that %d servers on one PostgreSQL (%s) know", servers, at.name), o)
+	heading(fmt.Sprintf("Revocation of a key that %d servers on one PostgreSQL (%s) know", servers, at.name), "one organization of one member, one run")
 	fmt.Printf("%d revocations: p50 %.2f ms, p99 %.2f ms until the call returned\n", revocations, g.percentile(.50), g.percentile(.99))
 	fmt.Printf("%d asked while they ran: %d yes, %d no\n", g.yes.Load()+g.no.Load(), g.yes.Load(), g.no.Load())
 	fmt.Printf("%d asked after they had returned: %d accepted\n", g.after, g.accepted)

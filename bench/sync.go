@@ -63,7 +63,7 @@ func syncing(ctx context.Context, o options) (err error) {
 	if err := s.warm(ctx); err != nil {
 		return err
 	}
-	return s.measure(ctx, o, at.name)
+	return s.measure(ctx, at.name)
 }
 
 // listen has every server answer over HTTP.
@@ -115,7 +115,7 @@ func (s *leavers) warm(ctx context.Context) error {
 	return warmUp(ctx, s.targets, s.questions(), askers)
 }
 
-func (s *leavers) measure(ctx context.Context, o options, store string) error {
+func (s *leavers) measure(ctx context.Context, store string) error {
 	quiet, err := s.meanwhile(ctx, func() error { time.Sleep(2 * time.Second); return nil })
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *leavers) measure(ctx context.Context, o options, store string) error {
 		return err
 	}
 	took, read := time.Since(began), s.readings()-before
-	heading(fmt.Sprintf("A directory takes %d people out of an organization of %d on one of %d servers (%s)", leaving, leaving+staying, servers, store), o)
+	heading(fmt.Sprintf("A directory takes %d people out of an organization of %d on one of %d servers (%s)", leaving, leaving+staying, servers, store), "one organization, one run")
 	fmt.Printf("%.1f s, %.2f ms for each, while %d connections ask without a pause\n", took.Seconds(), took.Seconds()*1000/leaving, askers*servers)
 	fmt.Printf("checks about the %d who stay, over HTTP, on all servers: p99 %.0f µs while nothing goes on, %.0f µs meanwhile: %.2f times\n", staying, quiet, busy, busy/quiet)
 	fmt.Printf("%d of these checks asked the database\n", read)

@@ -34,7 +34,7 @@ func writing(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	heading("Changes: an organization's name, beside one row", o)
+	heading("Changes: an organization's name, beside one row", fmt.Sprintf("%d organizations of one member, %s", writers, o.timed()))
 	fmt.Printf("%-40s %14s %14s %s\n", "", "one row", "an operation", "ratio (median of the rounds' ratios)")
 	for _, s := range all {
 		if err := writingOn(ctx, o, s, dir); err != nil {
