@@ -165,13 +165,12 @@ const (
 	idleWait = 5 * time.Second
 )
 
-// Lock is the Tx's. The lock has a statement of its own, so that the next one sees what was committed before it was had.
+// Lock is the Tx's. The bounds are set before the first lock is waited for, which needs their row. The locks have a statement
+// of their own, so that the next one sees what was committed before they were had.
 func (c change) Lock(ctx context.Context, scopes []Scope) error {
-	if _, err := c.tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)",
-		strconv.FormatInt(lockWait.Milliseconds(), 10), strconv.FormatInt(idleWait.Milliseconds(), 10)); err != nil {
-		return err
-	}
-	_, err := c.tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1, k) FROM unnest(CAST(string_to_array($2, ',') AS int[])) AS k", lockClass, stripesOf(scopes))
+	_, err := c.tx.Exec(ctx, `WITH bounds AS MATERIALIZED (SELECT set_config('lock_timeout', $3, true) AS lock, set_config('idle_in_transaction_session_timeout', $4, true) AS idle)
+		SELECT pg_advisory_xact_lock($1, k) FROM bounds, unnest(CAST(string_to_array($2, ',') AS int[])) AS k WHERE lock IS NOT NULL AND idle IS NOT NULL`,
+		lockClass, stripesOf(scopes), strconv.FormatInt(lockWait.Milliseconds(), 10), strconv.FormatInt(idleWait.Milliseconds(), 10))
 	return err
 }
 

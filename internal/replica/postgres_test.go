@@ -180,6 +180,39 @@ func TestChangesOfManyScopesDoNotBlockEachOther(t *testing.T) {
 }
 
 // Only a process that has the instance secret, and is that incarnation, acknowledges.
+// Nobody waits for the lock of a change without end: not even of the first scope. T-106
+func TestTheLockIsWaitedForWithinBounds(t *testing.T) {
+	db, err := sqldb.Open(t.Context(), testdb.DSN(t, sqldb.PostgreSQL), sqldb.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	scopes := []replica.Scope{"0 usr_a"}
+	err = db.Write(t.Context(), func(held *sqldb.Tx) error {
+		if err := replica.InTx(held).Lock(t.Context(), scopes); err != nil {
+			return err
+		}
+		var lock, idle string
+		if err := held.QueryRow(t.Context(), "SELECT current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')").Scan(&lock, &idle); err != nil {
+			return err
+		}
+		if lock != "3s" || idle != "5s" {
+			t.Errorf("bounds of %s for a lock and %s between statements", lock, idle)
+		}
+		if _, err := held.Exec(t.Context(), "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil { // it stays until the other one has waited
+			return err
+		}
+		err := db.Write(t.Context(), func(waits *sqldb.Tx) error { return replica.InTx(waits).Lock(t.Context(), scopes) })
+		if !sqldb.Held(err) {
+			t.Errorf("the second change ends with %v, want that others held the lock", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNobodyElseAcknowledges(t *testing.T) {
 	dsn, ring := testdb.DSN(t, sqldb.PostgreSQL), secret.NewRing()
 	a := newPost(t, dsn, ring)
