@@ -72,11 +72,22 @@ func (h *Hall) openPeers(ctx context.Context, ring *secret.Ring) error {
 		Clock: replica.SystemClock{}, Registry: registry, Transport: p.wire, Waited: h.config.Peers.Waited, Log: h.config.Log,
 		Drop:    func(scopes []replica.Scope) { h.forget(scopes) },
 		Reset:   func() { h.access.Reset() },
-		Deposed: func() { h.db.Renew(); beside.Renew() },
+		Deposed: func(justNow bool) { renew(justNow, h.db, beside) },
 	})
 	p.server = &http.Server{Handler: p.wire.Handler(p.replica, h.noticed, h.probed), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
 		IdleTimeout: 5 * time.Minute, ErrorLog: slog.NewLogLogger(h.config.Log.Handler(), slog.LevelWarn)}
 	return nil
+}
+
+// renew has pools leave a database server that another one has replaced.
+func renew(justNow bool, pools ...*sqldb.DB) {
+	for _, db := range pools {
+		if justNow {
+			db.Replaced()
+		} else {
+			db.Renew()
+		}
+	}
 }
 
 // listen opens the listener, and says where others reach it; neither without one.

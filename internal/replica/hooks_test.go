@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,4 +38,21 @@ func errOr(err, other error) error {
 		return err
 	}
 	return other
+}
+
+// Connections are left when a new timeline is seen, once; when an old one is seen again, only that.
+func TestConnectionsToAReplacedServerAreLeft(t *testing.T) {
+	var told []bool
+	r := New(Config{Clock: SystemClock{}, Deposed: func(justNow bool) { told = append(told, justNow) }})
+	for _, seen := range []struct {
+		timeline Timeline
+		current  bool
+	}{{1, true}, {1, true}, {3, true}, {3, true}, {1, false}, {3, true}} {
+		if current := r.see(seen.timeline); current != seen.current {
+			t.Errorf("timeline %d: current %t", seen.timeline, current)
+		}
+	}
+	if want := []bool{true, false}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
 }

@@ -165,8 +165,9 @@ type Config struct {
 	Reset     func()               // forgets everything, and every reading that began before
 	// Waited is told how long a fence took, and how many servers had to be evicted for it. Nil: nobody is.
 	Waited func(took time.Duration, evicted int)
-	// Deposed is told that the database server was replaced, and that connections to it may be left. Nil: nobody is.
-	Deposed func()
+	// Deposed is told that the database server was replaced: just now, and connections of before lead to that one; else a
+	// connection to that one was seen once more. Nil: nobody is.
+	Deposed func(justNow bool)
 	Log     *slog.Logger
 }
 
@@ -463,14 +464,14 @@ func (r *Replica) leave(ctx context.Context) {
 func (r *Replica) see(t Timeline) bool {
 	now := r.c.Clock.Now().Boot
 	r.mu.Lock()
-	replaced := r.newest != 0 && t != r.newest // by this one, or this one by another
+	replaced, justNow := r.newest != 0 && t != r.newest, t > r.newest
 	if t > r.newest {
 		r.newest, r.since = t, now
 	}
 	current := t == r.newest
 	r.mu.Unlock()
 	if replaced && r.c.Deposed != nil {
-		r.hooks.Deposed(r.c.Deposed)
+		r.hooks.Deposed(func() { r.c.Deposed(justNow) })
 	}
 	return current
 }

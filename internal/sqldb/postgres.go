@@ -33,7 +33,8 @@ func openPostgres(dsn string, o Options) (*DB, error) {
 // leftCommits are those of a pool that nobody waits for any longer, and that the database has not answered.
 type leftCommits interface {
 	Left() int
-	Forget() // them, as those of a server that was replaced, and what is waited for there
+	Forget()   // them, as those of a server that was replaced
+	Replaced() // is Forget, and that nobody waits there any longer
 }
 
 // mostLeft is how many commits may be left. Each keeps a connection of the database's, and its locks, until the standby
@@ -87,12 +88,25 @@ func near(dsn string) bool {
 	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Renew closes the connections that nobody uses now, so that the next ones are new: they may lead to another server.
-// Commits that were left at the one before count no longer, and what is under way there ends without an answer.
+// Renew closes the connections that nobody uses now, so that the next ones are new: some of them lead to a server that
+// another one has replaced. Commits that were left there count no longer.
 func (db *DB) Renew() {
 	if db.left != nil {
 		db.left.Forget()
 	}
+	db.closeIdle()
+}
+
+// Replaced is Renew where another server has taken the place of the one that all connections lead to: what is under way
+// there ends without an answer.
+func (db *DB) Replaced() {
+	if db.left != nil {
+		db.left.Replaced()
+	}
+	db.closeIdle()
+}
+
+func (db *DB) closeIdle() {
 	db.writer.SetMaxIdleConns(0)
 	db.writer.SetMaxIdleConns(db.connections)
 }
@@ -109,8 +123,5 @@ func (db *DB) suspect(ctx context.Context, began time.Time) {
 		!db.suspected.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
-	go func() { // each says good-bye
-		db.writer.SetMaxIdleConns(0)
-		db.writer.SetMaxIdleConns(db.connections)
-	}()
+	go db.closeIdle() // each says good-bye
 }

@@ -127,7 +127,7 @@ func TestWhatIsUnderWayAtADeposedServerIsGivenUp(t *testing.T) {
 		insert(id, func(err error) bool { return !unknown(err) })
 	}
 	waits(ctx, t, db, "wait_event_type = 'Lock'", 2)
-	db.Renew()
+	db.Replaced()
 	all.Wait()
 	begins(t, db)
 }

@@ -53,7 +53,7 @@ type connector struct {
 	mu     sync.Mutex
 	open   map[*socket]bool // the connections that were made, and not closed
 	left   map[*socket]bool
-	server int // how often Forget was called: connections of before may lead to a server that was replaced
+	server int // how often Replaced was called: connections of before lead to a server that was replaced
 }
 
 // Driver is the connector's.
@@ -82,12 +82,10 @@ func (c *connector) Left() int {
 	return len(c.left)
 }
 
-// Forget forgets the commits that were left: they are at a server that another one has replaced. Whoever waits for an
-// answer on a connection of before waits no longer, and has none: the outcome of a commit is not known.
+// Forget forgets the commits that were left: they are at a server that another one has replaced.
 func (c *connector) Forget() {
 	c.mu.Lock()
-	c.server++
-	left, open := slices.Collect(maps.Keys(c.left)), slices.Collect(maps.Keys(c.open))
+	left := slices.Collect(maps.Keys(c.left))
 	clear(c.left)
 	for _, s := range left {
 		s.over = true
@@ -96,6 +94,16 @@ func (c *connector) Forget() {
 	for _, s := range left {
 		_ = s.Conn.Close()
 	}
+}
+
+// Replaced is Forget where all connections of before lead to a server that another one has replaced just now. Whoever waits
+// for an answer there waits no longer, and has none: the outcome of a commit is not known.
+func (c *connector) Replaced() {
+	c.mu.Lock()
+	c.server++
+	open := slices.Collect(maps.Keys(c.open))
+	c.mu.Unlock()
+	c.Forget()
 	for _, s := range open {
 		_ = s.Conn.SetDeadline(time.Unix(1, 0)) // its user closes it
 	}
@@ -173,7 +181,7 @@ type socket struct {
 	over      bool // nothing is to be heard of it any more; with connector.mu
 }
 
-// errReplaced is what is read after Forget.
+// errReplaced is what is read after Replaced.
 var errReplaced = fmt.Errorf("another database server has taken the place of this one: %w", net.ErrClosed)
 
 // Read reads what the database sends.
