@@ -55,7 +55,7 @@ func TestWhatIsRunLater(t *testing.T) {
 	})
 }
 
-// A commit that is not waited for is one with what goes before it in the same message.
+// A commit that nobody waits for any longer is left, as others are, with what goes before it in the same message.
 func TestWhatIsRunLaterWithACommitThatIsLeft(t *testing.T) {
 	_, db := bereft(t, 4)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -66,5 +66,8 @@ func TestWhatIsRunLaterWithACommitThatIsLeft(t *testing.T) {
 	err := db.Write(ctx, func(tx *sqldb.Tx) error { return tx.ExecLater(ctx, "INSERT INTO notes (id) VALUES ($1)", 1) })
 	if !errors.Is(err, sqldb.ErrUnknown) {
 		t.Errorf("a commit that waits for a standby that is gone: %v, want ErrUnknown", err)
+	}
+	if got := count(t, db, "notes"); got != 0 {
+		t.Errorf("%d changes are seen that no standby has", got)
 	}
 }
