@@ -39,7 +39,7 @@ func recording(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	heading(fmt.Sprintf("Recording usage, %d senders: events a second, durable and idempotent (median of the rounds)", senders), "one organization, " + o.timed())
+	heading(fmt.Sprintf("Recording usage, %d senders: events a second, durable and idempotent (median of the rounds)", senders), "one organization, "+o.timed())
 	fmt.Printf("%-44s %12s %12s %12s %s\n", "", "raw insert", "over HTTP", "spread", "part of the raw insert (median of the rounds' ratios)")
 	for _, s := range stores {
 		if err := recordingOn(ctx, o, s, dir); err != nil {
