@@ -23,6 +23,7 @@ import (
 
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testport"
 )
 
 // cluster is three servers, each a process of its own, on one PostgreSQL.
@@ -71,7 +72,7 @@ func startClusterOn(t *testing.T, dsn string, as shape) *cluster {
 	t.Cleanup(func() { os.RemoveAll(shared) })
 	c := &cluster{t: t, dsn: dsn, shared: shared}
 	for i := range c.servers {
-		port, name := freePort(t), string(rune('a'+i))
+		port, name := testport.Free(t), string(rune('a'+i))
 		s := &clusterServer{cluster: c, name: name, url: "http://localhost:" + port, data: filepath.Join(shared, name), environ: as.environ, program: as.program, log: t.Output()}
 		s.started = func(pid int) {
 			if as.started != nil {

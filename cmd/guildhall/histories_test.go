@@ -23,6 +23,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testport"
 )
 
 // field is three real servers on a real PostgreSQL of their own, with what the nemesis can do to them.
@@ -80,7 +81,7 @@ func startFieldOf(t *testing.T, program, broken string, lease time.Duration, arg
 		return net.Dial("unix", f.primary.Load().Socket)
 	})
 	for i := range f.metrics {
-		f.metrics[i] = "127.0.0.1:" + freePort(t)
+		f.metrics[i] = "127.0.0.1:" + testport.Free(t)
 	}
 	f.cluster = startClusterOn(t, base.DSN, shape{
 		dsn: func(i int) string {

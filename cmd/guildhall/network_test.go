@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/guildhall/guildhall/internal/testport"
 )
 
 // way is one direction of what two parties send each other. What is held arrives later and in its order; what is cut is
@@ -174,7 +176,7 @@ func newNetwork(t *testing.T, database func(server int) (net.Conn, error)) *netw
 	n := &network{t: t}
 	for i := range n.bases {
 		n.bases[i] = startRelay(t, func() (net.Conn, error) { return database(i) }, func(net.Conn) (there, back *way) { return &n.toBase[i], &n.fromBase[i] })
-		n.listen[i] = "127.0.0.1:" + freePort(t)
+		n.listen[i] = "127.0.0.1:" + testport.Free(t)
 		n.peers[i] = startRelay(t, func() (net.Conn, error) { return net.Dial("tcp", n.listen[i]) }, func(from net.Conn) (there, back *way) {
 			j := n.sender(from)
 			if j < 0 {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/guildhall/guildhall/internal/sqldb"
 	"github.com/guildhall/guildhall/internal/testdb"
+	"github.com/guildhall/guildhall/internal/testport"
 )
 
 // installation is a guildhall serve that runs.
@@ -29,25 +30,10 @@ type installation struct {
 	url, link string // link is the first owner's, as printed; empty if none was
 }
 
-// freePort gives a port that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // startServe starts guildhall serve; vacant says whether a first owner is expected.
 func startServe(t *testing.T, vacant bool, args ...string) *installation {
 	t.Helper()
-	port := freePort(t)
+	port := testport.Free(t)
 	i := &installation{url: "http://localhost:" + port}
 	i.running = serving(t, nil, append([]string{"serve", "--addr", "127.0.0.1:" + port}, args...)...)
 	if line := i.line(); !strings.HasSuffix(line, " at "+i.url) {
@@ -236,7 +222,7 @@ func TestServeSaysWhatIsWrongBeforeItServes(t *testing.T) {
 }
 
 func TestEnvoyHasAListenerOfItsOwn(t *testing.T) {
-	port := freePort(t)
+	port := testport.Free(t)
 	startServe(t, true, "--data-dir", t.TempDir(), "--envoy-addr", "127.0.0.1:"+port)
 	conn, err := grpc.NewClient("127.0.0.1:"+port, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -250,7 +236,7 @@ func TestEnvoyHasAListenerOfItsOwn(t *testing.T) {
 }
 
 func TestMetricsHaveAListenerOfTheirOwn(t *testing.T) {
-	port := freePort(t)
+	port := testport.Free(t)
 	i := startServe(t, true, "--data-dir", t.TempDir(), "--metrics-addr", "127.0.0.1:"+port)
 	i.gets(i.url + "/v1/me")
 	status, _, text := i.gets("http://127.0.0.1:" + port + "/metrics")

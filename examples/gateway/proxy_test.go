@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/guildhall/guildhall/internal/testport"
 )
 
 // The proxies that the recipes are for.
@@ -53,7 +55,7 @@ func (s *street) caddy() string {
 		s.t.Fatal(err)
 	}
 	defer ready.Close()
-	port, dir := freePort(s.t), s.t.TempDir()
+	port, dir := testport.Free(s.t), s.t.TempDir()
 	c := exec.Command(program(s.t, "caddy"), "run", "--config", s.recipe("Caddyfile", dir), "--adapter", "caddyfile", "--pingback", ready.Addr().String())
 	c.Env = append(os.Environ(), "GATEWAY_PORT="+port, "GUILDHALL_ADDR="+hostOf(s.guildhall), "PRODUCT_ADDR="+hostOf(s.inside),
 		"GATEWAY_PROXY_SECRET="+s.options.proxySecret, "HOME="+dir)
@@ -81,17 +83,6 @@ func (s *street) recipe(name, dir string, replaced ...string) string {
 		s.t.Fatal(err)
 	}
 	return made
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // starts starts a program that ends with the test at the latest, and says when it has ended.

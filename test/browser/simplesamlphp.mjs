@@ -2,7 +2,7 @@
 // with a configuration of its own in a folder that is gone afterwards.
 
 import { execFileSync, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
@@ -19,14 +19,18 @@ function php(value) {
   return typeof value === "string" ? `'${value.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'` : JSON.stringify(value);
 }
 
-// freePort is one on which nobody listens: PHP does not say which one it took.
+// freePort is one on which nobody listens: PHP does not say which one it took. It is below those that the system gives to
+// whoever connects somewhere.
 async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const server = createServer();
+    const port = randomInt(10_240, 32_768);
+    const free = await new Promise((resolve) => server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    if (!free) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 // startSimpleSAMLphp starts a provider with people, each a login with a password and attributes. What it knows of us is the

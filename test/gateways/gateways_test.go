@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/guildhall/guildhall/charter"
 	"github.com/guildhall/guildhall/guildhalltest"
+	"github.com/guildhall/guildhall/internal/testport"
 	"github.com/guildhall/guildhall/server"
 )
 
@@ -55,7 +55,7 @@ const (
 func behind(t *testing.T, kind string, c *charter.Charter, changes ...string) *site {
 	t.Helper()
 	s := &site{t: t, kind: kind, hall: guildhalltest.WithCharter(t, c), seen: &product{}}
-	listen := freeAddress(t)
+	listen := "127.0.0.1:" + testport.Free(t)
 	s.url = "http://" + listen
 	s.guild = &guild{next: server.ForHall(s.hall.Hall, server.HallConfig{BaseURL: s.url, Log: slog.New(slog.DiscardHandler),
 		Gateways: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})}
@@ -71,17 +71,6 @@ func serve(t *testing.T, h http.Handler) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
-}
-
-// freeAddress is an address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // recipeOf is the one block in the section of docs/gates.md about a kind of gateway.
