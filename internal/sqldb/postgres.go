@@ -30,7 +30,7 @@ func openPostgres(dsn string, o Options) (*DB, error) {
 	return pooled(sql.OpenDB(made), left, dsn, o)
 }
 
-// leftCommits are those of a pool that nobody waits for any longer, and that the database has not answered.
+// leftCommits are the commits of a pool that nobody waits for any longer, and that the database has not answered.
 type leftCommits interface {
 	Left() int
 	Forget()   // them, as those of a server that was replaced
@@ -106,6 +106,7 @@ func (db *DB) Replaced() {
 	db.closeIdle()
 }
 
+// closeIdle closes the connections that nobody uses now. Each says good-bye, which may last.
 func (db *DB) closeIdle() {
 	db.writer.SetMaxIdleConns(0)
 	db.writer.SetMaxIdleConns(db.connections)
@@ -123,5 +124,5 @@ func (db *DB) suspect(ctx context.Context, began time.Time) {
 		!db.suspected.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
-	go db.closeIdle() // each says good-bye
+	go db.closeIdle()
 }

@@ -250,8 +250,8 @@ func (t *Tx) Statements() int { return t.statements }
 // Dialect returns which of the two databases the transaction runs on.
 func (t *Tx) Dialect() Dialect { return t.dialect }
 
-// converted are the values that drivers take for arguments. It is asked before database/sql is: a driver that panics over
-// an argument leaves the transaction's lock held, and the rollback would wait for it for ever.
+// converted gives the values that drivers take for arguments, and refuses what none takes. It is asked before database/sql
+// is: a driver that panics over an argument leaves the transaction's lock held, and the rollback would wait for it for ever.
 func converted(args []any) (values []any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
